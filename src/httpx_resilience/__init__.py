@@ -1,0 +1,1 @@
+"""A resilient transport for httpx.AsyncClient."""

@@ -1,0 +1,1 @@
+"""The dialects that ship: data, not code, as far as it can be."""
