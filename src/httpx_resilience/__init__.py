@@ -1,1 +1,56 @@
-"""A resilient transport for httpx.AsyncClient."""
+"""A transport for ``httpx.AsyncClient`` that understands, retries and explains failures."""
+
+from ._async import AsyncResilientTransport
+from ._budget import RetryBudget
+from ._core.backoff import Backoff
+from ._core.catalog import Dialect, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.envelope import ErrorInfo
+from ._core.events import (
+    AttemptFinished,
+    CallEvent,
+    Event,
+    GaveUp,
+    Level,
+    Recovered,
+    RetryScheduled,
+)
+from ._core.policy import BudgetPolicy, Policy, RetryPolicy
+from ._errors import error_of, history_of, raise_for_error
+from ._exceptions import ApiError, DeadlineExceeded, ResilienceError
+from .dialects.generic import GENERIC
+from .dialects.scaivault import SCAIVAULT
+from .instrumentation.history import Attempt, CallHistory
+from .instrumentation.redact import redact_path
+
+__all__ = [
+    "GENERIC",
+    "SCAIVAULT",
+    "ApiError",
+    "AsyncResilientTransport",
+    "Attempt",
+    "AttemptFinished",
+    "Backoff",
+    "BudgetPolicy",
+    "CallEvent",
+    "CallHistory",
+    "DeadlineExceeded",
+    "Dialect",
+    "Envelope",
+    "ErrorClass",
+    "ErrorInfo",
+    "ErrorSpec",
+    "Event",
+    "GaveUp",
+    "Level",
+    "Policy",
+    "Recovered",
+    "RequestRules",
+    "ResilienceError",
+    "RetryBudget",
+    "RetryPolicy",
+    "RetryScheduled",
+    "error_of",
+    "history_of",
+    "raise_for_error",
+    "redact_path",
+]

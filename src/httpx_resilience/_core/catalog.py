@@ -6,7 +6,7 @@ A dialect is data. ``dialects/`` holds the ones that ship; users derive theirs w
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from . import checks
@@ -159,12 +159,12 @@ class Dialect:
     """
 
     name: str
-    codes: Mapping[str, ErrorSpec] = field(default_factory=FrozenMap)
+    codes: Mapping[str, ErrorSpec] = FrozenMap[str, ErrorSpec]()
     unknown_code: ErrorClass | None = None
     statuses: Mapping[int, ErrorClass] = UNCODED_STATUSES
     envelope: Envelope = Envelope()
     requests: RequestRules = RequestRules()
-    status_rules: Mapping[int, ErrorClass] = field(default_factory=FrozenMap)
+    status_rules: Mapping[int, ErrorClass] = FrozenMap[int, ErrorClass]()
     code_rules: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

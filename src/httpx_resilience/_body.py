@@ -1,0 +1,215 @@
+"""Bodies, both ways: which requests can be sent again, and a look at what error responses say.
+
+The look (DESIGN 11): the raw, still encoded stream of an error response is iterated once, up to
+64 KiB and 2 s, under the attempt's own timeouts. Only ``response.stream`` is replaced: by what was
+read, followed by the rest of the same iterator, so that everything httpx offers on a response
+behaves as if nobody had looked.
+"""
+
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from io import BytesIO
+
+import anyio
+import httpx
+
+from ._core.envelope import MAX_BODY
+
+PEEK_BYTES = 65_536
+PEEK_SECONDS = 2.0
+"""Looked at between chunks, so that a slow body is never torn."""
+
+STALL_SECONDS = 30.0
+"""A body that stands still this long is torn, if no read timeout of httpx's own comes first."""
+
+CLOSE_SECONDS = 2.0
+"""How long giving a connection back may take, shielded from cancellation."""
+
+
+class OneShotStream(httpx.AsyncByteStream):
+    """A request body that can be sent again only while nobody has begun to read it."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+        self.is_begun = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self.is_begun = True
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def is_replayable(self) -> bool:
+        """Tell whether nobody has begun to read it."""
+        return not self.is_begun
+
+
+def always() -> bool:
+    """Replayable: bytes, or files that seek."""
+    return True
+
+
+def replayable(
+    stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+) -> tuple[httpx.AsyncByteStream, Callable[[], bool]]:
+    """Return the stream to send, and a callable that tells whether it can be sent (again) now.
+
+    Bytes, JSON and forms are ``httpx.ByteStream``; multipart can be replayed if its files seek
+    (httpx rewinds them itself). Everything else is one-shot.
+
+    Raises:
+        TypeError: The body is a synchronous stream, which an asynchronous client cannot send.
+    """
+    if isinstance(stream, httpx.ByteStream) or _is_seekable_multipart(stream):
+        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - both classes are
+        return stream, always
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise TypeError(
+            f"request.stream: got a {type(stream).__name__}, allowed is an httpx.AsyncByteStream"
+        )
+    one_shot = OneShotStream(stream)
+    return one_shot, one_shot.is_replayable
+
+
+def _is_seekable_multipart(stream: object) -> bool:
+    fields = getattr(stream, "fields", None)
+    if type(stream).__name__ != "MultipartStream" or not isinstance(fields, list):
+        return False
+    return all(_seeks(getattr(field, "file", b"")) for field in fields)
+
+
+def _seeks(file: object) -> bool:
+    if isinstance(file, str | bytes):
+        return True
+    seekable = getattr(file, "seekable", None)
+    if seekable is None:
+        return hasattr(file, "seek")
+    try:
+        return bool(seekable())
+    except ValueError:  # a closed file
+        return False
+
+
+class PeekedStream(httpx.AsyncByteStream):
+    """An error response's body: what was looked at, then the rest of the same iterator."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+        self._rest = aiter(stream)
+        self._head: list[bytes] = []
+        self._error: Exception | None = None
+        self._is_closed = False
+        self.is_exhausted = False
+
+    def __repr__(self) -> str:
+        return f"<PeekedStream {len(self.head)} bytes looked at>"
+
+    @property
+    def head(self) -> bytes:
+        """The raw bytes that were looked at."""
+        return b"".join(self._head)
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether the body was closed before its end."""
+        return self._is_closed and not self.is_exhausted and self._error is None
+
+    async def look(self, clock: Callable[[], float]) -> None:
+        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader."""
+        until, size = clock() + PEEK_SECONDS, 0
+        with anyio.CancelScope(deadline=clock() + STALL_SECONDS) as scope:
+            try:
+                while size < PEEK_BYTES and clock() < until:
+                    chunk = await anext(self._rest)
+                    self._head.append(chunk)
+                    size += len(chunk)
+            except StopAsyncIteration:
+                self.is_exhausted = True
+            except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
+                self._error = error
+        if scope.cancelled_caught:
+            self._error = httpx.ReadTimeout("the error body stood still")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._head:
+            yield chunk
+        if self._error is not None:
+            raise self._error
+        if self.is_exhausted:
+            return
+        if self._is_closed:
+            raise httpx.ReadError("the rest of the error body was given up before a retry")
+        async for chunk in self._rest:
+            yield chunk
+        self.is_exhausted = True
+
+    async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        finish = getattr(self._rest, "aclose", None)
+        if finish is not None:  # an async generator left in the middle holds its connection
+            await finish()
+        await self._stream.aclose()
+
+
+async def close_quietly(stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
+    """Give a response's connection back: shielded from cancellation, for a bounded time."""
+    if isinstance(stream, httpx.AsyncByteStream):
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(Exception):
+            await stream.aclose()
+
+
+def decode(raw: bytes, encoding: str) -> bytes:
+    """Return the beginning of a body, decoded with a bound; empty if it cannot be.
+
+    A cut-off body gives what can be decoded of it, a compression bomb nothing: neither is JSON.
+    """
+    encodings = [e.strip() for e in encoding.lower().split(",")] if encoding else []
+    for name in reversed(encodings):
+        if name in ("", "identity"):
+            continue
+        try:
+            raw = _DECODERS[name](raw)
+        except Exception:  # noqa: BLE001 - unknown, broken or hostile: no error code
+            return b""
+        if len(raw) > MAX_BODY:
+            return b""
+    return raw
+
+
+def _gunzip(raw: bytes) -> bytes:
+    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, MAX_BODY + 1)
+
+
+def _inflate(raw: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(raw, MAX_BODY + 1)
+    except zlib.error:  # the deflate without a header that some servers send
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, MAX_BODY + 1)
+
+
+def _unbrotli(raw: bytes) -> bytes:
+    import brotli  # type: ignore[import-untyped, unused-ignore]  # optional, as in httpx
+
+    done: bytes = brotli.Decompressor().process(raw, output_buffer_limit=MAX_BODY + 1)
+    return done
+
+
+def _unzstd(raw: bytes) -> bytes:
+    import zstandard  # optional, as in httpx
+
+    limits = zstandard.ZstdDecompressor(max_window_size=2**23)
+    with limits.stream_reader(BytesIO(raw)) as reader:
+        return reader.read(MAX_BODY + 1)
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,
+    "deflate": _inflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}

@@ -1,0 +1,27 @@
+"""The retry budget as users share it: on a clock that all threads and event loops agree on."""
+
+import time
+
+from ._core import budget
+from ._core.policy import BudgetPolicy
+
+
+class RetryBudget(budget.RetryBudget):
+    """A retry budget to hand to several transports, in several threads.
+
+    Args:
+        policy: The numbers; the defaults if left out.
+
+    >>> shared = RetryBudget(BudgetPolicy(floor=5.0))
+    >>> shared.balance()
+    5.0
+    """
+
+    __slots__ = ()
+
+    def __init__(self, policy: BudgetPolicy | None = None) -> None:
+        super().__init__(policy, clock=time.monotonic)
+
+    def balance(self, now: float = 0.0) -> float:
+        """Return the tokens that a retry could draw on now."""
+        return super().balance(now)

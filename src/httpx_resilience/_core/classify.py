@@ -1,0 +1,111 @@
+"""Outcome, Dialect → Failure: what kind of failure an attempt came to, if it failed at all.
+
+In order (DESIGN 6): a rule the user gave for the code, a rule the user gave for the status, the
+code in the body, the HTTP status, the exception.
+"""
+
+from typing import NamedTuple
+
+from .catalog import Dialect, ErrorClass, ErrorSpec
+from .envelope import ErrorInfo, read_error, read_wait, told
+from .headers import RateLimitReader, Wait, server_wait
+from .outcome import Outcome, RawHeaders
+
+
+class Failure(NamedTuple):
+    """An attempt that failed, understood.
+
+    Attributes:
+        error_class: What decides.
+        status: HTTP status, or None where an exception came instead.
+        code: The error code as it may be told, or None if there was none.
+        coded: The API itself (or a user's rule for its code) decided the class.
+        request_id: The server's id for the request, as it may be told.
+        spec: The catalogue's row for the code.
+        status_mismatch: The catalogue gives the code another HTTP status.
+        trouble_type: Class name of the exception.
+        never_sent: The request did not reach the server.
+        perhaps_processed: The server may have done what it was asked.
+        wait: What the server asks for before another attempt.
+    """
+
+    error_class: ErrorClass
+    status: int | None = None
+    code: str | None = None
+    coded: bool = False
+    request_id: str | None = None
+    spec: ErrorSpec | None = None
+    status_mismatch: bool = False
+    trouble_type: str | None = None
+    never_sent: bool = False
+    perhaps_processed: bool = False
+    wait: Wait | None = None
+
+
+def classify(outcome: Outcome, dialect: Dialect, reader: RateLimitReader) -> Failure | None:
+    """Return what kind of failure an outcome is, or None if it is none.
+
+    A body is read for its code, a header for the wait it asks for; neither is trusted, and no
+    input makes this raise.
+    """
+    if outcome.trouble is not None or outcome.cut:
+        return _of_exception(outcome)
+    if outcome.status < 400:
+        return None
+    info = read_error(outcome.body, dialect) if outcome.body else None
+    error_class, coded = _class_of(outcome.status, info, dialect)
+    spec = info.spec if info is not None else None
+    return Failure(
+        error_class=error_class,
+        status=outcome.status,
+        code=told(info.code) if info is not None else None,
+        coded=coded,
+        request_id=_request_id(outcome.headers, info, dialect),
+        spec=spec,
+        status_mismatch=spec is not None and spec.status not in (None, outcome.status),
+        perhaps_processed=outcome.status >= 500 or outcome.status == 408,
+        wait=_wait(outcome, dialect, reader),
+    )
+
+
+def _of_exception(outcome: Outcome) -> Failure:
+    trouble = outcome.trouble
+    if trouble is None:  # cut by a limit of ours while it ran
+        return Failure(ErrorClass.CONNECTION, perhaps_processed=True)
+    return Failure(
+        error_class=ErrorClass.CONNECTION if trouble.connection else ErrorClass.PERMANENT,
+        trouble_type=trouble.exception_type,
+        never_sent=not trouble.sent,
+        perhaps_processed=trouble.sent,
+    )
+
+
+def _class_of(status: int, info: ErrorInfo | None, dialect: Dialect) -> tuple[ErrorClass, bool]:
+    if info is not None and info.spec is not None and dialect.is_ruled(info.code):
+        return info.spec.error_class, True
+    ruled = dialect.status_rules.get(status)
+    if ruled is not None:
+        return ruled, False
+    if info is not None:
+        if info.spec is not None:
+            return info.spec.error_class, True
+        if dialect.unknown_code is not None:
+            return dialect.unknown_code, True
+    return dialect.statuses.get(status, ErrorClass.PERMANENT), False
+
+
+def _wait(outcome: Outcome, dialect: Dialect, reader: RateLimitReader) -> Wait | None:
+    reading = reader.read(outcome.headers, wall=outcome.wall)
+    asked = server_wait(outcome.headers, status=outcome.status, wall=outcome.wall, reading=reading)
+    if asked is not None and asked.source == "retry_after":
+        return asked
+    in_body = read_wait(outcome.body, dialect)
+    return Wait(in_body, "error_body") if in_body is not None else asked
+
+
+def _request_id(headers: RawHeaders, info: ErrorInfo | None, dialect: Dialect) -> str | None:
+    name = (dialect.requests.request_id_header or "X-Request-ID").lower().encode()
+    for key, value in headers:
+        if key.lower() == name:
+            return told(value[:200].decode("latin-1"))
+    return told(info.request_id) if info is not None else None

@@ -1,0 +1,137 @@
+"""Error body (bytes) → ErrorInfo. Nothing in a body is trusted; whatever is odd is no error."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .catalog import TOKEN, Dialect, ErrorSpec, Path
+
+MAX_BODY = 262_144
+"""Bytes of a decoded body that are looked at: four times what is peeked of the encoded one."""
+
+MAX_DEPTH = 100
+"""Levels of nesting; a body beyond it is no error (and no strain on the parser's stack)."""
+
+_LONGEST_WAIT = 1e9
+"""Seconds; a number in a body beyond it is no wait."""
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """What an error response says of itself.
+
+    Attributes:
+        code: The machine-readable code.
+        message: The server's sentence for people; may hold secrets, so it is in no repr.
+        details: The server's details; may hold secrets, so they are in no repr.
+        fields: The items of ``details["fields"]``, for validation errors; in no repr either.
+        request_id: The server's request id, to be named in a support ticket.
+        spec: The dialect's catalogue row for the code, or None if it is not listed.
+    """
+
+    code: str
+    message: str | None = field(default=None, repr=False)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    fields: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    request_id: str | None = None
+    spec: ErrorSpec | None = None
+
+
+def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
+    """Return what an error body says in the dialect's envelope, or None if it says no code.
+
+    Never raises: a body that is not JSON, not an object, too large, cut off, badly encoded,
+    wrongly typed or too deeply nested is no error (DESIGN 6).
+
+    >>> body = b'{"error": {"code": "busy", "request_id": "req_1"}}'
+    >>> read_error(body, Dialect(name="any"))
+    ErrorInfo(code='busy', request_id='req_1', spec=None)
+    """
+    document = _parse(body)
+    if document is None:
+        return None
+    envelope = dialect.envelope
+    code = _first(document, envelope.code, str)
+    if not code:
+        return None
+    details = _first(document, envelope.details, dict) or {}
+    listed = details.get("fields")
+    rows = listed if isinstance(listed, list) else []
+    return ErrorInfo(
+        code=code,
+        message=_first(document, envelope.message, str),
+        details=details,
+        fields=tuple(row for row in rows if isinstance(row, dict)),
+        request_id=_first(document, envelope.request_id, str),
+        spec=dialect.spec(code),
+    )
+
+
+def read_wait(body: bytes, dialect: Dialect) -> float | None:
+    """Return the seconds to wait that a body names where the dialect says so, or None."""
+    if not dialect.envelope.wait:
+        return None
+    document = _parse(body)
+    if document is None:
+        return None
+    for kind in (int, float):
+        value = _first(document, dialect.envelope.wait, kind)
+        if value is not None and not isinstance(value, bool) and 0 <= value <= _LONGEST_WAIT:
+            return float(value)
+    return None
+
+
+def told(text: str | None) -> str | None:
+    """Return a server's word as it may be told: itself if it looks like one, else ``invalid``.
+
+    >>> told("rate_limited"), told("bad word"), told(None)
+    ('rate_limited', 'invalid', None)
+    """
+    return text if text is None or TOKEN.fullmatch(text) else "invalid"
+
+
+def _parse(body: bytes) -> Any:
+    if not body or len(body) > MAX_BODY or _too_deep(body):
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _too_deep(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _BRACKETS.finditer(body):
+        mark = match.group()
+        if mark in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif mark in b"]}":
+            depth -= 1
+    return False
+
+
+def _first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:
+    for path in paths:
+        value = document
+        for key in path:
+            value = _step(value, key)
+        if isinstance(value, kind):
+            return value
+    return None
+
+
+def _step(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(key)
+    if key == "*" and isinstance(value, list) and value:
+        return value[0]
+    return None

@@ -1,0 +1,192 @@
+"""One frozen record per thing worth telling.
+
+The log line, the call's history and any ``on_event`` callable are made from the same record. A
+record's fields are the fields of its log line, under the same names; those that are None are left
+out of the line. This is a contract (DESIGN 14): fields may be added, not renamed.
+"""
+
+import enum
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+SCHEMA = 1
+"""Version of the fields' names and types, told in every line."""
+
+
+class Level(enum.IntEnum):
+    """How much an event matters; the numbers are those of ``logging``."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every record has in common.
+
+    Attributes:
+        origin: ``scheme://host:port`` of the server.
+    """
+
+    name: ClassVar[str]
+
+    origin: str
+
+    @property
+    def level(self) -> Level:
+        """How much it matters."""
+        return Level.DEBUG
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields of the log line, without those that are None."""
+        line: dict[str, Any] = {"schema": SCHEMA}
+        for name in _field_names(type(self)):
+            value = getattr(self, name)
+            if value is not None:
+                line[name] = value
+        return line
+
+
+_NAMES: dict[type[Event], tuple[str, ...]] = {}
+
+
+def _field_names(kind: type[Event]) -> tuple[str, ...]:
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent(Event):
+    """Something that happened to one call.
+
+    Attributes:
+        call_id: One per call; also sent as the request id where the dialect says so.
+        request_id: The server's id for the request, where it gave one.
+        method: The request's method.
+        path: The request's path, redacted if so configured, never with its query.
+        attempt: Number of the attempt it is about, from 1.
+        max_attempts: Attempts that the call may have in all.
+        status: HTTP status of that attempt.
+        code: Error code of that attempt.
+        error_class: Class of that attempt's failure.
+        exception_type: Class name of the exception that came instead of a response.
+        elapsed: Seconds since the call's first send.
+        idempotent: Repeating is safe, whatever the server did with the last attempt.
+        maybe_applied: The server may have carried out a change that an attempt asked for.
+    """
+
+    call_id: str
+    request_id: str | None = None
+    method: str
+    path: str
+    attempt: int
+    max_attempts: int
+    status: int | None = None
+    code: str | None = None
+    error_class: str | None = None
+    exception_type: str | None = None
+    elapsed: float
+    idempotent: bool
+    maybe_applied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished(CallEvent):
+    """An attempt came back, well or not.
+
+    Attributes:
+        duration: Seconds from its send to its headers, or to the exception.
+        status_mismatch: The catalogue gives the code another HTTP status; the code won.
+        rate_limit: The limit that the response announced.
+        rate_remaining: The units that the response announced as remaining.
+        rate_reset_in: Seconds until the announced reset.
+    """
+
+    name: ClassVar[str] = "attempt_finished"
+
+    duration: float
+    status_mismatch: bool | None = None
+    rate_limit: int | None = None
+    rate_remaining: int | None = None
+    rate_reset_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled(CallEvent):
+    """An attempt failed and will be repeated.
+
+    Attributes:
+        delay: Seconds until the next attempt.
+        delay_source: Where the delay comes from: ``backoff``, ``retry_after``,
+            ``rate_limit_reset`` or ``error_body``.
+        time_left: Seconds until ``retry_for`` or the deadline ends.
+        budget: Tokens left in the origin's retry budget, after this retry was paid for.
+        status_mismatch: The catalogue gives the code another HTTP status; the code won.
+    """
+
+    name: ClassVar[str] = "retry_scheduled"
+
+    delay: float
+    delay_source: str
+    time_left: float
+    budget: float | None = None
+    status_mismatch: bool | None = None
+
+    @property
+    def level(self) -> Level:
+        """A retry is a warning: the call took longer than it should."""
+        return Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaveUp(CallEvent):
+    """A failed call ends; its last response or exception goes to the caller.
+
+    Attributes:
+        reason: Why it was not repeated, or not once more.
+        delay: Seconds that the next attempt would have had to wait, where that decided.
+        delay_source: Where that delay comes from.
+        time_left: Seconds until ``retry_for`` or the deadline ends.
+        budget: Tokens in the origin's retry budget.
+        escalated: An internal error of the server: worth a support ticket.
+        advice: What a person can do about it.
+        status_mismatch: The catalogue gives the code another HTTP status; the code won.
+    """
+
+    name: ClassVar[str] = "gave_up"
+
+    reason: str
+    delay: float | None = None
+    delay_source: str | None = None
+    time_left: float | None = None
+    budget: float | None = None
+    escalated: bool | None = None
+    advice: str | None = None
+    status_mismatch: bool | None = None
+
+    @property
+    def level(self) -> Level:
+        """An internal error is an error; any other failed call a warning."""
+        return Level.ERROR if self.escalated else Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered(CallEvent):
+    """A call succeeded after one or more retries.
+
+    Attributes:
+        budget: Tokens in the origin's retry budget, after the retry got its cost back.
+    """
+
+    name: ClassVar[str] = "recovered"
+
+    budget: float | None = None
+
+    @property
+    def level(self) -> Level:
+        """Good news, and worth knowing."""
+        return Level.INFO

@@ -1,0 +1,179 @@
+"""What may be configured: frozen, validated when made, equal by value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from . import checks
+from .backoff import Backoff
+from .catalog import ErrorClass
+from .frozen import FrozenMap
+
+DEFAULT_BACKOFF: FrozenMap[ErrorClass, Backoff] = FrozenMap(
+    {
+        ErrorClass.RATE_LIMITED: Backoff(initial=1.0, cost=0.5),
+        ErrorClass.TRANSIENT: Backoff(multiplier=3.0),
+        ErrorClass.CONNECTION: Backoff(multiplier=3.0),
+        ErrorClass.INTERNAL: Backoff(max_attempts=2),
+        ErrorClass.CONFLICT: Backoff(initial=0.1, maximum=2.0, jitter="full", max_attempts=3),
+    }
+)
+"""The backoff of each class that may be retried (DESIGN 8)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When and how often a failed attempt is repeated.
+
+    Attributes:
+        max_attempts: Attempts of one call in all, the original included; at least 1.
+        retry_for: Seconds from the first send on during which retries go on. It bounds retrying,
+            not the first attempt.
+        deadline: Seconds from the first send on after which the whole call is cut, a running
+            attempt included; None for no such limit.
+        max_retry_after: Seconds; a server that asks for a longer wait ends the call at once.
+        backoff: Backoff by error class; classes left out keep their defaults.
+        retry_non_idempotent: Repeat POST, PATCH and their like even if the server may have
+            processed them.
+
+    Raises:
+        TypeError: A field is of the wrong type.
+        ValueError: A field is out of range; the message names it, its value and what is allowed.
+
+    >>> RetryPolicy(max_attempts=2).replace(deadline=10.0).deadline
+    10.0
+    """
+
+    max_attempts: int = 4
+    retry_for: float = 120.0
+    deadline: float | None = None
+    max_retry_after: float = 60.0
+    backoff: Mapping[ErrorClass, Backoff] = DEFAULT_BACKOFF
+    retry_non_idempotent: bool = False
+
+    def __post_init__(self) -> None:
+        checks.integer("RetryPolicy.max_attempts", self.max_attempts, low=1)
+        checks.number("RetryPolicy.retry_for", self.retry_for, low=0)
+        checks.number("RetryPolicy.deadline", self.deadline, low=0, above=True, optional=True)
+        checks.number("RetryPolicy.max_retry_after", self.max_retry_after, low=0)
+        checks.instance(
+            "RetryPolicy.retry_non_idempotent", self.retry_non_idempotent, bool, "True or False"
+        )
+        if not isinstance(self.backoff, Mapping):
+            raise TypeError(
+                f"RetryPolicy.backoff: got {self.backoff!r}, allowed is a mapping from ErrorClass"
+            )
+        object.__setattr__(self, "backoff", _complete(self.backoff))
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a policy with some fields changed, validated anew."""
+        return replace(self, **changes)
+
+
+def _complete(given: Mapping[ErrorClass, Backoff]) -> FrozenMap[ErrorClass, Backoff]:
+    for error_class, backoff in given.items():
+        checks.instance("RetryPolicy.backoff key", error_class, ErrorClass, "an ErrorClass")
+        if error_class not in DEFAULT_BACKOFF:
+            raise ValueError(
+                f"RetryPolicy.backoff: got {error_class!r}, allowed are the classes that may be "
+                f"retried: {', '.join(map(repr, DEFAULT_BACKOFF))}"
+            )
+        checks.instance(f"RetryPolicy.backoff[{error_class!r}]", backoff, Backoff, "a Backoff")
+    return FrozenMap({**DEFAULT_BACKOFF, **given})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPolicy:
+    """How many retries that do not help are allowed: a tenth of the last minute's successes.
+
+    Attributes:
+        ratio: Tokens that a first attempt earns by succeeding; in [0, 1].
+        window: Seconds of such earnings that may be saved up; above 0.
+        floor: Tokens at the start, and the least that the cap ever is; at least 0.
+        maximum: Tokens that the cap never exceeds; at least ``floor``.
+        heal_after: Seconds without any failure after which tokens rise to ``floor``; above 0.
+
+    Raises:
+        TypeError: A field is of the wrong type.
+        ValueError: A field is out of range; the message names it, its value and what is allowed.
+
+    >>> BudgetPolicy(floor=0.0) == BudgetPolicy().replace(floor=0.0)
+    True
+    """
+
+    ratio: float = 0.1
+    window: float = 60.0
+    floor: float = 3.0
+    maximum: float = 200.0
+    heal_after: float = 30.0
+
+    def __post_init__(self) -> None:
+        checks.number("BudgetPolicy.ratio", self.ratio, low=0, high=1)
+        checks.number("BudgetPolicy.window", self.window, low=0, above=True)
+        checks.number("BudgetPolicy.floor", self.floor, low=0)
+        checks.number("BudgetPolicy.maximum", self.maximum, low=self.floor)
+        checks.number("BudgetPolicy.heal_after", self.heal_after, low=0, above=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a policy with some fields changed, validated anew."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Everything that decides how a call is treated; frozen, shared freely, equal by value.
+
+    Attributes:
+        retry: When and how often a failed attempt is repeated.
+        budget: The retry budget of each origin, or None for none.
+
+    >>> Policy(budget=None).replace(retry=RetryPolicy(max_attempts=2)).retry.max_attempts
+    2
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    budget: BudgetPolicy | None = BudgetPolicy()
+
+    def __post_init__(self) -> None:
+        checks.instance("Policy.retry", self.retry, RetryPolicy, "a RetryPolicy")
+        if self.budget is not None:
+            checks.instance("Policy.budget", self.budget, BudgetPolicy, "a BudgetPolicy or None")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a policy with some parts changed."""
+        return replace(self, **changes)
+
+    def describe(self) -> str:
+        """Return the effective settings as a table for a person."""
+        lines = []
+        for part in fields(self):
+            value = getattr(self, part.name)
+            lines.append(f"{part.name}{'  off' if value is None else ''}")
+            if value is not None:
+                lines += [
+                    f"  {row.name:<21}{getattr(value, row.name)}"
+                    for row in fields(value)
+                    if row.name != "backoff"
+                ]
+        return "\n".join([*lines, *_describe_backoff(self.retry)])
+
+
+def _describe_backoff(retry: RetryPolicy) -> list[str]:
+    heads = ("class", "initial", "maximum", "multiplier", "jitter", "attempts", "cost")
+    rows = [
+        (
+            error_class.name,
+            f"{b.initial:g} s",
+            f"{b.maximum:g} s",
+            f"{b.multiplier:g}",
+            b.jitter,
+            str(min(retry.max_attempts, b.max_attempts or retry.max_attempts)),
+            f"{b.cost:g}",
+        )
+        for error_class, b in retry.backoff.items()
+    ]
+    lines = ["backoff"]
+    for row in [heads, *rows]:
+        first, *rest = row
+        lines.append(f"  {first:<14}" + "".join(f"{cell:>11}" for cell in rest))
+    return lines

@@ -1,0 +1,50 @@
+"""Errors for what httpx has no word for. All carry ``.request``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from ._core.envelope import ErrorInfo
+
+
+class ResilienceError(Exception):
+    """Root of the errors that this library raises itself; httpx's own come out as themselves."""
+
+
+class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 - DESIGN 15
+    """The call was still running when its ``deadline`` passed.
+
+    Raised by the transport, from ``RetryPolicy(deadline=...)``. Catch it as what it is, or as
+    ``httpx.TimeoutException``.
+    """
+
+
+class ApiError(ResilienceError, httpx.HTTPStatusError):
+    """An error response, with what the API said; raised by ``raise_for_error``.
+
+    A subclass of ``httpx.HTTPStatusError``, so that existing handlers go on working. Its text
+    names status, code and request id, never the server's message or details: those are in
+    ``info``.
+
+    Attributes:
+        info: What the body said, or None if it carried no code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        request: httpx.Request,
+        response: httpx.Response,
+        info: ErrorInfo | None,
+    ) -> None:
+        super().__init__(message, request=request, response=response)
+        self.info = info
+
+    @property
+    def code(self) -> str | None:
+        """The machine-readable error code, or None if the body carried none."""
+        return self.info.code if self.info is not None else None

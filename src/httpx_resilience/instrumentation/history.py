@@ -1,0 +1,153 @@
+"""A call's history: what happened to it, made from the same events as its log lines."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .._core.events import AttemptFinished, CallEvent, Event, RetryScheduled
+from .._core.flow import Done
+from .._core.outcome import Call, Outcome
+from .sink import EventSink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One exchange with the server, as a call's history keeps it.
+
+    Attributes:
+        number: 1 is the original.
+        status: HTTP status, or None if an exception came instead.
+        code: Error code, or None.
+        error_class: Class of the failure, or None for a success.
+        exception_type: Class name of the exception, or None.
+        request_id: The server's id for the request, where a failure gave one.
+        duration: Seconds from its send to its headers, or to the exception.
+        delay: Seconds that were waited after it, or None if it was the last.
+        delay_source: Where that delay came from.
+    """
+
+    number: int
+    status: int | None = None
+    code: str | None = None
+    error_class: str | None = None
+    exception_type: str | None = None
+    request_id: str | None = None
+    duration: float = 0.0
+    delay: float | None = None
+    delay_source: str | None = None
+
+
+class CallHistory:
+    """What happened to one call, attempt by attempt.
+
+    Found under ``response.extensions["resilience"]``, or by ``history_of`` for responses and
+    exceptions alike. Holds no header, query, body or credential.
+
+    Attributes:
+        reason: Why the call ended, or None while it goes on: ``success``, or one of the reasons
+            to stop.
+        retry_at: Epoch seconds before which the server wants no other attempt, where that ended
+            the call.
+        body_truncated: The response's body was given up before a wait, and the response had to be
+            returned after all: reading past what was seen raises ``httpx.ReadError``.
+    """
+
+    __slots__ = ("_call", "_clean", "_events", "_sink", "body_truncated", "reason", "retry_at")
+
+    def __init__(self, call: Call, sink: EventSink | None) -> None:
+        self._call = call
+        self._sink = sink
+        self._events: list[Event] = []
+        self._clean: tuple[int, float, float] | None = None
+        self.reason: str | None = None
+        self.retry_at: float | None = None
+        self.body_truncated = False
+
+    @property
+    def verbose(self) -> bool:
+        """Whether anybody wants events of level debug."""
+        return self._sink is not None and self._sink.verbose
+
+    def tell(self, event: Event) -> None:
+        """Keep an event and pass it on."""
+        self._events.append(event)
+        if self._sink is not None:
+            self._sink.emit(event)
+
+    def close(self, done: Done, outcome: Outcome) -> None:
+        """Note how the call ended."""
+        self._sink = None
+        self.reason = done.reason
+        if done.retry_in is not None and done.retry_in < 1e10:
+            self.retry_at = outcome.wall + done.retry_in
+        if not self._events:  # the happy path: nothing was told, one attempt was made
+            duration = outcome.received_at - outcome.sent_at
+            self._clean = (outcome.status, duration, outcome.at - outcome.sent_at)
+
+    @property
+    def call_id(self) -> str:
+        """The call's id, as in its log lines."""
+        return self._call.call_id
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was told of the call, in order."""
+        return tuple(self._events)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The call's attempts, in order."""
+        if self._clean is not None:
+            status, duration, _ = self._clean
+            return (Attempt(number=1, status=status, duration=round(duration, 3)),)
+        waits = {e.attempt: e for e in self._events if isinstance(e, RetryScheduled)}
+        return tuple(
+            _attempt(event, waits.get(event.attempt))
+            for event in self._events
+            if isinstance(event, AttemptFinished)
+        )
+
+    @property
+    def retries(self) -> int:
+        """How many attempts followed the original."""
+        return max(0, len(self.attempts) - 1)
+
+    @property
+    def maybe_applied(self) -> bool:
+        """The server may have carried out a change that an attempt asked for and that failed."""
+        return any(e.maybe_applied for e in self._events if isinstance(e, CallEvent))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the first send to the end of the last attempt."""
+        if self._clean is not None:
+            return round(self._clean[2], 3)
+        told = [e.elapsed for e in self._events if isinstance(e, CallEvent)]
+        return told[-1] if told else 0.0
+
+    def __repr__(self) -> str:
+        outcomes = ", ".join(
+            str(a.code or a.status or a.exception_type or "cut") for a in self.attempts
+        )
+        return f"<CallHistory {self.reason or 'running'} [{outcomes}] call_id={self.call_id}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return {**state, "_sink": None, "_call": self._call._replace(redact=None, path="")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _attempt(event: AttemptFinished, wait: RetryScheduled | None) -> Attempt:
+    return Attempt(
+        number=event.attempt,
+        status=event.status,
+        code=event.code,
+        error_class=event.error_class,
+        exception_type=event.exception_type,
+        request_id=event.request_id,
+        duration=event.duration,
+        delay=None if wait is None else wait.delay,
+        delay_source=None if wait is None else wait.delay_source,
+    )

@@ -1,0 +1,52 @@
+"""Where events go: the log, and the user's callables."""
+
+from collections.abc import Callable, Iterable
+
+from .._core.events import Event, Level
+from . import log
+
+Listener = Callable[[Event], object]
+
+
+class EventSink:
+    """Hands each event to the log and to every listener; what a listener raises is logged once."""
+
+    __slots__ = ("_broken", "_listeners")
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        self._listeners = tuple(listeners)
+        self._broken: set[int] = set()
+
+    @property
+    def verbose(self) -> bool:
+        """Whether anybody wants events of level debug."""
+        return bool(self._listeners) or log.is_enabled(Level.DEBUG)
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody; never raises."""
+        log.write(event)
+        for index, listener in enumerate(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a user's callable must not break a call
+                self._report(index, error)
+
+    def _report(self, index: int, error: Exception) -> None:
+        if index in self._broken:
+            return
+        self._broken.add(index)
+        told = {"listener": index, "exception_type": type(error).__name__}
+        log.write_line(Level.ERROR, "listener_failed", lambda: told)
+
+
+def listeners_of(given: Listener | Iterable[Listener] | None) -> tuple[Listener, ...]:
+    """Return ``on_event`` as a tuple: None, one callable or several."""
+    if given is None:
+        return ()
+    several = (given,) if callable(given) else tuple(given)
+    for listener in several:
+        if not callable(listener):
+            raise TypeError(
+                f"on_event: got {listener!r}, allowed is a callable, several of them, or None"
+            )
+    return several
