@@ -1,0 +1,34 @@
+"""How a connection ends too early: on the wire, or as an exception where there is no wire."""
+
+import httpx
+
+from ._extras import Response
+from ._faults import Drop, phrase_of
+
+CUT = "httpx_resilience.cut"
+"""ASGI extension of ``serve``: a callable that writes raw bytes, then ends the connection."""
+
+
+def beginning(drop: Drop, response: Response) -> bytes:
+    """Return the bytes that get through before the connection ends."""
+    if drop.where in ("before", "reset"):
+        return b""
+    status = f"HTTP/1.1 {response.status_code} {phrase_of(response.status_code)}\r\n".encode()
+    head = status + b"".join(b"%s: %s\r\n" % pair for pair in response.raw_headers)
+    if drop.where == "within":
+        return head[: len(head) // 2]
+    body = bytes(response.body)
+    return head + b"\r\n" + body[: len(body) // 2]
+
+
+def exception_of(drop: Drop, response: Response) -> httpx.TransportError:
+    """Return what httpx would raise, for a vault that runs in process and has no connection."""
+    if drop.where == "reset":
+        return httpx.ReadError("Connection reset by peer")
+    if drop.where == "after":
+        size = len(response.body)
+        return httpx.RemoteProtocolError(
+            "peer closed connection without sending complete message body "
+            f"(received {size // 2} bytes, expected {size})"
+        )
+    return httpx.RemoteProtocolError("Server disconnected without sending a response.")
