@@ -116,10 +116,18 @@ class PeekedStream(httpx.AsyncByteStream):
         """Whether the body was closed before its end."""
         return self._is_closed and not self.is_exhausted and self._error is None
 
-    async def look(self, clock: Callable[[], float]) -> None:
-        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader."""
-        until, size = clock() + PEEK_SECONDS, 0
-        with anyio.CancelScope(deadline=clock() + STALL_SECONDS) as scope:
+    async def look(self, clock: Callable[[], float], cut_at: float | None = None) -> None:
+        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
+
+        Args:
+            clock: The running event loop's.
+            cut_at: When the attempt ends, its body included; None for no such limit.
+        """
+        now, size = clock(), 0
+        until, torn_at = now + PEEK_SECONDS, now + STALL_SECONDS
+        if cut_at is not None:
+            torn_at = min(torn_at, cut_at)
+        with anyio.CancelScope(deadline=torn_at) as scope:
             try:
                 while size < PEEK_BYTES and clock() < until:
                     chunk = await anext(self._rest)
@@ -150,9 +158,11 @@ class PeekedStream(httpx.AsyncByteStream):
             return
         self._is_closed = True
         finish = getattr(self._rest, "aclose", None)
-        if finish is not None:  # an async generator left in the middle holds its connection
-            await finish()
-        await self._stream.aclose()
+        try:
+            if finish is not None:  # an async generator left in the middle holds its connection
+                await finish()
+        finally:
+            await self._stream.aclose()
 
 
 async def close_quietly(stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:

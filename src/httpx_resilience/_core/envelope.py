@@ -20,7 +20,7 @@ _LONGEST_WAIT = 1e9
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ErrorInfo:
     """What an error response says of itself.
 
@@ -34,11 +34,15 @@ class ErrorInfo:
     """
 
     code: str
-    message: str | None = field(default=None, repr=False)
-    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    fields: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    message: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    fields: tuple[Mapping[str, Any], ...] = ()
     request_id: str | None = None
     spec: ErrorSpec | None = None
+
+    def __repr__(self) -> str:
+        code, request_id = told(self.code), told(self.request_id)
+        return f"ErrorInfo(code={code!r}, request_id={request_id!r}, spec={self.spec!r})"
 
 
 def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:

@@ -43,10 +43,12 @@ def listeners_of(given: Listener | Iterable[Listener] | None) -> tuple[Listener,
     """Return ``on_event`` as a tuple: None, one callable or several."""
     if given is None:
         return ()
-    several = (given,) if callable(given) else tuple(given)
+    several = given if isinstance(given, Iterable) and not callable(given) else (given,)
+    listeners = []
     for listener in several:
         if not callable(listener):
             raise TypeError(
                 f"on_event: got {listener!r}, allowed is a callable, several of them, or None"
             )
-    return several
+        listeners.append(listener)
+    return tuple(listeners)

@@ -1,0 +1,239 @@
+"""``fetch``: the transport against any URL, and everything that may be wrong with the request."""
+
+import json
+import logging
+import os
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from httpx_resilience.testing import Fault
+from support.commands import Run, Served, Start
+
+SECRET = "/v1/secrets/app/db"
+WHO = "/v1/auth/whoami"
+
+
+def cells(out: str, first: str) -> list[str]:
+    """Return the cells of the first row that begins with ``first``."""
+    line = next(line for line in out.splitlines() if line.strip().startswith(first))
+    return re.split(r"\s{2,}", line.strip())
+
+
+def totals(out: str) -> list[str]:
+    """Return calls, succeeded, failed and attempts."""
+    lines = out.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("calls"))
+    return lines[head + 2].split()[:4]
+
+
+def test_one_call_prints_its_body_and_keeps_the_table_off_stdout(run: Run, served: Served) -> None:
+    served.vault.script(Fault.code("service_unavailable"))
+    ran = run("fetch", served.url + WHO)
+    assert ran.status == 0
+    assert json.loads(ran.out) == {"identity": "anonymous"}
+    assert totals(ran.err) == ["1", "1", "0", "2"]
+    assert "status 200 (1 of 1)" in ran.err
+
+
+def test_one_call_that_fails_prints_its_body_too(run: Run, served: Served) -> None:
+    ran = run("fetch", served.url + SECRET)
+    assert ran.status == 1
+    assert json.loads(ran.out)["error"]["code"] == "secret_not_found"
+    assert cells(ran.err, "permanent")[1] == "1"
+
+
+def test_many_calls_print_a_table_of_what_was_retried(run: Run, served: Served) -> None:
+    served.vault.script([Fault.code("service_unavailable"), Fault.html(503), Fault.drop("before")])
+    ran = run("fetch", served.url + WHO, "-n", "30", "-c", "5")
+    assert (ran.status, ran.err) == (0, "")
+    assert totals(ran.out) == ["30", "30", "0", "33"]
+    assert cells(ran.out, "TRANSIENT")[0] == "TRANSIENT"
+    assert cells(ran.out, "CONNECTION") == [
+        "CONNECTION", "RemoteProtocolError", "1", "1", "1 succeeded",
+    ]  # fmt: skip
+    assert "status 200 (30 of 30)" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_the_calls_are_as_concurrent_as_asked(run: Run, served: Served) -> None:
+    served.vault.script(Fault.delay(0.2, times=8))
+    began = time.monotonic()
+    assert run("fetch", served.url + WHO, "-n", "8", "-c", "8").status == 0
+    assert time.monotonic() - began < 1.4  # one after the other they take 1.6 s
+
+
+def test_a_dialect_decides_what_a_code_means(run: Run, served: Served) -> None:
+    for dialect, attempts in {"generic": "2", "scaivault": "1"}.items():
+        served.vault.heal()
+        served.vault.script(Fault.code("storage_error"))
+        ran = run("fetch", served.url + WHO, "--dialect", dialect)
+        assert totals(ran.err)[3] == attempts
+
+
+def test_method_headers_and_body_are_sent(run: Run, served: Served, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"value": "from a file"}')
+    put = ["fetch", served.url + SECRET, "-X", "put", "-H", "If-Match: 0"]
+    assert run(*put, "--data", f"@{body}").status == 0
+    assert json.loads(run("fetch", served.url + SECRET).out)["value"] == "from a file"
+    assert run(*put, "--data", '{"value": 2}').status == 1
+    assert served.vault.log[-1].code == "version_conflict"
+
+
+def test_a_body_without_a_method_is_posted(run: Run, served: Served) -> None:
+    assert run("fetch", served.url + "/v1/secrets/posted", "--data", '{"value": 1}').status == 0
+    assert served.vault.log[-1].method == "POST"
+
+
+def test_attempts_and_time_are_limited_as_asked(run: Run, served: Served) -> None:
+    served.vault.script(Fault.code("service_unavailable", times=9))
+    assert totals(run("fetch", served.url + WHO, "--max-attempts", "2").err)[3] == "2"
+    ran = run("fetch", served.url + WHO, "--retry-for", "0")
+    assert cells(ran.err, "out_of_time")[1] == "1"
+
+
+def test_a_deadline_cuts_a_call(run: Run, served: Served) -> None:
+    served.vault.script(Fault.delay(5.0))
+    ran = run("fetch", served.url + WHO, "--deadline", "0.3")
+    assert ran.status == 1
+    assert "the deadline passed (DeadlineExceeded)" in ran.complaint
+
+
+def test_a_success_whose_body_breaks_off_is_a_failure(run: Run, served: Served) -> None:
+    served.vault.script(Fault.drop("after"), path=WHO)
+    ran = run("fetch", served.url + WHO, "-n", "3", "-c", "1")
+    assert ran.status == 1
+    assert totals(ran.out) == ["3", "2", "1", "3"]
+    assert cells(ran.out, "-   ")[1] == "200, body broke off"
+    assert "RemoteProtocolError (1 of 3)" in ran.out
+
+
+def test_json_prints_the_log_lines_only(run: Run, served: Served) -> None:
+    served.vault.script(Fault.code("service_unavailable"))
+    ran = run("fetch", served.url + WHO, "--json", "-v")
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    told = [line["event"] for line in lines if "call_id" in line]
+    assert [name for name in told if not name.startswith("throttle")] == [
+        "attempt_finished", "retry_scheduled", "attempt_finished", "recovered",
+    ]  # fmt: skip
+    assert {line["schema"] for line in lines} == {1}
+
+
+def test_json_leaves_out_the_level_debug_unless_asked(run: Run, served: Served) -> None:
+    lines = run("fetch", served.url + WHO, "-n", "3", "--json").out.splitlines()
+    assert not [line for line in lines if json.loads(line)["level"] == "debug"]
+
+
+def test_the_librarys_own_log_lines_stay_off_the_screen(
+    run: Run, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "httpx_resilience")
+    served.vault.script(Fault.code("service_unavailable"))
+    run("fetch", served.url + WHO, "-n", "2")
+    assert not [record for record in caplog.records if record.name == "httpx_resilience"]
+
+
+@pytest.mark.parametrize("more", [(), ("-n", "4"), ("--json", "-v"), ("--max-attempts", "1")])
+def test_no_secret_is_printed(run: Run, served: Served, more: tuple[str, ...]) -> None:
+    served.vault.script(
+        [
+            Fault.code("service_unavailable", message="s3cr3t", details={"s3cr3t": 1}),
+            Fault.drop("before"),
+        ]
+    )
+    url = f"{served.url}{WHO}?key=s3cr3t".replace("://", "://s3cr3t:s3cr3t@")
+    ran = run("fetch", url, "-X", "POST", "-H", "X-Api-Key: s3cr3t", "--data", "s3cr3t", *more)
+    body = ran.out if not more or more[0] == "--max-attempts" else ""  # the user's own to see
+    assert "s3cr3t" not in ran.out.replace(body, "") + ran.err
+    assert ran.out + ran.err
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_cannot_be_reached_is_one_line(run: Run, closed_port: int) -> None:
+    url = f"http://user:s3cr3t@127.0.0.1:{closed_port}/?key=s3cr3t"
+    ran = run("fetch", url, "--retry-for", "0.8")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.complaint.startswith(f"http://127.0.0.1:{closed_port}: cannot connect (ConnectError")
+    assert "s3cr3t" not in ran.err
+
+
+def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
+    run: Run, closed_port: int
+) -> None:
+    ran = run("fetch", f"http://127.0.0.1:{closed_port}/", "-n", "5", "--max-attempts", "1")
+    assert ran.status == 1
+    assert totals(ran.out)[:3] == ["5", "0", "5"]
+    assert "5 of 5 calls failed" in ran.complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([""], "URL"),
+        (["vault.example"], "http:// or https://"),
+        (["ftp://vault.example"], "'ftp'"),
+        (["https://"], "no host"),
+        (["http://user:s3cr3t@vault.example:s3cr3t/"], "cannot be read"),
+        (["http://vault.example/\x07s3cr3t"], "cannot be read"),
+        (["http://127.0.0.1", "-n", "-1"], "-n"),
+        (["http://127.0.0.1", "-n", "0"], "-n"),
+        (["http://127.0.0.1", "-c", "0"], "-c"),
+        (["http://127.0.0.1", "-n", "many"], "-n"),
+        (["http://127.0.0.1", "-X", "GET s3cr3t"], "--method"),
+        (["http://127.0.0.1", "-H", "s3cr3t"], "--header number 1"),
+        (["http://127.0.0.1", "-H", "A: b", "-H", ": s3cr3t"], "--header number 2"),
+        (["http://127.0.0.1", "-H", "X Y: s3cr3t"], "--header number 1"),
+        (["http://127.0.0.1", "-H", "X-Key: s3cr3t\r\nEvil: 1"], "--header number 1 (X-Key)"),
+        (["http://127.0.0.1", "-H", "X-Key: s3cr3t\u03bb"], "--header number 1 (X-Key)"),
+        (["http://127.0.0.1", "--data", "@/no/such/file"], "No such file"),
+        (["http://127.0.0.1", "--dialect", "genric"], "did you mean 'generic'?"),
+        (["http://127.0.0.1", "--max-attempts", "0"], "--max-attempts"),
+        (["http://127.0.0.1", "--retry-for", "-1"], "--retry-for"),
+        (["http://127.0.0.1", "--deadline", "0"], "--deadline"),
+        (["http://127.0.0.1", "--deadline", "nan"], "--deadline"),
+        (["http://127.0.0.1", "--timeout", "inf"], "--timeout"),
+        ([], "URL"),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_one_line(
+    run: Run, arguments: list[str], said: str
+) -> None:
+    ran = run("fetch", *arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert said in ran.complaint
+    assert "s3cr3t" not in ran.err
+
+
+def test_an_interrupted_run_shows_what_was_measured(start: Start, served: Served) -> None:
+    served.vault.script(Fault.delay(60.0), path="/v1/secrets/never")
+    program = start("fetch", f"{served.url}{WHO}", "-n", "1000000")
+    until = time.monotonic() + 10.0
+    while len(served.vault.log) < 20 and time.monotonic() < until:
+        time.sleep(0.02)
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=10)
+    assert program.returncode == 130
+    assert int(totals(out)[0]) >= 10
+    assert re.fullmatch(r"httpx-resilience: interrupted after \d+ of 1000000 calls\n", err)
+
+
+@pytest.mark.parametrize("arguments", [("-n", "1000000", "--json", "-v"), ()])
+def test_nobody_reading_on_ends_the_run(
+    start: Start, served: Served, arguments: tuple[str, ...]
+) -> None:
+    program = start("fetch", f"{served.url}{WHO}", *arguments, stdout=(pipe := os.pipe())[1])
+    os.close(pipe[1])
+    os.close(pipe[0])
+    _, err = program.communicate(timeout=10)
+    assert (program.returncode, err) == (1, "")

@@ -1,0 +1,58 @@
+"""Validation: each error names the field, the value and what is allowed."""
+
+import pytest
+
+from httpx_resilience._core import checks
+
+
+@pytest.mark.parametrize("value", [1, 5, 9])
+def test_an_integer_in_range_is_let_through(value: int) -> None:
+    checks.integer("f", value, low=1, high=9)
+
+
+@pytest.mark.parametrize("value", [0, 10, -(10**30)])
+def test_an_integer_out_of_range_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match=rf"f: got {value}, allowed is an integer in \[1, 9\]"):
+        checks.integer("f", value, low=1, high=9)
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, 1.0])
+def test_a_number_in_range_is_let_through(value: float) -> None:
+    checks.number("f", value, low=0, high=1)
+
+
+def test_none_is_let_through_where_it_is_optional() -> None:
+    checks.number("f", None, low=0, optional=True)
+    with pytest.raises(TypeError, match="f: got None"):
+        checks.number("f", None, low=0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1.1, -0.1])
+def test_a_number_that_is_not_finite_or_out_of_range_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="a finite number of at least 0 and at most 1"):
+        checks.number("f", value, low=0, high=1)
+
+
+@pytest.mark.parametrize("value", ["1", True, [1], 1j])
+def test_what_is_no_number_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError, match="f: got "):
+        checks.number("f", value, low=0)
+
+
+def test_a_bound_may_be_excluded() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        checks.number("f", 0, low=0, above=True)
+
+
+def test_a_misspelt_word_is_refused_and_the_nearest_suggested() -> None:
+    checks.one_of("f", "full", ("equal", "full"))
+    with pytest.raises(ValueError, match=r"one of 'equal', 'full' \(did you mean 'equal'\?\)"):
+        checks.one_of("f", "equl", ("equal", "full"))
+    with pytest.raises(ValueError, match=r"'full'$"):
+        checks.one_of("f", 7, ("equal", "full"))
+
+
+def test_an_instance_is_returned() -> None:
+    assert checks.instance("f", 7, int, "an int") == 7
+    with pytest.raises(TypeError, match="f: got 'x', allowed is an int"):
+        checks.instance("f", "x", int, "an int")

@@ -1,0 +1,198 @@
+"""Error bodies: what they say, and that nothing in them can do harm."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
+from httpx_resilience._core.envelope import MAX_BODY, MAX_DEPTH, read_error, read_wait, told
+from support.core import envelope
+
+FULL: dict[str, Any] = {
+    "error": {
+        "code": "validation_error",
+        "message": "Request validation failed",
+        "details": {"fields": [{"field": "rules[0]", "error": "required"}, 7, "x"]},
+        "request_id": "req_abc123",
+    }
+}
+
+
+def read(document: object, dialect: Dialect = SCAIVAULT) -> ErrorInfo | None:
+    return read_error(json.dumps(document).encode(), dialect)
+
+
+def test_a_scaivault_body_says_code_message_details_fields_and_request_id() -> None:
+    info = read(FULL)
+    assert info is not None
+    assert (info.code, info.message) == ("validation_error", "Request validation failed")
+    assert info.details == FULL["error"]["details"]
+    assert info.fields == ({"field": "rules[0]", "error": "required"},)
+    assert info.request_id == "req_abc123"
+    assert info.spec is SCAIVAULT.codes["validation_error"]
+
+
+HOSTILE = {
+    "empty": b"",
+    "blank": b"   ",
+    "html": b"<html>502</html>",
+    "a list": b'[{"error": {"code": "rate_limited"}}]',
+    "a string": b'"rate_limited"',
+    "a number": b"429",
+    "null": b"null",
+    "true": b"true",
+    "cut off": envelope("rate_limited")[:-3],
+    "cut off in a string": envelope("rate_limited")[:20],
+    "two documents": envelope("rate_limited") * 2,
+    "bad UTF-8": b'{"error": {"code": "rate_limited", "message": "\xff\xfe"}}',
+    "a lone quote": b'{"error": {"code": "rate_limited}}',
+    "NUL bytes": b"\x00" * 100,
+    "UTF-16 without a mark, odd": b'\x00{"',
+    "no error": b"{}",
+    "error is null": b'{"error": null}',
+    "error is a string": b'{"error": "rate_limited"}',
+    "error is a list": b'{"error": [{"code": "rate_limited"}]}',
+    "code is null": b'{"error": {"code": null}}',
+    "code is a number": b'{"error": {"code": 429}}',
+    "code is true": b'{"error": {"code": true}}',
+    "code is a list": b'{"error": {"code": ["rate_limited"]}}',
+    "code is an object": b'{"error": {"code": {"code": "rate_limited"}}}',
+    "code is empty": b'{"error": {"code": ""}}',
+    "deep lists": b'{"error": {"code": "rate_limited"}, "x": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+    "deep objects": b'{"a":' * 1000 + b"1" + b"}" * 1000,
+    "deep, never closed": b"[" * 200_000,
+    "deep after a string of brackets": b'{"s": "' + b"]" * 500 + b'", "x": ' + b"[" * 500 + b"}",
+    "too large": b'{"error": {"code": "rate_limited"}, "x": "' + b"x" * MAX_BODY + b'"}',
+    "5,000 digits": b'{"error": {"code": "rate_limited", "details": ' + b"9" * 5000 + b"}}",
+}
+
+
+@pytest.mark.parametrize("dialect", [SCAIVAULT], ids=["scaivault"])
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_is_no_error(body: bytes, dialect: Dialect) -> None:
+    assert read_error(body, dialect) is None
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_names_no_wait(body: bytes) -> None:
+    dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "wait"), ("x",))))
+    assert read_wait(body, dialect) is None
+
+
+@pytest.mark.parametrize("odd", [None, 7, True, "text", [], [1], {}, {"a": 1}, 1.5])
+@pytest.mark.parametrize("field", ["message", "details", "request_id", "fields"])
+def test_a_field_of_the_wrong_type_is_left_out(field: str, odd: object) -> None:
+    document = json.loads(json.dumps(FULL))
+    if field == "fields":
+        document["error"]["details"]["fields"] = odd
+    else:
+        document["error"][field] = odd
+    info = read(document)
+    assert info is not None
+    assert info.code == "validation_error"
+    assert info.message is None or isinstance(info.message, str)
+    assert isinstance(info.details, dict)
+    assert info.request_id is None or isinstance(info.request_id, str)
+    assert all(isinstance(row, dict) for row in info.fields)
+
+
+def nested(depth: int) -> bytes:
+    """A body of ``depth`` levels in all."""
+    inner = b"[" * (depth - 1) + b"]" * (depth - 1)
+    return b'{"error":{"code":"busy"},"x":' + inner + b"}"
+
+
+def test_a_body_may_be_nested_a_hundred_deep_and_no_deeper() -> None:
+    assert read_error(nested(MAX_DEPTH), SCAIVAULT) is not None
+    assert read_error(nested(MAX_DEPTH + 1), SCAIVAULT) is None
+
+
+def test_brackets_within_strings_are_no_nesting() -> None:
+    document = {"error": {"code": "busy", "message": '[{"\\' * 300}}
+    assert read(document) is not None
+
+
+def test_many_siblings_are_no_nesting() -> None:
+    assert read({"error": {"code": "busy"}, "x": [[] for _ in range(500)]}) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'"' * 200_000, b'"\\' * 100_000, b'{"a":"' * 40_000, b"[]" * 100_000, b'"["' * 60_000],
+    ids=["quotes", "escapes", "open strings", "pairs", "brackets in strings"],
+)
+def test_no_body_takes_long_to_refuse(body: bytes) -> None:
+    started = time.process_time()
+    read_error(body, SCAIVAULT)
+    assert time.process_time() - started < 1.0  # a backtracking pattern would take minutes
+
+
+def test_a_bom_does_not_hide_the_code() -> None:
+    info = read_error(b"\xef\xbb\xbf" + envelope("rate_limited"), SCAIVAULT)
+    assert info is not None
+    assert info.code == "rate_limited"
+
+
+@pytest.mark.parametrize(
+    ("document", "code"),
+    [
+        ({"error": {"code": "a"}}, "a"),
+        ({"code": "b"}, "b"),
+        ({"error": "invalid_grant", "error_description": "x"}, "invalid_grant"),
+        ({"errors": [{"code": "c"}, {"code": "d"}]}, "c"),
+        ({"type": "https://example.com/probs/out-of-credit", "title": "x"},
+         "https://example.com/probs/out-of-credit"),
+        ({"error": {"code": "a"}, "code": "b", "type": "t"}, "a"),
+        ({"code": 7, "type": "t"}, "t"),
+        ({"errors": []}, None),
+        ({"errors": "x"}, None),
+        ({"message": "x"}, None),
+    ],
+)  # fmt: skip
+def test_generic_reads_the_usual_envelopes(document: object, code: str | None) -> None:
+    info = read(document, GENERIC)
+    assert (None if info is None else info.code) == code
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [(2, 2.0), (0.5, 0.5), (0, 0.0), (-1, None), (True, None), ("2", None), (1e10, None),
+     (None, None), ([2], None)],
+)  # fmt: skip
+def test_a_wait_in_a_body_is_a_number_of_seconds_within_reason(
+    wait: object, seconds: float | None
+) -> None:
+    dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "retry_after"),)))
+    body = json.dumps({"error": {"retry_after": wait}}).encode()
+    assert read_wait(body, dialect) == seconds
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"9" * 4000])
+def test_a_wait_that_is_no_number_of_seconds_is_none(number: bytes) -> None:
+    dialect = Dialect(name="x", envelope=Envelope(wait=(("w",),)))
+    assert read_wait(b'{"w": ' + number + b"}", dialect) is None
+
+
+def test_a_wait_is_read_only_where_the_dialect_says_so() -> None:
+    assert read_wait(b'{"error": {"retry_after": 5}}', SCAIVAULT) is None
+
+
+@pytest.mark.parametrize("word", ["a", "rate_limited", "a.b:c-d_E9", "x" * 128])
+def test_what_looks_like_a_word_is_told(word: str) -> None:
+    assert told(word) == word
+
+
+@pytest.mark.parametrize(
+    "word", ["", " a", "a b", "a\n", "\x1b[31m", "é", "x" * 129, "a/b", "{}", "a=b", "a\x00"]
+)
+def test_anything_else_is_told_as_invalid(word: str) -> None:
+    assert told(word) == "invalid"
+
+
+def test_a_repr_shows_neither_message_nor_details_nor_odd_words() -> None:
+    info = ErrorInfo(
+        code="bad \x1b[31m", message="secret", details={"secret": 1}, request_id="secret id"
+    )
+    assert repr(info) == "ErrorInfo(code='invalid', request_id='invalid', spec=None)"

@@ -1,0 +1,79 @@
+"""Events: frozen records, and the fields of their lines."""
+
+import pickle
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from httpx_resilience import AttemptFinished, ErrorClass, Event, GaveUp, Recovered, RetryScheduled
+from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.decision import REASONS
+from httpx_resilience._core.events import CallEvent, Level
+from httpx_resilience._core.telling import advice_for
+from httpx_resilience.dialects.scaivault import SCAIVAULT
+
+COMMON = {
+    "origin": "https://vault.example",
+    "call_id": "c1",
+    "method": "GET",
+    "path": "/v1/x",
+    "attempt": 1,
+    "max_attempts": 4,
+    "elapsed": 0.5,
+    "idempotent": True,
+    "maybe_applied": False,
+}
+EVENTS: list[CallEvent] = [
+    AttemptFinished(**COMMON, duration=0.5),  # type: ignore[arg-type]
+    RetryScheduled(**COMMON, delay=1.0, delay_source="backoff", time_left=9.0),  # type: ignore[arg-type]
+    GaveUp(**COMMON, reason="permanent"),  # type: ignore[arg-type]
+    Recovered(**COMMON),  # type: ignore[arg-type]
+]
+by_name = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+
+
+@by_name
+def test_a_line_leaves_out_what_is_none_and_keeps_what_is_false(event: Event) -> None:
+    line = event.as_fields()
+    assert None not in line.values()
+    assert line["maybe_applied"] is False
+    assert line["schema"] == 1
+    assert "name" not in line
+    assert {f.name for f in fields(event) if getattr(event, f.name) is not None} == set(line) - {
+        "schema"
+    }
+
+
+@by_name
+def test_a_record_cannot_change(event: Event) -> None:
+    with pytest.raises(FrozenInstanceError):
+        event.origin = "x"  # type: ignore[misc]
+
+
+@by_name
+def test_a_record_survives_pickling(event: Event) -> None:
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+def test_levels_are_those_of_the_standard_library() -> None:
+    assert [event.level for event in EVENTS] == [10, 30, 30, 20]
+    escalated = GaveUp(**COMMON, reason="attempts_exhausted", escalated=True)  # type: ignore[arg-type]
+    assert escalated.level is Level.ERROR
+
+
+@pytest.mark.parametrize("error_class", list(ErrorClass))
+@pytest.mark.parametrize("reason", REASONS)
+def test_advice_names_something_to_do_for_every_reason_and_code(
+    reason: str, error_class: ErrorClass
+) -> None:
+    for spec in SCAIVAULT.codes.values():
+        advice = advice_for(reason, Failure(error_class, spec=spec))
+        assert advice is not None
+        assert advice.endswith(".")
+
+
+def test_the_advice_of_a_code_is_the_catalogues_own_where_the_reason_says_nothing_better() -> None:
+    spec = SCAIVAULT.codes["storage_error"]
+    failure = Failure(ErrorClass.PERMANENT, spec=spec)
+    assert advice_for("permanent", failure) == spec.advice
+    assert advice_for("budget_exhausted", failure) != spec.advice

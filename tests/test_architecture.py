@@ -1,0 +1,225 @@
+"""The shape of the code: a core that only decides, imports that flow one way, frozen config."""
+
+import ast
+import dataclasses
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import httpx_resilience
+from httpx_resilience._core import catalog, policy
+from httpx_resilience._core.backoff import Backoff
+from httpx_resilience._core.headers import HeaderFamily
+
+ROOT = Path(httpx_resilience.__file__).parent
+CORE = ROOT / "_core"
+
+FORBIDDEN = {
+    "asyncio", "datetime", "http", "io", "logging", "os", "pathlib", "queue", "random", "secrets",
+    "select", "selectors", "signal", "socket", "ssl", "subprocess", "sys", "time", "urllib", "uuid",
+}  # fmt: skip
+"""Of the standard library: clocks, chance, input and output. The core is told what they say."""
+
+ORDER = (
+    "checks",
+    "frozen",
+    "outcome",
+    "headers",
+    "serverclock",
+    "catalog",
+    "backoff",
+    "policy",
+    "envelope",
+    "classify",
+    "budget",
+    "scopes",
+    "decision",
+    "events",
+    "throttle",
+    "telling",
+    "flow",
+)
+"""The core's modules; each may import those before it."""
+
+LAYERS = (
+    "_core",
+    "dialects",
+    "instrumentation",
+    "_exceptions",
+    "_clock",
+    "_identity",
+    "_budget",
+    "_body",
+    "_httpx",
+    "_errors",
+    "_shared",
+    "_async",
+    "__init__",
+    "testing",
+    "cli",
+)
+"""The package's parts; each may import those before it."""
+
+HTTPX_ONLY_IN = {
+    "_async",
+    "_body",
+    "_errors",
+    "_exceptions",
+    "_httpx",
+    "_identity",
+    "_shared",
+    "testing",
+    "cli",
+}
+EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"}
+"""What may be imported inside a function, for it may not be installed."""
+
+
+def modules(folder: Path = ROOT) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def part_of(path: Path, base: Path) -> str:
+    """The first name below the base: a module, or the folder it stands in."""
+    first = path.relative_to(base).parts[0]
+    return first.removesuffix(".py")
+
+
+def of_the_library() -> list[Path]:
+    """Without the parts that are an extra as a whole."""
+    return [path for path in modules() if part_of(path, ROOT) not in ("cli", "testing")]
+
+
+def imports(path: Path, *, nested: bool = True) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports, by its absolute name."""
+    tree = ast.parse(path.read_text())
+    package = ("httpx_resilience", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(tree) if nested else tree.body:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                assert node.module is not None
+                yield node.module, node.lineno
+                continue
+            base = package[: len(package) - node.level + 1]
+            if node.module is not None:
+                yield ".".join((*base, node.module)), node.lineno
+            else:
+                for alias in node.names:
+                    yield ".".join((*base, alias.name)), node.lineno
+
+
+def told(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=told)
+def test_the_core_imports_the_standard_library_only_and_of_it_no_clock_chance_or_io(
+    path: Path,
+) -> None:
+    for name, line in imports(path):
+        top = name.split(".")[0]
+        if top == "httpx_resilience":
+            assert name.startswith("httpx_resilience._core"), f"line {line}: {name}"
+        else:
+            assert top in sys.stdlib_module_names, f"line {line}: {name}"
+            assert top not in FORBIDDEN or (top, path.parent.name) == ("datetime", "headers"), (
+                f"line {line}: {name}"
+            )
+
+
+@pytest.mark.parametrize("path", modules(CORE), ids=told)
+def test_a_module_of_the_core_imports_only_modules_before_it(path: Path) -> None:
+    own = part_of(path, CORE)
+    if own == "__init__":
+        assert list(imports(path)) == []
+        return
+    assert own in ORDER, f"{own} has no place in the order yet"
+    for name, line in imports(path):
+        if name.startswith("httpx_resilience._core."):
+            other = name.split(".")[2]
+            before = ORDER.index(other) < ORDER.index(own)
+            assert before or other == own, f"line {line}: {own} imports {other}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=told)
+def test_a_part_of_the_package_imports_only_parts_before_it(path: Path) -> None:
+    own = part_of(path, ROOT)
+    assert own in LAYERS, f"{own} has no place in the order yet"
+    for name, line in imports(path):
+        top, _, rest = name.partition(".")
+        if top != "httpx_resilience":
+            continue
+        other = rest.split(".")[0]
+        if other not in LAYERS:  # a name at the front door
+            other = "__init__"
+        before = LAYERS.index(other) < LAYERS.index(own)
+        assert before or other == own, f"line {line}: {own} imports {other}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=told)
+def test_only_a_few_modules_know_httpx(path: Path) -> None:
+    if part_of(path, ROOT) not in HTTPX_ONLY_IN:
+        assert "httpx" not in {name.split(".")[0] for name, _ in imports(path)}
+
+
+@pytest.mark.parametrize("path", of_the_library(), ids=told)
+def test_nothing_is_imported_inside_a_function_but_optional_extras(path: Path) -> None:
+    top_level = {line for _, line in imports(path, nested=False)}
+    tree = ast.parse(path.read_text())
+    guarded = {
+        child.lineno
+        for node in tree.body
+        if isinstance(node, ast.If)  # TYPE_CHECKING
+        for child in ast.walk(node)
+        if isinstance(child, ast.ImportFrom | ast.Import)
+    }
+    for name, line in imports(path):
+        if line not in top_level | guarded:
+            assert name.split(".")[0] in EXTRAS, f"line {line}: {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=told)
+def test_files_stay_short_and_functions_fit_a_screen(path: Path) -> None:
+    text = path.read_text()
+    if path.name != "scaivault.py":  # data
+        assert len(text.splitlines()) <= 500, "STYLE: under about 300"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.body[0].lineno
+            assert lines <= 60, f"{node.name} has {lines} lines"
+
+
+def config_classes() -> list[type]:
+    found = [policy, catalog]
+    classes = {
+        value
+        for module in found
+        for value in vars(module).values()
+        if inspect.isclass(value) and dataclasses.is_dataclass(value)
+    }
+    return sorted(classes | {Backoff, HeaderFamily}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", config_classes(), ids=lambda kind: kind.__name__)
+def test_a_config_class_is_frozen_and_made_by_keyword_only(kind: type) -> None:
+    options = kind.__dataclass_params__  # type: ignore[attr-defined]
+    assert options.frozen
+    assert options.eq
+    assert all(field.kw_only for field in dataclasses.fields(kind))
+
+
+def test_the_drivers_of_the_core_know_no_retry_rule() -> None:
+    """What to do is decided in the core: a driver compares no status, code or class."""
+    source = (ROOT / "_async.py").read_text()
+    for word in ("ErrorClass", "Backoff", "max_attempts", "Retry-After", "429", "503"):
+        assert word not in source
+
+
+def test_the_marker_of_a_typed_package_is_there() -> None:
+    assert (ROOT / "py.typed").exists()

@@ -1,0 +1,157 @@
+"""Uses of the public API that mypy --strict and pyright check. Never run."""
+
+from collections.abc import Mapping
+from typing import Any, assert_type
+
+import httpx
+
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    ApiError,
+    AsyncResilientTransport,
+    Attempt,
+    AttemptFinished,
+    Backoff,
+    BudgetPolicy,
+    CallEvent,
+    CallHistory,
+    DeadlineExceeded,
+    Dialect,
+    Envelope,
+    ErrorClass,
+    ErrorInfo,
+    ErrorSpec,
+    Event,
+    GaveUp,
+    Level,
+    Policy,
+    Recovered,
+    RequestRules,
+    ResilienceError,
+    RetryBudget,
+    RetryPolicy,
+    RetryScheduled,
+    error_of,
+    history_of,
+    raise_for_error,
+    redact_path,
+)
+
+# Transports.
+
+plain = AsyncResilientTransport()
+wrapping = AsyncResilientTransport(httpx.AsyncHTTPTransport(http2=True))
+as_base: httpx.AsyncBaseTransport = plain
+client = httpx.AsyncClient(transport=plain)
+
+
+def listen(event: Event) -> None:
+    assert_type(event.as_fields(), dict[str, Any])
+
+
+def listen_and_return(event: Event) -> int:
+    return len(event.as_fields())
+
+
+class Metrics:
+    def __call__(self, event: Event) -> None: ...
+
+
+shared = RetryBudget(BudgetPolicy(floor=5.0))
+AsyncResilientTransport(on_event=listen)
+AsyncResilientTransport(on_event=[listen, listen_and_return, Metrics()])
+AsyncResilientTransport(on_event=Metrics(), redact=redact_path, budget=shared)
+AsyncResilientTransport(dialect=GENERIC, policy=Policy(), redact=lambda path: path[:8])
+
+# Policies.
+
+policy = Policy(
+    retry=RetryPolicy(
+        max_attempts=3,
+        retry_for=60.0,
+        deadline=10.0,
+        max_retry_after=30,
+        backoff={ErrorClass.TRANSIENT: Backoff(initial=0.1, jitter="full")},
+        retry_non_idempotent=True,
+    ),
+    budget=BudgetPolicy(ratio=0.2),
+)
+assert_type(policy.replace(budget=None), Policy)
+assert_type(policy.retry.replace(max_attempts=2), RetryPolicy)
+assert_type(policy.describe(), str)
+assert_type(policy.retry.backoff, Mapping[ErrorClass, Backoff])
+assert_type(Backoff().delay(attempt=1, rand=0.5), float)
+assert_type(shared.balance(), float)
+
+# Dialects.
+
+mine = SCAIVAULT.extend(
+    codes={
+        "my_code": ErrorClass.TRANSIENT,
+        "x": ErrorSpec(code="x", error_class=ErrorClass.INTERNAL),
+    },
+    statuses={418: ErrorClass.PERMANENT},
+)
+assert_type(mine, Dialect)
+assert_type(mine.spec("my_code"), ErrorSpec | None)
+own = Dialect(
+    name="own",
+    codes={"busy": ErrorSpec(code="busy", error_class=ErrorClass.TRANSIENT)},
+    unknown_code=None,
+    statuses={503: ErrorClass.TRANSIENT},
+    envelope=Envelope(code=(("errors", "*", "code"),), ignore_case=True),
+    requests=RequestRules(idempotency_header="Idempotency-Key"),
+)
+
+
+async def use() -> None:
+    async with httpx.AsyncClient(transport=AsyncResilientTransport(policy=policy)) as http:
+        response = await http.get(
+            "https://vault.example", extensions={"resilience": policy.replace(budget=None)}
+        )
+    info = error_of(response)
+    assert_type(info, ErrorInfo | None)
+    if info is not None:
+        assert_type(info.code, str)
+        assert_type(info.message, str | None)
+        assert_type(info.details, Mapping[str, Any])
+        assert_type(info.fields, tuple[Mapping[str, Any], ...])
+    assert_type(error_of(response, dialect=own), ErrorInfo | None)
+    history = history_of(response)
+    assert_type(history, CallHistory | None)
+    if history is not None:
+        assert_type(history.attempts, tuple[Attempt, ...])
+        assert_type(history.reason, str | None)
+        assert_type(history.retry_at, float | None)
+        assert_type(history.attempts[0].delay, float | None)
+        assert_type(history.events, tuple[Event, ...])
+    try:
+        assert_type(raise_for_error(response), httpx.Response)
+    except ApiError as error:
+        assert_type(error.info, ErrorInfo | None)
+        assert_type(error.code, str | None)
+        assert_type(error.response, httpx.Response)
+        history_of(error)
+    except DeadlineExceeded as late:
+        assert_type(late.request, httpx.Request)
+        timeout: httpx.TimeoutException = late
+        assert_type(history_of(timeout), CallHistory | None)
+    except ResilienceError as root:
+        history_of(root)
+
+
+def tell(event: Event) -> str:
+    match event:
+        case RetryScheduled():
+            assert_type(event.delay, float)
+            return event.delay_source
+        case GaveUp():
+            assert_type(event.escalated, bool | None)
+            return event.reason
+        case Recovered() | AttemptFinished():
+            return event.call_id
+        case CallEvent():
+            return event.path
+    assert_type(event.level, Level)
+    return event.origin
