@@ -11,12 +11,20 @@ from ._core.events import (
     Event,
     GaveUp,
     Level,
+    RateLimitChanged,
+    RateLimitEvent,
+    RateLimitLow,
+    RateLimitObserved,
     Recovered,
     RetryScheduled,
+    ScopeEvent,
+    ThrottleDelayed,
+    ThrottleHeld,
+    ThrottleReleased,
 )
-from ._core.policy import BudgetPolicy, Policy, RetryPolicy
+from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._errors import error_of, history_of, raise_for_error
-from ._exceptions import ApiError, DeadlineExceeded, ResilienceError
+from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout
 from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
@@ -43,12 +51,22 @@ __all__ = [
     "GaveUp",
     "Level",
     "Policy",
+    "RateLimitChanged",
+    "RateLimitEvent",
+    "RateLimitLow",
+    "RateLimitObserved",
     "Recovered",
     "RequestRules",
     "ResilienceError",
     "RetryBudget",
     "RetryPolicy",
     "RetryScheduled",
+    "ScopeEvent",
+    "ThrottleDelayed",
+    "ThrottleHeld",
+    "ThrottlePolicy",
+    "ThrottleReleased",
+    "ThrottleTimeout",
     "error_of",
     "history_of",
     "raise_for_error",

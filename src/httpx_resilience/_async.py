@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -16,16 +15,16 @@ from ._clock import running_clock
 from ._core import checks
 from ._core.budget import RetryBudget
 from ._core.catalog import Dialect
-from ._core.flow import Done, Pause, Rules, Send, call_flow
+from ._core.flow import Admit, Done, Pause, Rules, Send, call_flow
 from ._core.headers import RateLimitReader
 from ._core.outcome import Cancelled, Outcome, Woken
 from ._core.policy import Policy
-from ._core.scopes import RecentMap
 from ._errors import DIALECT, HISTORY, PEEKED, attach
-from ._exceptions import DeadlineExceeded
+from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._httpx import prepare, trouble_of
+from ._shared import Identity, SharedState
 from .dialects.scaivault import SCAIVAULT
-from .instrumentation.history import CallHistory
+from .instrumentation.history import FOREVER, CallHistory
 from .instrumentation.sink import EventSink, Listener, listeners_of
 
 EXTENSION = "resilience"
@@ -43,6 +42,8 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy: When, how often and for how long failed attempts are repeated.
         budget: A retry budget to draw on instead of one per origin of its own; it may be shared
             with other transports, in other threads.
+        identity: From a request to who is calling, for tokens that are rotated; by default that is
+            told by the credential that the request carries. Only a keyed hash of it is kept.
         on_event: A callable, or several, that are given every event; they should be quick, and
             what they raise is logged once.
         redact: What a path goes through before it is told to anybody; see ``redact_path``.
@@ -70,6 +71,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         dialect: Dialect = SCAIVAULT,
         policy: Policy | None = None,
         budget: RetryBudget | None = None,
+        identity: Identity | None = None,
         on_event: Listener | Iterable[Listener] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
@@ -80,14 +82,17 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         )
         if budget is not None:
             checks.instance("budget", budget, RetryBudget, "a RetryBudget or None")
-        if redact is not None and not callable(redact):
-            raise TypeError(f"redact: got {redact!r}, allowed is a callable or None")
+        for name, value in (("redact", redact), ("identity", identity)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name}: got {value!r}, allowed is a callable or None")
         self._budget = budget
-        self._budgets: RecentMap[RetryBudget] = RecentMap(partial(RetryBudget, self._policy.budget))
+        self._identity = identity
         self._redact = redact
         self._sink = EventSink(listeners_of(on_event))
         self._reader = RateLimitReader()
         self._loop: object = None
+        self._clock: Callable[[], float] = time.monotonic
+        self._shared = self._fresh_state()
 
     def __repr__(self) -> str:
         inner = type(self._transport).__name__
@@ -104,36 +109,51 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy = self._policy_of(request)
         stream, is_replayable = replayable(request.stream)
         prepared, call = prepare(request, stream, self._dialect, self._redact)
-        clock = self._bound_clock()
+        clock, shared = self._bind()
+        call = call._replace(order=next(shared.arrivals))
         history = CallHistory(call, self._sink)
         rules = Rules(policy, self._dialect, self._reader, random.random)
-        budget = self._budget_of(call.origin, policy)
-        flow = call_flow(call, rules, budget, history, is_replayable, clock())
+        budget, throttle = shared.budget_of(call, policy), shared.throttle_of(request, call)
+        flow = call_flow(call, rules, budget, history, is_replayable, clock(), throttle)
         exchange = _Exchange(self._transport, prepared, clock)
         try:
             step = next(flow)
             while not isinstance(step, Done):
+                if shared.ready:
+                    shared.wake()
                 if isinstance(step, Send):
                     step = flow.send(await exchange.send(step))
-                else:
+                elif isinstance(step, Pause):
                     step = flow.send(await exchange.pause(step))
+                else:
+                    step = flow.send(await exchange.admit(step))
+            shared.wake()
         except BaseException as error:
             with suppress(StopIteration):
                 flow.send(Cancelled(clock()))
+            shared.wake()
             if not isinstance(error, GeneratorExit):  # a closed coroutine may not await
                 await exchange.abandon()
             raise
         flow.close()
-        return self._finish(request, step, exchange, history)
+        scope = throttle.scope if throttle is not None else ""
+        return self._finish(request, step, exchange, history, scope)
 
     def _finish(
-        self, request: httpx.Request, done: Done, exchange: "_Exchange", history: CallHistory
+        self,
+        request: httpx.Request,
+        done: Done,
+        exchange: "_Exchange",
+        history: CallHistory,
+        scope: str,
     ) -> httpx.Response:
         last = exchange.previous if done.result == "previous" else exchange.last
         history.close(done, last.outcome)
         error: Exception | None = last.error
         if done.result == "deadline":
             error = DeadlineExceeded("the call was cut at its deadline", request=request)
+        elif done.result == "throttled":
+            error = _throttle_timeout(request, done, scope)
         response = last.response
         if error is not None or response is None:
             error = error or RuntimeError("an attempt came to neither a response nor an exception")
@@ -160,21 +180,17 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             "allowed is a Policy, or None to send without wait or retry"
         )
 
-    def _budget_of(self, origin: str, policy: Policy | None) -> RetryBudget | None:
-        if policy is None or policy.budget is None:
-            return None
-        if self._budget is not None:
-            return self._budget
-        if policy.budget is self._policy.budget or policy.budget == self._policy.budget:
-            return self._budgets.get(origin)
-        return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
-
-    def _bound_clock(self) -> Callable[[], float]:
+    def _bind(self) -> tuple[Callable[[], float], SharedState]:
         loop, clock = running_clock()
         if loop is not self._loop:  # first use, or a second run(): its clock may start anywhere
-            self._loop = loop
-            self._budgets.clear()
-        return clock
+            self._loop, self._clock = loop, clock
+            self._shared = self._fresh_state()
+        return clock, self._shared
+
+    def _fresh_state(self) -> SharedState:
+        return SharedState(
+            self._policy, self._dialect, self._budget, self._identity, self._sink.emit
+        )
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -240,12 +256,16 @@ class _Exchange:
         at = clock()
         response = attempt.response
         if response is not None and response.status_code < 400:
-            attempt.outcome = Outcome(sent_at, at, at, status=response.status_code)
+            attempt.outcome = Outcome(
+                sent_at, at, at, time.time(), response.status_code, response.headers.raw
+            )
         else:
-            attempt.outcome = await self._failed(attempt, sent_at, at, cut)
+            attempt.outcome = await self._failed(attempt, sent_at, at, step.cut_at, cut)
         return attempt.outcome
 
-    async def _failed(self, attempt: _Attempt, sent_at: float, at: float, cut: bool) -> Outcome:
+    async def _failed(
+        self, attempt: _Attempt, sent_at: float, at: float, cut_at: float | None, cut: bool
+    ) -> Outcome:
         wall = time.time()
         response = attempt.response
         if response is None:
@@ -254,11 +274,22 @@ class _Exchange:
         body = b""
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = attempt.peeked = PeekedStream(response.stream)
-            await attempt.peeked.look(self._clock)
+            await attempt.peeked.look(self._clock, cut_at)
             body = decode(attempt.peeked.head, response.headers.get("content-encoding", ""))
         return Outcome(
             sent_at, at, self._clock(), wall, response.status_code, response.headers.raw, body
         )
+
+    async def admit(self, step: Admit) -> Woken:
+        """Wait until somebody wakes the ticket, or until the time that this call keeps."""
+        event = anyio.Event()
+        step.ticket.wake = event.set
+        if step.until is None:
+            await event.wait()
+        else:
+            with anyio.CancelScope(deadline=step.until):
+                await event.wait()
+        return Woken(self._clock())
 
     async def pause(self, step: Pause) -> Woken:
         """Give the connection back, then sleep."""
@@ -270,6 +301,18 @@ class _Exchange:
         """Close a response that nobody will read on."""
         if self.last.response is not None:
             await close_quietly(self.last.response.stream)
+
+
+def _throttle_timeout(request: httpx.Request, done: Done, scope: str) -> ThrottleTimeout:
+    wait = done.retry_in
+    known = wait is not None and wait < FOREVER
+    text = f"the rate-limit budget of {scope} will not allow the call in time"
+    return ThrottleTimeout(
+        text + (f"; room is expected in {wait:.1f} s" if wait is not None and known else ""),
+        request=request,
+        retry_at=time.time() + wait if wait is not None and known else None,
+        scope=scope,
+    )
 
 
 def _checked_transport(transport: object) -> httpx.AsyncBaseTransport:

@@ -22,6 +22,24 @@ class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 -
     """
 
 
+class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - DESIGN 15
+    """The rate-limit budget will not allow the call within ``max_wait``; it was not sent.
+
+    Catch it as what it is, or as ``httpx.TimeoutException``.
+
+    Attributes:
+        retry_at: Epoch seconds from which there should be room, or None if that is unknown.
+        scope: Whose budget it is: its category and a short hash, no credential.
+    """
+
+    def __init__(
+        self, message: str, *, request: httpx.Request, retry_at: float | None, scope: str
+    ) -> None:
+        super().__init__(message, request=request)
+        self.retry_at = retry_at
+        self.scope = scope
+
+
 class ApiError(ResilienceError, httpx.HTTPStatusError):
     """An error response, with what the API said; raised by ``raise_for_error``.
 

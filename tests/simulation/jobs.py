@@ -132,9 +132,7 @@ class Job:
         call = Call(str(order), "GET", "https://sim", "/v1/secrets/a", order=order)
         rules = Rules(self.policy, SCAIVAULT, self._reader, self.rng.random)
         now = self.heap.now
-        flow = call_flow(
-            call, rules, self.budget, self._teller, lambda: True, now, self.throttle
-        )
+        flow = call_flow(call, rules, self.budget, self._teller, lambda: True, now, self.throttle)
         _Run(self, flow, order, now).step(None)
 
 

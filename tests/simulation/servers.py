@@ -25,23 +25,24 @@ class FixedWindow:
 
     def __init__(self, limit: int, window: float, *, aligned: bool) -> None:
         self.limit, self.window, self.aligned = limit, window, aligned
-        self.start = -math.inf
+        self.start = self.end = -math.inf
         self.count = 0
 
     def _roll(self, now: float) -> None:
-        if now >= self.start + self.window:
-            self.start = math.floor(now / self.window) * self.window if self.aligned else now
+        if now >= self.end:
+            index = round(now / self.window, 9) // 1  # at its very end a window is over
+            self.start = index * self.window if self.aligned else now
+            self.end = self.start + self.window
             self.count = 0
 
     def take(self, now: float) -> Answer:
         self._roll(now)
         accepted = self.count < self.limit
         self.count += accepted
-        return Answer(accepted, self.limit - self.count, self.start + self.window)
+        return Answer(accepted, self.limit - self.count, self.end)
 
     def earliest(self, now: float) -> float:
-        over = now >= self.start + self.window
-        return now if over or self.count < self.limit else self.start + self.window
+        return now if now >= self.end or self.count < self.limit else self.end
 
 
 class SlidingLog:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .catalog import Dialect, ErrorClass, ErrorSpec
 from .envelope import ErrorInfo, read_error, read_wait, told
-from .headers import RateLimitReader, Wait, server_wait
+from .headers import RateLimitReader, Reading, Wait, server_wait
 from .outcome import Outcome, RawHeaders
 
 
@@ -42,11 +42,13 @@ class Failure(NamedTuple):
     wait: Wait | None = None
 
 
-def classify(outcome: Outcome, dialect: Dialect, reader: RateLimitReader) -> Failure | None:
+def classify(
+    outcome: Outcome, dialect: Dialect, reader: RateLimitReader, reading: Reading | None = None
+) -> Failure | None:
     """Return what kind of failure an outcome is, or None if it is none.
 
     A body is read for its code, a header for the wait it asks for; neither is trusted, and no
-    input makes this raise.
+    input makes this raise. ``reading`` is what the headers say of rate limits, if that is known.
     """
     if outcome.trouble is not None or outcome.cut:
         return _of_exception(outcome)
@@ -64,7 +66,7 @@ def classify(outcome: Outcome, dialect: Dialect, reader: RateLimitReader) -> Fai
         spec=spec,
         status_mismatch=spec is not None and spec.status not in (None, outcome.status),
         perhaps_processed=outcome.status >= 500 or outcome.status == 408,
-        wait=_wait(outcome, dialect, reader),
+        wait=_wait(outcome, dialect, reading or reader.read(outcome.headers, wall=outcome.wall)),
     )
 
 
@@ -94,8 +96,7 @@ def _class_of(status: int, info: ErrorInfo | None, dialect: Dialect) -> tuple[Er
     return dialect.statuses.get(status, ErrorClass.PERMANENT), False
 
 
-def _wait(outcome: Outcome, dialect: Dialect, reader: RateLimitReader) -> Wait | None:
-    reading = reader.read(outcome.headers, wall=outcome.wall)
+def _wait(outcome: Outcome, dialect: Dialect, reading: Reading) -> Wait | None:
     asked = server_wait(outcome.headers, status=outcome.status, wall=outcome.wall, reading=reading)
     if asked is not None and asked.source == "retry_after":
         return asked

@@ -54,6 +54,7 @@ class Facts(NamedTuple):
         give_up_at: When ``retry_for`` or the deadline ends, whichever is first.
         repeatable: Repeating is safe, whatever the server did with the last attempt.
         replayable: The request body can be sent again.
+        paced: The throttle holds retries of such a refusal to what the server allows.
     """
 
     attempt: int
@@ -62,6 +63,7 @@ class Facts(NamedTuple):
     give_up_at: float
     repeatable: bool
     replayable: bool
+    paced: bool = False
 
 
 class Retry(NamedTuple):
@@ -106,8 +108,8 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
         return Stop(OUT_OF_TIME, delay, source)
 
     cost = backoff.cost * (NEVER_SENT if failure.never_sent else 1.0)
-    if hinted and failure.error_class is ErrorClass.RATE_LIMITED:
-        cost = 0.0  # the server itself says when it has room
+    if facts.paced or (hinted and failure.error_class is ErrorClass.RATE_LIMITED):
+        cost = 0.0  # the server itself says when it has room, or the throttle finds it out
     return Retry(delay, source, cost)
 
 

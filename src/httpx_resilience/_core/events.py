@@ -190,3 +190,129 @@ class Recovered(CallEvent):
     def level(self) -> Level:
         """Good news, and worth knowing."""
         return Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeEvent(Event):
+    """Something that happened to one rate-limit budget.
+
+    Attributes:
+        scope: Whose budget: its category, and a short keyed hash of the identity; no credential.
+    """
+
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleHeld(ScopeEvent):
+    """A scope begins to hold calls back.
+
+    Attributes:
+        reason: ``exhausted``, ``server_hint``, ``cold_start`` or ``silent_limit``.
+        delay: Seconds until the gate is looked at again, if no response comes first.
+        queued: Calls that wait.
+    """
+
+    name: ClassVar[str] = "throttle_held"
+
+    reason: str
+    delay: float | None = None
+    queued: int
+
+    @property
+    def level(self) -> Level:
+        """Calls wait on purpose."""
+        return Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleReleased(ScopeEvent):
+    """A scope holds nobody back any more.
+
+    Attributes:
+        reason: Why it held calls back.
+        elapsed: Seconds for which it did.
+    """
+
+    name: ClassVar[str] = "throttle_released"
+
+    reason: str
+    elapsed: float
+
+    @property
+    def level(self) -> Level:
+        """Calls go as they come."""
+        return Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitEvent(ScopeEvent):
+    """What a server says of one rate-limit budget.
+
+    Attributes:
+        rate_limit: Units a window.
+        rate_remaining: Units left.
+        rate_reset_in: Seconds until the announced reset.
+    """
+
+    rate_limit: int | None = None
+    rate_remaining: int | None = None
+    rate_reset_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitLow(RateLimitEvent):
+    """Remaining fell below the threshold; told once a window."""
+
+    name: ClassVar[str] = "rate_limit_low"
+
+    @property
+    def level(self) -> Level:
+        """Calls will be held back before long."""
+        return Level.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitChanged(RateLimitEvent):
+    """A limit appeared, changed or vanished.
+
+    Attributes:
+        previous: The limit before; None if it appeared.
+    """
+
+    name: ClassVar[str] = "rate_limit_changed"
+
+    previous: int | None = None
+
+    @property
+    def level(self) -> Level:
+        """Worth knowing."""
+        return Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitObserved(RateLimitEvent):
+    """A response announced its rate limit."""
+
+    name: ClassVar[str] = "rate_limit_observed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottleDelayed(ScopeEvent):
+    """A call waited for the rate-limit budget.
+
+    Attributes:
+        call_id: The call.
+        method: Its method.
+        path: Its path, redacted if so configured.
+        attempt: Number of the attempt that waited.
+        delay: Seconds that it waited.
+    """
+
+    name: ClassVar[str] = "throttle_delayed"
+
+    call_id: str
+    method: str
+    path: str
+    attempt: int
+    delay: float

@@ -24,21 +24,24 @@ from .classify import Failure, classify
 from .decision import (
     BUDGET_EXHAUSTED,
     DISABLED,
+    MINIMAL_ATTEMPT,
     OUT_OF_TIME,
     RETRY_AFTER_TOO_LONG,
     SUCCESS,
+    THROTTLE_TIMEOUT,
     Facts,
     Retry,
     Stop,
     decide,
     is_repeatable,
 )
-from .headers import RateLimitReader
+from .headers import RateLimitReader, Reading
 from .outcome import Call, Cancelled, Outcome, Woken
-from .policy import Policy
+from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
+from .throttle import EXPIRED, WAITING, Throttle, Ticket
 
-Result = Literal["this", "previous", "deadline"]
+Result = Literal["this", "previous", "deadline", "throttled"]
 
 
 class Send(NamedTuple):
@@ -48,6 +51,13 @@ class Send(NamedTuple):
     cut_at: float | None
 
 
+class Admit(NamedTuple):
+    """Wait until somebody wakes the ticket, or until ``until`` if this call keeps the time."""
+
+    ticket: Ticket
+    until: float | None
+
+
 class Pause(NamedTuple):
     """Give the connection back, then sleep until ``until``."""
 
@@ -55,7 +65,7 @@ class Pause(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Return or raise: this attempt's outcome, the previous one's, or the deadline's error.
+    """Return or raise: this attempt's outcome, the previous one's, or an error of our own.
 
     Attributes:
         reason: Why the call ends, of ``decision.REASONS``.
@@ -70,7 +80,7 @@ class Done(NamedTuple):
     retry_in: float | None = None
 
 
-Step = Send | Pause | Done
+Step = Admit | Send | Pause | Done
 Reply = Outcome | Woken | Cancelled
 CallFlow = Generator[Step, Reply, None]
 
@@ -84,10 +94,6 @@ class Rules(NamedTuple):
     rand: Callable[[], float]
 
 
-DISABLED_POLICY = Policy(budget=None)
-"""The numbers for a call without a policy: only its time limits matter, and it has none."""
-
-
 def call_flow(
     call: Call,
     rules: Rules,
@@ -95,8 +101,9 @@ def call_flow(
     teller: Teller,
     is_replayable: Callable[[], bool],
     now: float,
+    throttle: Throttle | None = None,
 ) -> CallFlow:
-    """Yield the steps of one call, from its first send to its end.
+    """Yield the steps of one call, from its arrival to its end.
 
     Args:
         call: What is known of the request.
@@ -105,71 +112,263 @@ def call_flow(
         teller: Takes the events.
         is_replayable: Tells whether the request body can be sent (again) now.
         now: The driver's time.
+        throttle: The throttle of its scope, or None for none.
     """
-    dialect, retry = rules.dialect, (rules.policy or DISABLED_POLICY).retry
-    limit = retry.max_attempts if rules.policy is not None else 1
-    story = Story(call, teller, limit, is_repeatable(call, dialect, retry))
-    deadline_at = math.inf if retry.deadline is None else now + retry.deadline
-    cut_at = None if retry.deadline is None else deadline_at
-    of_class: dict[ErrorClass, int] = {}
-    held = 0.0
-    attempt = 1
-
+    run = _Run(call, rules, budget, teller, is_replayable, throttle)
     while True:
-        outcome = yield Send(attempt, cut_at)
-        if isinstance(outcome, Cancelled):
-            _give_back(budget, held, outcome.at)
-            return
-        assert isinstance(outcome, Outcome)  # noqa: S101 - what a driver owes a Send
-        if attempt == 1:
-            story.first_sent = outcome.sent_at
-            story.give_up_at = min(outcome.sent_at + retry.retry_for, deadline_at)
+        ticket = run.reserve(now)
+        while ticket is not None and ticket.state == WAITING:
+            reply = yield Admit(ticket, run.keep(ticket))
+            now = reply.at
+            if isinstance(reply, Cancelled):
+                return run.cancelled(now, sent=False)
+            run.tick(ticket, now)
+        if ticket is not None and ticket.state == EXPIRED:
+            yield run.throttled(ticket, now)
+            return None
 
-        failure = classify(outcome, dialect, rules.reader)
-        _settle(budget, attempt, held, failure, outcome.at)
+        reply = yield Send(run.attempt, run.begin(now))
+        now = reply.at
+        if not isinstance(reply, Outcome):
+            return run.cancelled(now, sent=True)
+        failure = run.learn(reply)
         if failure is None:
-            if attempt > 1 or teller.verbose:
-                story.finished(attempt, outcome, None)
-            if attempt > 1:
-                story.recovered(attempt, outcome, _balance(budget, outcome.at))
-            yield Done(SUCCESS, attempts=attempt)
-            return
-        if failure.perhaps_processed and call.method not in _SAFE_METHODS:
-            story.maybe_applied = True
-        story.finished(attempt, outcome, failure)
-
-        of_class[failure.error_class] = of_class.get(failure.error_class, 0) + 1
-        facts = Facts(
-            attempt=attempt,
-            of_class=of_class[failure.error_class],
-            now=outcome.at,
-            give_up_at=story.give_up_at,
-            repeatable=story.repeatable,
-            replayable=is_replayable(),
-        )
-        decision = _decide(rules, outcome, failure, facts)
-        if isinstance(decision, Retry) and not _pays(budget, decision.cost, outcome.at):
-            decision = Stop(BUDGET_EXHAUSTED)
-        balance = _balance(budget, outcome.at)
+            yield run.succeeded(reply)
+            return None
+        decision = run.decide(reply, failure)
         if isinstance(decision, Stop):
-            story.gave_up(attempt, outcome, failure, decision, balance)
-            yield Done(
-                decision.reason,
-                _result_of(outcome, deadline_at),
-                attempt,
-                decision.delay if decision.reason == RETRY_AFTER_TOO_LONG else None,
+            yield run.gave_up(reply, failure, decision)
+            return None
+
+        reply = yield Pause(now + decision.delay)
+        now = reply.at
+        if isinstance(reply, Cancelled):
+            return run.cancelled(now, sent=False)
+        run.attempt += 1
+
+
+class _Run:
+    """What one call knows and holds on its way: its ticket, its tokens, its counts."""
+
+    __slots__ = (
+        "_deadline_at",
+        "_failure",
+        "_held",
+        "_is_replayable",
+        "_of_class",
+        "_outcome",
+        "_policy",
+        "_rules",
+        "_ticket",
+        "attempt",
+        "budget",
+        "call",
+        "story",
+        "throttle",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        rules: Rules,
+        budget: RetryBudget | None,
+        teller: Teller,
+        is_replayable: Callable[[], bool],
+        throttle: Throttle | None,
+    ) -> None:
+        policy = rules.policy or _DISABLED
+        self.call = call
+        self.budget = budget
+        self.throttle = throttle
+        self.attempt = 1
+        self.story = Story(
+            call,
+            teller,
+            policy.retry.max_attempts,
+            is_repeatable(call, rules.dialect, policy.retry),
+        )
+        self._policy = policy
+        self._rules = rules
+        self._is_replayable = is_replayable
+        self._ticket: Ticket | None = None
+        self._held = 0.0
+        self._deadline_at = math.inf
+        self._of_class: dict[ErrorClass, int] | None = None
+        self._outcome: Outcome | None = None
+        self._failure: Failure | None = None
+
+    # Admission.
+
+    def reserve(self, now: float) -> Ticket | None:
+        """Ask the throttle for a place; None where there is no throttle."""
+        throttle, limits = self.throttle, self._policy.throttle
+        if throttle is None:
+            return None
+        if limits is None:
+            self._ticket = throttle.count(self.call.order, now)
+        else:
+            last_chance = (
+                now + limits.max_wait
+                if self.attempt == 1
+                else self.story.give_up_at - MINIMAL_ATTEMPT
             )
-            return
+            self._ticket = throttle.reserve(
+                self.call.order, now, last_chance, self._policy.retry.max_retry_after
+            )
+        return self._ticket
 
-        held = decision.cost
-        story.scheduled(attempt, outcome, failure, decision, balance)
-        woken = yield Pause(outcome.at + decision.delay)
-        if isinstance(woken, Cancelled):
-            _give_back(budget, held, woken.at)
-            return
-        cut_at = story.give_up_at
-        attempt += 1
+    def keep(self, ticket: Ticket) -> float | None:
+        """Return until when this call keeps its scope's time."""
+        return None if self.throttle is None else self.throttle.keep(ticket)
 
+    def tick(self, ticket: Ticket, now: float) -> None:
+        """Let the throttle look whether anybody may go; tell if it is us."""
+        if self.throttle is None:
+            return
+        if ticket.state == WAITING:
+            self.throttle.tick(now)
+        if ticket.state not in (WAITING, EXPIRED):
+            self.story.delayed(self.attempt, self.throttle.scope, now - ticket.arrived_at)
+
+    def throttled(self, ticket: Ticket, now: float) -> Done:
+        """End a call that the rate-limit budget will not allow in time."""
+        self._give_back(now)
+        wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)
+        stop = Stop(THROTTLE_TIMEOUT, wait, "throttle" if wait is not None else None)
+        outcome = self._outcome or Outcome(now, now, now)
+        failure = self._failure or Failure(ErrorClass.RATE_LIMITED)
+        balance = _balance(self.budget, now)
+        if self.attempt == 1:
+            self.story.first_sent = now
+            self.story.gave_up(1, outcome, failure, stop, balance)
+            return Done(THROTTLE_TIMEOUT, "throttled", 0, wait)
+        self.story.gave_up(self.attempt - 1, outcome, failure, stop, balance)
+        return Done(THROTTLE_TIMEOUT, "this", self.attempt - 1, wait)
+
+    # The attempt.
+
+    def begin(self, now: float) -> float | None:
+        """Return when the attempt that starts now is cut; None if never."""
+        deadline = self._policy.retry.deadline
+        if self.attempt == 1 and deadline is not None:
+            self._deadline_at = now + deadline
+        cut_at = min(self.story.give_up_at, self._deadline_at)
+        return cut_at if cut_at < math.inf else None
+
+    def learn(self, outcome: Outcome) -> Failure | None:
+        """Understand what an attempt came to; tell the throttle and the retry budget."""
+        story, rules = self.story, self._rules
+        if self.attempt == 1:
+            story.first_sent = outcome.sent_at
+            story.give_up_at = min(
+                outcome.sent_at + self._policy.retry.retry_for, self._deadline_at
+            )
+        reading = rules.reader.read(outcome.headers, wall=outcome.wall)
+        failure = classify(outcome, rules.dialect, rules.reader, reading)
+        self._report(outcome, reading, failure)
+        self._settle(failure, outcome.at)
+        if failure is not None:
+            if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
+                story.maybe_applied = True
+            self._outcome, self._failure = outcome, failure
+        if failure is not None or self.attempt > 1 or story.teller.verbose:
+            story.finished(self.attempt, outcome, failure, reading)
+        return failure
+
+    def _report(self, outcome: Outcome, reading: Reading, failure: Failure | None) -> None:
+        ticket, throttle = self._ticket, self.throttle
+        if ticket is None or throttle is None:
+            return
+        self._ticket = None
+        if outcome.status:
+            throttle.observe(ticket, outcome.sent_at, outcome.received_at, reading, failure)
+            if reading.limits and self.story.teller.verbose:
+                self.story.observed(throttle.scope, reading)
+        else:
+            sent = failure is None or not failure.never_sent
+            throttle.failed(ticket, outcome.at, sent=sent)
+
+    def _settle(self, failure: Failure | None, now: float) -> None:
+        """Charge or credit the retry budget for an attempt that came back."""
+        budget = self.budget
+        if budget is None:
+            return
+        if failure is not None and failure.error_class in _UNPRODUCTIVE:
+            budget.fail(now)
+        elif self.attempt > 1:
+            budget.deposit(self._held, now)
+        elif failure is None or failure.status is not None:
+            budget.earn(now)  # an exception of our own side is neither success nor failure
+        self._held = 0.0
+
+    # What follows.
+
+    def succeeded(self, outcome: Outcome) -> Done:
+        """End a call whose last attempt did not fail."""
+        if self.attempt > 1:
+            self.story.recovered(self.attempt, outcome, _balance(self.budget, outcome.at))
+        return Done(SUCCESS, attempts=self.attempt)
+
+    def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
+        """Return what to do about a failure; a retry is paid for."""
+        decision = self._decide(outcome, failure)
+        if isinstance(decision, Stop):
+            return decision
+        if self.budget is not None and not self.budget.withdraw(decision.cost, outcome.at):
+            return Stop(BUDGET_EXHAUSTED)
+        self._held = decision.cost
+        balance = _balance(self.budget, outcome.at)
+        self.story.scheduled(self.attempt, outcome, failure, decision, balance)
+        return decision
+
+    def _decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
+        if self._rules.policy is None:
+            return Stop(DISABLED)
+        if outcome.cut:
+            return Stop(OUT_OF_TIME)
+        counts = self._of_class = self._of_class or {}
+        counts[failure.error_class] = counts.get(failure.error_class, 0) + 1
+        facts = Facts(
+            attempt=self.attempt,
+            of_class=counts[failure.error_class],
+            now=outcome.at,
+            give_up_at=self.story.give_up_at,
+            repeatable=self.story.repeatable,
+            replayable=self._is_replayable(),
+            paced=self._is_paced(failure),
+        )
+        return decide(failure, facts, self._policy.retry, self._rules.rand())
+
+    def _is_paced(self, failure: Failure) -> bool:
+        if self.throttle is None or self._policy.throttle is None:
+            return False
+        return failure.error_class is ErrorClass.RATE_LIMITED or self.throttle.is_pacing
+
+    def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:
+        """End a failed call."""
+        balance = _balance(self.budget, outcome.at)
+        self.story.gave_up(self.attempt, outcome, failure, stop, balance)
+        result: Result = "this"
+        if outcome.cut:
+            result = "deadline" if outcome.at >= self._deadline_at else "previous"
+        wait = stop.delay if stop.reason == RETRY_AFTER_TOO_LONG else None
+        return Done(stop.reason, result, self.attempt, wait)
+
+    def cancelled(self, now: float, *, sent: bool) -> None:
+        """Give back what the call holds."""
+        if self._ticket is not None and self.throttle is not None:
+            self.throttle.leave(self._ticket, now, sent=sent)
+            self._ticket = None
+        self._give_back(now)
+
+    def _give_back(self, now: float) -> None:
+        if self.budget is not None and self._held:
+            self.budget.deposit(self._held, now)
+            self._held = 0.0
+
+
+_DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None)
+"""The numbers for a call without a policy; it is sent once, and counted."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1), so that nothing can be half applied."""
@@ -183,43 +382,6 @@ _UNPRODUCTIVE = frozenset(
     }
 )
 """Classes of which an attempt counts as failed for the retry budget (DESIGN 7)."""
-
-
-def _decide(rules: Rules, outcome: Outcome, failure: Failure, facts: Facts) -> Retry | Stop:
-    if rules.policy is None:
-        return Stop(DISABLED)
-    if outcome.cut:
-        return Stop(OUT_OF_TIME)
-    return decide(failure, facts, rules.policy.retry, rules.rand())
-
-
-def _result_of(outcome: Outcome, deadline_at: float) -> Result:
-    if not outcome.cut:
-        return "this"
-    return "deadline" if outcome.at >= deadline_at else "previous"
-
-
-def _settle(
-    budget: RetryBudget | None, attempt: int, held: float, failure: Failure | None, now: float
-) -> None:
-    """Charge or credit the retry budget for an attempt that came back."""
-    if budget is None:
-        return
-    if failure is not None and failure.error_class in _UNPRODUCTIVE:
-        budget.fail(now)
-    elif attempt > 1:
-        budget.deposit(held, now)
-    elif failure is None or failure.status is not None:
-        budget.earn(now)  # an exception of our own side is neither success nor failure
-
-
-def _pays(budget: RetryBudget | None, cost: float, now: float) -> bool:
-    return budget is None or budget.withdraw(cost, now)
-
-
-def _give_back(budget: RetryBudget | None, held: float, now: float) -> None:
-    if budget is not None and held:
-        budget.deposit(held, now)
 
 
 def _balance(budget: RetryBudget | None, now: float) -> float | None:

@@ -21,6 +21,7 @@ class Call(NamedTuple):
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
         request_id: The request id it is sent with, if any.
         redact: What ``path`` goes through before it is told to anybody.
+        order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
 
     call_id: str
@@ -30,6 +31,7 @@ class Call(NamedTuple):
     has_idempotency_key: bool = False
     request_id: str | None = None
     redact: Callable[[str], str] | None = None
+    order: int = 0
 
 
 class Trouble(NamedTuple):

@@ -120,12 +120,51 @@ class BudgetPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottlePolicy:
+    """How the server's rate-limit budget is spent.
+
+    Attributes:
+        reserve: Units kept back for others who spend the same budget; at least 0.
+        low_below: Share of the limit below which ``rate_limit_low`` is told; in [0, 1].
+        max_wait: Seconds that a call waits for its first send at the most.
+        max_queue: Calls of one scope that may wait at the same time; at least 1.
+        window: Seconds of a window that the server's headers don't state; None to go by what they
+            say. Set it for servers with windows of a few seconds and resets in whole seconds.
+
+    Raises:
+        TypeError: A field is of the wrong type.
+        ValueError: A field is out of range; the message names it, its value and what is allowed.
+
+    >>> ThrottlePolicy(window=2.0).replace(max_wait=5.0).max_wait
+    5.0
+    """
+
+    reserve: int = 0
+    low_below: float = 0.1
+    max_wait: float = 600.0
+    max_queue: int = 100_000
+    window: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.integer("ThrottlePolicy.reserve", self.reserve, low=0)
+        checks.number("ThrottlePolicy.low_below", self.low_below, low=0, high=1)
+        checks.number("ThrottlePolicy.max_wait", self.max_wait, low=0)
+        checks.integer("ThrottlePolicy.max_queue", self.max_queue, low=1)
+        checks.number("ThrottlePolicy.window", self.window, low=0, above=True, optional=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a policy with some fields changed, validated anew."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that decides how a call is treated; frozen, shared freely, equal by value.
 
     Attributes:
         retry: When and how often a failed attempt is repeated.
         budget: The retry budget of each origin, or None for none.
+        throttle: How the server's rate-limit budget is spent, or None to hold nobody back.
 
     >>> Policy(budget=None).replace(retry=RetryPolicy(max_attempts=2)).retry.max_attempts
     2
@@ -133,11 +172,16 @@ class Policy:
 
     retry: RetryPolicy = RetryPolicy()
     budget: BudgetPolicy | None = BudgetPolicy()
+    throttle: ThrottlePolicy | None = ThrottlePolicy()
 
     def __post_init__(self) -> None:
         checks.instance("Policy.retry", self.retry, RetryPolicy, "a RetryPolicy")
         if self.budget is not None:
             checks.instance("Policy.budget", self.budget, BudgetPolicy, "a BudgetPolicy or None")
+        if self.throttle is not None:
+            checks.instance(
+                "Policy.throttle", self.throttle, ThrottlePolicy, "a ThrottlePolicy or None"
+            )
 
     def replace(self, **changes: Any) -> Self:
         """Return a policy with some parts changed."""

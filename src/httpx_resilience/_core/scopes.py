@@ -20,7 +20,7 @@ class RecentMap(Generic[V]):
 
     __slots__ = ("_live", "_make", "_recent", "_size")
 
-    def __init__(self, make: Callable[[], V], size: int = MAX_ENTRIES) -> None:
+    def __init__(self, make: Callable[[], V] | None = None, size: int = MAX_ENTRIES) -> None:
         self._make = make
         self._size = size
         self._recent: OrderedDict[Hashable, V] = OrderedDict()
@@ -37,11 +37,21 @@ class RecentMap(Generic[V]):
             return entry
         entry = self._live.get(key)
         if entry is None:
-            entry = self._live[key] = (make or self._make)()
+            entry = self._live[key] = self._new(make)
         self._recent[key] = entry
         if len(self._recent) > self._size:
             self._recent.popitem(last=False)
         return entry
+
+    def values(self) -> list[V]:
+        """Return the entries that are kept, the least recently used first."""
+        return list(self._recent.values())
+
+    def _new(self, make: Callable[[], V] | None) -> V:
+        make = make or self._make
+        if make is None:
+            raise TypeError("RecentMap.get: no way to make an entry was given")
+        return make()
 
     def clear(self) -> None:
         """Forget everything."""

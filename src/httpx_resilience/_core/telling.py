@@ -20,7 +20,16 @@ from .decision import (
     Retry,
     Stop,
 )
-from .events import AttemptFinished, Event, GaveUp, Recovered, RetryScheduled
+from .events import (
+    AttemptFinished,
+    Event,
+    GaveUp,
+    RateLimitObserved,
+    Recovered,
+    RetryScheduled,
+    ThrottleDelayed,
+)
+from .headers import Reading, binding
 from .outcome import Call, Outcome
 
 _ADVICE_BY_REASON = {
@@ -77,13 +86,53 @@ class Story:
         self.first_sent = 0.0
         self.give_up_at = math.inf
 
-    def finished(self, attempt: int, outcome: Outcome, failure: Failure | None) -> None:
+    def observed(self, scope: str, reading: Reading) -> None:
+        """Tell what a response announced of its rate limit."""
+        limit = binding(reading.limits)
+        if limit is None:
+            return
+        self.teller.tell(
+            RateLimitObserved(
+                origin=self.call.origin,
+                scope=scope,
+                rate_limit=limit.limit,
+                rate_remaining=limit.remaining,
+                rate_reset_in=limit.reset_in,
+            )
+        )
+
+    def delayed(self, attempt: int, scope: str, seconds: float) -> None:
+        """Tell that the call waited for the rate-limit budget."""
+        call = self.call
+        self.teller.tell(
+            ThrottleDelayed(
+                origin=call.origin,
+                scope=scope,
+                call_id=call.call_id,
+                method=call.method,
+                path=_shown_path(call),
+                attempt=attempt,
+                delay=_ms(seconds),
+            )
+        )
+
+    def finished(
+        self,
+        attempt: int,
+        outcome: Outcome,
+        failure: Failure | None,
+        reading: Reading | None = None,
+    ) -> None:
         """Tell that an attempt came back."""
+        limit = binding(reading.limits) if reading is not None else None
         self.teller.tell(
             AttemptFinished(
                 **self._common(attempt, outcome, failure),
                 duration=_ms(outcome.received_at - outcome.sent_at),
                 status_mismatch=(failure is not None and failure.status_mismatch) or None,
+                rate_limit=limit.limit if limit is not None else None,
+                rate_remaining=limit.remaining if limit is not None else None,
+                rate_reset_in=limit.reset_in if limit is not None else None,
             )
         )
 

@@ -1,5 +1,6 @@
 """A call's history: what happened to it, made from the same events as its log lines."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ from .._core.events import AttemptFinished, CallEvent, Event, RetryScheduled
 from .._core.flow import Done
 from .._core.outcome import Call, Outcome
 from .sink import EventSink
+
+FOREVER = 1e10
+"""Seconds; what a server asks for beyond it is no time that anybody could be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +81,8 @@ class CallHistory:
         """Note how the call ended."""
         self._sink = None
         self.reason = done.reason
-        if done.retry_in is not None and done.retry_in < 1e10:
-            self.retry_at = outcome.wall + done.retry_in
+        if done.retry_in is not None and done.retry_in < FOREVER:
+            self.retry_at = (outcome.wall or time.time()) + done.retry_in
         if not self._events:  # the happy path: nothing was told, one attempt was made
             duration = outcome.received_at - outcome.sent_at
             self._clean = (outcome.status, duration, outcome.at - outcome.sent_at)

@@ -1,0 +1,481 @@
+"""The throttle of one scope: who may send now, who waits, and until when.
+
+A scope is in one of these states, looked at anew for each decision:
+
+    closed     the server said when to come back; nothing goes before
+    paced      it limits in silence; one request each 1 / rate
+    cold       nothing is known: one scout, then 1, 2, 4, … in flight, so that a thousand calls
+               neither run into a limit of ten nor queue behind one another's failures
+    evidence   the ledgers say what is left; all of them must agree
+    passing    it answers without rate-limit headers: nothing is held, until headers appear
+
+Whatever may let waiting calls go puts their tickets on ``ready``; the driver wakes them. There is
+one timer, and no task behind it: the ticket at the head of the queue keeps the time (``keep``) and
+hands it on when it leaves.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..catalog import ErrorClass
+from ..classify import Failure
+from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from ..headers import RateLimit, Reading
+from ..policy import ThrottlePolicy
+from ..serverclock import ServerClock
+from .ledger import GUARD, SETTLED, Ledger
+from .pacer import Pacer
+from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+
+EXHAUSTED = "exhausted"
+SERVER_HINT = "server_hint"
+COLD_START = "cold_start"
+SILENT_LIMIT = "silent_limit"
+
+GHOST = 30.0
+"""Seconds for which a request that was given up after its send may still be counted."""
+
+_STEP = 1.0
+"""Seconds after which slow start takes its next step without an answer."""
+
+_HEADERLESS = 3
+"""Successes without rate-limit headers that show that a server sends none."""
+
+
+_Key = tuple[str | None, str, float | None, int]
+"""Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
+
+
+class Gate(NamedTuple):
+    """Whether one more request may go now, and if not, why and until when."""
+
+    is_open: bool
+    reason: str = ""
+    wake_at: float = math.inf
+    is_scout: bool = False
+
+
+_OPEN = Gate(is_open=True)
+_SCOUT = Gate(is_open=True, is_scout=True)
+
+
+class Throttle:
+    """One scope's gate, ledgers and queue. Times are the driver's, in seconds.
+
+    Args:
+        origin: For events.
+        scope: The scope's name, for events; without any credential.
+        policy: The numbers.
+        clock: The server's clock, shared by the scopes of an origin.
+        ready: Takes the tickets whose holders are to be woken.
+        emit: Takes the events.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_closed_until",
+        "_emit",
+        "_ghosts",
+        "_headerless",
+        "_held_reason",
+        "_held_since",
+        "_held_told_at",
+        "_in_flight",
+        "_keeper",
+        "_keeper_until",
+        "_knows_headers",
+        "_last_granted",
+        "_ledgers",
+        "_pacer",
+        "_queue",
+        "_ready",
+        "_slow",
+        "_slow_at",
+        "origin",
+        "policy",
+        "scope",
+    )
+
+    def __init__(
+        self,
+        origin: str,
+        scope: str,
+        policy: ThrottlePolicy,
+        clock: ServerClock,
+        ready: list[Ticket],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.origin = origin
+        self.scope = scope
+        self.policy = policy
+        self._clock = clock
+        self._ready = ready
+        self._emit = emit
+        self._ledgers: dict[_Key, Ledger] = {}
+        self._queue = TicketQueue()
+        self._in_flight: dict[Ticket, None] = {}
+        self._ghosts: deque[float] = deque()
+        self._last_granted = -math.inf
+        self._closed_until = -math.inf
+        self._pacer = Pacer()
+        self._slow: int | None = 1
+        self._slow_at = -math.inf
+        self._headerless = 0
+        self._knows_headers = False
+        self._keeper: Ticket | None = None
+        self._keeper_until = math.inf
+        self._held_reason: str | None = None
+        self._held_since = self._held_told_at = -math.inf
+
+    # Before a request.
+
+    def reserve(
+        self, order: int, now: float, give_up_at: float, patience: float = math.inf
+    ) -> Ticket:
+        """Ask for a place; the ticket comes back granted, waiting or expired.
+
+        Args:
+            order: Arrival of the call; a retry keeps it.
+            now: The time.
+            give_up_at: When waiting has no point any more.
+            patience: Seconds; a scope that the server closed for longer refuses at once.
+        """
+        ticket = Ticket(order, give_up_at, now)
+        if not self._queue:
+            gate = self._gate(now)
+            if gate.is_open:
+                self._grant(ticket, gate, now)
+                return ticket
+        if not self._admits(ticket, now, patience):
+            ticket.state = EXPIRED
+            return ticket
+        self._queue.push(ticket)
+        self.tick(now)
+        return ticket
+
+    def count(self, order: int, now: float) -> Ticket:
+        """Count a request that goes whatever is left."""
+        ticket = Ticket(order, now, now)
+        self._grant(ticket, _OPEN, now)
+        return ticket
+
+    def keep(self, ticket: Ticket) -> float | None:
+        """Return until when the holder of a waiting ticket keeps the time; None if another does."""
+        return self._keeper_until if ticket is self._keeper else None
+
+    def tick(self, now: float) -> None:
+        """Let go who may go, and see who keeps the time."""
+        queue = self._queue
+        for gone in queue.expired(now):
+            gone.retry_at = self._expected(now)
+            self._ready.append(gone)
+        head = queue.head()
+        wake_at = math.inf
+        while head is not None:
+            gate = self._gate(now)
+            if not gate.is_open:
+                wake_at = gate.wake_at
+                self._hold(gate, now)
+                break
+            queue.remove(head, GRANTED)
+            self._grant(head, gate, now)
+            self._ready.append(head)
+            head = queue.head()
+        self._hand_over(head, wake_at)
+        if head is None and self._held_reason is not None:
+            self._let_go(now)
+
+    def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
+        """Take back the ticket of a call that was cancelled or whose attempt raised.
+
+        Args:
+            ticket: In any state.
+            now: The time.
+            sent: The server may have counted the request: it stays counted as a ghost.
+        """
+        if ticket.state == WAITING:
+            self._queue.remove(ticket, LEFT)
+        elif ticket.state == GRANTED:
+            ticket.state = LEFT
+            self._in_flight.pop(ticket, None)
+            if sent:
+                self._ghosts.append(ticket.granted_at + GHOST)
+        self.tick(now)
+
+    # After a request.
+
+    def failed(self, ticket: Ticket, now: float, *, sent: bool) -> None:
+        """Learn from an attempt that ended in an exception, and give its place back."""
+        self._without_headers(ticket, now, success=False, counted=False)
+        self.leave(ticket, now, sent=sent)
+
+    def observe(
+        self,
+        ticket: Ticket,
+        sent: float,
+        received: float,
+        reading: Reading,
+        failure: Failure | None,
+    ) -> None:
+        """Learn from a response, and give its place back."""
+        ticket.state = LEFT
+        self._in_flight.pop(ticket, None)
+        if reading.date is not None:
+            self._clock.observe(reading.date, sent, received)
+        refused = failure is not None and failure.error_class is ErrorClass.RATE_LIMITED
+        wait = failure.wait.seconds if failure is not None and failure.wait is not None else 0.0
+        silent = False
+        if wait > 0 and failure is not None and self._closes(failure):
+            self._close(received + wait + GUARD, ticket, refused=refused)
+        elif reading.limits:
+            self._learn(reading.limits, sent, received)
+            silent = refused and not self._is_drained(received)
+        else:
+            self._without_headers(ticket, received, success=failure is None, counted=True)
+            silent = refused or (failure is not None and self._may_be_silent(failure))
+        if silent:
+            self._pacer.refused(received, surely=refused)
+        elif failure is None:
+            self._pacer.accepted(received)
+        self.tick(received)
+
+    @property
+    def is_pacing(self) -> bool:
+        """Whether it holds refused calls to a rate of their own."""
+        return self._pacer.rate is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits, and nothing is in flight or might be counted still."""
+        return not (self._queue or self._in_flight or self._ghosts)
+
+    def _closes(self, failure: Failure) -> bool:
+        return failure.error_class in (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
+
+    def _may_be_silent(self, failure: Failure) -> bool:
+        return failure.status == 503 and not failure.coded
+
+    def _close(self, until: float, ticket: Ticket, *, refused: bool) -> None:
+        self._closed_until = max(self._closed_until, until)
+        self._slow, self._slow_at = 1, self._closed_until
+        if refused:
+            for ledger in self._ledgers.values():
+                ledger.distrust(at_reset=ticket.is_scout and ledger.has_evidence)
+
+    def _is_drained(self, now: float) -> bool:
+        outstanding = len(self._in_flight) + len(self._ghosts)
+        return any(ledger.left(outstanding) <= 0 for ledger in self._ledgers.values())
+
+    def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
+        outstanding = len(self._in_flight) + len(self._ghosts)
+        mentioned: list[_Key] = []
+        for limit in limits:
+            key = (limit.bucket, limit.unit, limit.window, 0)
+            while key in mentioned:
+                key = (*key[:3], key[3] + 1)
+            mentioned.append(key)
+            ledger = self._ledgers.get(key)
+            if ledger is None:
+                ledger = self._ledgers[key] = Ledger(limit.unit, limit.bucket)
+            before = ledger.limit
+            ledger.window = self.policy.window or limit.window
+            ledger.reserve = self.policy.reserve
+            ledger.observe(limit, sent, received, self._clock, outstanding)
+            self._tell_limit(ledger, before, received)
+        self._knows_headers = True
+        self._headerless = 0
+        self._slow = 1  # should the headers vanish
+        if len(self._ledgers) > len(mentioned):
+            self._miss(set(mentioned), received)
+
+    def _miss(self, mentioned: set[_Key], now: float) -> None:
+        """Count a response for the ledgers that it did not mention; drop those long unmentioned."""
+        for key, ledger in list(self._ledgers.items()):
+            if key in mentioned:
+                continue
+            ledger.unmentioned += 1
+            ledger.miss(now)
+            if mentioned and ledger.unmentioned >= 3 and now >= ledger.reset_high:
+                del self._ledgers[key]
+
+    def _without_headers(self, ticket: Ticket, now: float, *, success: bool, counted: bool) -> None:
+        if counted and self._ledgers:
+            self._miss(set(), now)
+        if ticket.is_scout:
+            self._forget_expired(now)
+        if self._slow is None or self._has_evidence():
+            return
+        self._slow += 1
+        self._slow_at = now
+        self._headerless += success
+        if self._headerless >= _HEADERLESS:
+            self._slow = None
+            self._tell_vanished()
+
+    def _forget_expired(self, now: float) -> None:
+        """Start anew after a scout without headers: what the ledgers said is over."""
+        for key, ledger in list(self._ledgers.items()):
+            if now >= ledger.reset_high:
+                del self._ledgers[key]
+
+    # The gate.
+
+    def _gate(self, now: float) -> Gate:
+        if now < self._closed_until:
+            return Gate(False, SERVER_HINT, self._closed_until)
+        if self._pacer.rate is not None:
+            paced_at = self._pacer.open_at(now)
+            if now < paced_at:
+                return Gate(False, SILENT_LIMIT, paced_at)
+        ghosts = self._ghosts
+        while ghosts and ghosts[0] <= now:
+            ghosts.popleft()
+        outstanding = len(self._in_flight) + len(ghosts)
+        settles_at = self._last_granted + SETTLED if outstanding else -math.inf
+        opened, known = _OPEN, False
+        for ledger in self._ledgers.values():
+            if ledger.has_evidence:
+                known = True
+                verdict = ledger.verdict(now, outstanding, settles_at)
+                if not verdict.is_open:
+                    return Gate(False, EXHAUSTED, verdict.wake_at)
+                if verdict.is_scout:
+                    opened = _SCOUT
+        return opened if known else self._cold(now)
+
+    def _has_evidence(self) -> bool:
+        return any(ledger.has_evidence for ledger in self._ledgers.values())
+
+    def _cold(self, now: float) -> Gate:
+        if self._slow is None:
+            return _OPEN
+        flying = len(self._in_flight)
+        if flying == 0:
+            self._slow_at = now
+        step = SETTLED if self._knows_headers else _STEP
+        if flying >= self._slow and now >= self._slow_at + step:
+            self._slow *= 2
+            self._slow_at = now
+        if flying < self._slow:
+            return _SCOUT
+        return Gate(False, COLD_START, self._slow_at + step)
+
+    def _grant(self, ticket: Ticket, gate: Gate, now: float) -> None:
+        ticket.state = GRANTED
+        ticket.granted_at = now
+        ticket.is_scout = gate.is_scout
+        self._in_flight[ticket] = None
+        self._last_granted = now
+        if self._pacer.rate is not None:
+            self._pacer.took(now)
+        outstanding = len(self._in_flight) + len(self._ghosts)
+        for ledger in self._ledgers.values():
+            ledger.took(now, outstanding)
+
+    def _admits(self, ticket: Ticket, now: float, patience: float) -> bool:
+        """Tell whether waiting has a point; where it surely has none, say when it would have."""
+        certain = self._certain(now)
+        if certain > ticket.give_up_at or (certain > now and certain - now > patience):
+            ticket.retry_at = certain
+            return False
+        if len(self._queue) >= self.policy.max_queue:
+            ticket.retry_at = self._expected(now)
+            return False
+        return True
+
+    def _certain(self, now: float) -> float:
+        """Return the time before which surely nothing goes."""
+        if self._closed_until > now:
+            return self._closed_until
+        if self._in_flight:
+            return now  # a response may change everything
+        return max(
+            (
+                ledger.reset_low
+                for ledger in self._ledgers.values()
+                if ledger.has_evidence and ledger.left(0) <= 0 and ledger.reset_low < math.inf
+            ),
+            default=now,
+        )
+
+    def _expected(self, now: float) -> float | None:
+        """Return when there should be room, if anything is known about it."""
+        known = [self._closed_until] if self._closed_until > now else []
+        known += [
+            ledger.reset_high
+            for ledger in self._ledgers.values()
+            if ledger.has_evidence and now < ledger.reset_high < math.inf and ledger.left(0) <= 0
+        ]
+        return max(known, default=None)
+
+    def _hand_over(self, head: Ticket | None, wake_at: float) -> None:
+        if head is None:
+            self._keeper, self._keeper_until = None, math.inf
+            return
+        until = min(wake_at, self._queue.next_deadline())
+        if head is not self._keeper or until < self._keeper_until:
+            self._ready.append(head)
+        self._keeper, self._keeper_until = head, until
+
+    # What is told.
+
+    def _hold(self, gate: Gate, now: float) -> None:
+        graver = gate.reason in (SERVER_HINT, SILENT_LIMIT) and gate.reason != self._held_reason
+        if self._held_reason is not None and not (graver and now - self._held_told_at >= _STEP):
+            return
+        if self._held_reason is None:
+            self._held_since = now
+        self._held_reason, self._held_told_at = gate.reason, now
+        self._emit(
+            ThrottleHeld(
+                origin=self.origin,
+                scope=self.scope,
+                reason=gate.reason,
+                delay=round(gate.wake_at - now, 3) if gate.wake_at < math.inf else None,
+                queued=len(self._queue),
+            )
+        )
+
+    def _let_go(self, now: float) -> None:
+        self._emit(
+            ThrottleReleased(
+                origin=self.origin,
+                scope=self.scope,
+                reason=self._held_reason or "",
+                elapsed=round(now - self._held_since, 3),
+            )
+        )
+        self._held_reason = None
+
+    def _tell_limit(self, ledger: Ledger, before: int | None, now: float) -> None:
+        limit, left = ledger.limit, ledger.remaining
+        if limit is None:
+            return
+        told: dict[str, Any] = {
+            "origin": self.origin,
+            "scope": self.scope,
+            "rate_limit": limit,
+            "rate_remaining": left,
+            "rate_reset_in": _seconds_until(ledger.reset_nominal, now),
+        }
+        if before != limit:
+            self._emit(RateLimitChanged(**told, previous=before))
+        if left < self.policy.low_below * limit and now >= ledger.low_told_until:
+            ledger.low_told_until = ledger.reset_high if ledger.reset_high < math.inf else now + 60
+            self._emit(RateLimitLow(**told))
+
+    def _tell_vanished(self) -> None:
+        for ledger in self._ledgers.values():
+            self._emit(
+                RateLimitChanged(
+                    origin=self.origin, scope=self.scope, rate_limit=None, previous=ledger.limit
+                )
+            )
+        self._ledgers.clear()
+
+
+def _seconds_until(at: float, now: float) -> float | None:
+    return round(max(0.0, at - now), 3) if at < math.inf else None

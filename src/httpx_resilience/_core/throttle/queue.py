@@ -1,0 +1,115 @@
+"""Tickets of calls that wait to be admitted, ordered by the arrival of their calls.
+
+New calls come in order and go into a deque; a retry keeps its call's place and goes into a small
+heap beside it. So admission is O(1), and a retry never starves at the end. A ticket that leaves is
+marked and dropped when it comes up.
+"""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+
+WAITING, GRANTED, EXPIRED, LEFT = range(4)
+
+
+class Ticket:
+    """One attempt's place: first in the queue, then among the requests in flight.
+
+    Attributes:
+        order: Arrival of its call; smaller is earlier, and a retry keeps it.
+        give_up_at: When waiting has no point any more.
+        arrived_at: When this attempt asked to be admitted.
+        state: WAITING, GRANTED, EXPIRED (it would wait too long) or LEFT.
+        granted_at: When it was admitted.
+        retry_at: When the scope expects room, for a ticket that expired.
+        is_scout: Nothing was known to be left when it was admitted.
+        wake: The driver's own: wakes whoever waits for the ticket.
+    """
+
+    __slots__ = (
+        "arrived_at",
+        "give_up_at",
+        "granted_at",
+        "is_scout",
+        "order",
+        "retry_at",
+        "state",
+        "wake",
+    )
+
+    def __init__(self, order: int, give_up_at: float, arrived_at: float) -> None:
+        self.order = order
+        self.give_up_at = give_up_at
+        self.arrived_at = arrived_at
+        self.state = WAITING
+        self.granted_at = 0.0
+        self.retry_at: float | None = None
+        self.is_scout = False
+        self.wake: Callable[[], object] | None = None
+
+    def __lt__(self, other: "Ticket") -> bool:
+        return self.order < other.order
+
+    def __repr__(self) -> str:
+        state = ("waiting", "granted", "expired", "left")[self.state]
+        return f"<Ticket {self.order} {state}>"
+
+
+class TicketQueue:
+    """Waiting tickets, earliest call first."""
+
+    __slots__ = ("_deadlines", "_new", "_retries", "_size")
+
+    def __init__(self) -> None:
+        self._new: deque[Ticket] = deque()
+        self._retries: list[Ticket] = []
+        self._deadlines: list[tuple[float, int, Ticket]] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def push(self, ticket: Ticket) -> None:
+        """Add a waiting ticket at its call's place."""
+        if not self._new or self._new[-1].order < ticket.order:
+            self._new.append(ticket)
+        else:
+            heapq.heappush(self._retries, ticket)
+        heapq.heappush(self._deadlines, (ticket.give_up_at, ticket.order, ticket))
+        self._size += 1
+
+    def head(self) -> Ticket | None:
+        """Return the ticket that is next, or None."""
+        new, retries = self._new, self._retries
+        while new and new[0].state != WAITING:
+            new.popleft()
+        while retries and retries[0].state != WAITING:
+            heapq.heappop(retries)
+        if not retries:
+            return new[0] if new else None
+        return retries[0] if not new or retries[0] < new[0] else new[0]
+
+    def remove(self, ticket: Ticket, state: int) -> None:
+        """Take a waiting ticket out, into another state."""
+        ticket.state = state
+        self._size -= 1
+        if len(self._deadlines) > 64 + 2 * self._size:  # mostly those that left: sweep
+            self._deadlines = [entry for entry in self._deadlines if entry[2].state == WAITING]
+            heapq.heapify(self._deadlines)
+
+    def next_deadline(self) -> float:
+        """Return when the next waiting ticket gives up; infinity if none waits."""
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][2].state != WAITING:
+            heapq.heappop(deadlines)
+        return deadlines[0][0] if deadlines else math.inf
+
+    def expired(self, now: float) -> list[Ticket]:
+        """Take out and return the tickets whose time is up."""
+        gone = []
+        while self.next_deadline() <= now:
+            ticket = heapq.heappop(self._deadlines)[2]
+            self.remove(ticket, EXPIRED)
+            gone.append(ticket)
+        return gone
