@@ -23,6 +23,7 @@ from ._core.events import (
     ThrottleReleased,
 )
 from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
+from ._core.throttle import RateLimitStatus
 from ._errors import error_of, history_of, raise_for_error
 from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout
 from .dialects.generic import GENERIC
@@ -55,6 +56,7 @@ __all__ = [
     "RateLimitEvent",
     "RateLimitLow",
     "RateLimitObserved",
+    "RateLimitStatus",
     "Recovered",
     "RequestRules",
     "ResilienceError",

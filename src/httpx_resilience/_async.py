@@ -10,7 +10,7 @@ from typing import Self
 import anyio
 import httpx
 
-from ._body import PeekedStream, close_quietly, decode, replayable
+from ._body import PeekedStream, close_quietly, decode, length_of, replayable
 from ._clock import running_clock
 from ._core import checks
 from ._core.budget import RetryBudget
@@ -19,6 +19,7 @@ from ._core.flow import Admit, Done, Pause, Rules, Send, call_flow
 from ._core.headers import RateLimitReader
 from ._core.outcome import Cancelled, Outcome, Woken
 from ._core.policy import Policy
+from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._httpx import prepare, trouble_of
@@ -110,7 +111,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         stream, is_replayable = replayable(request.stream)
         prepared, call = prepare(request, stream, self._dialect, self._redact)
         clock, shared = self._bind()
-        call = call._replace(order=next(shared.arrivals))
+        call = call._replace(order=next(shared.arrivals), route=shared.route_of(call))
         history = CallHistory(call, self._sink)
         rules = Rules(policy, self._dialect, self._reader, random.random)
         budget, throttle = shared.budget_of(call, policy), shared.throttle_of(request, call)
@@ -191,6 +192,17 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         return SharedState(
             self._policy, self._dialect, self._budget, self._identity, self._sink.emit
         )
+
+    def rate_limits(self) -> tuple[RateLimitStatus, ...]:
+        """Return a snapshot of what is known of the server's rate limits, for a status page.
+
+        Returns:
+            A row for each policy of each scope; empty before the first call.
+
+        >>> AsyncResilientTransport().rate_limits()
+        ()
+        """
+        return self._shared.statuses(self._clock())
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -273,7 +285,7 @@ class _Exchange:
             return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
         body = b""
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = attempt.peeked = PeekedStream(response.stream)
+            response.stream = attempt.peeked = PeekedStream(response.stream, length_of(response))
             await attempt.peeked.look(self._clock, cut_at)
             body = decode(attempt.peeked.head, response.headers.get("content-encoding", ""))
         return Outcome(

@@ -95,8 +95,9 @@ def _seeks(file: object) -> bool:
 class PeekedStream(httpx.AsyncByteStream):
     """An error response's body: what was looked at, then the rest of the same iterator."""
 
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, length: int | None = None) -> None:
         self._stream = stream
+        self._length = length
         self._rest = aiter(stream)
         self._head: list[bytes] = []
         self._error: Exception | None = None
@@ -129,7 +130,8 @@ class PeekedStream(httpx.AsyncByteStream):
             torn_at = min(torn_at, cut_at)
         with anyio.CancelScope(deadline=torn_at) as scope:
             try:
-                while size < PEEK_BYTES and clock() < until:
+                # At its stated length the body is over: the next step only says so.
+                while size == self._length or (size < PEEK_BYTES and clock() < until):
                     chunk = await anext(self._rest)
                     self._head.append(chunk)
                     size += len(chunk)
@@ -163,6 +165,12 @@ class PeekedStream(httpx.AsyncByteStream):
                 await finish()
         finally:
             await self._stream.aclose()
+
+
+def length_of(response: httpx.Response) -> int | None:
+    """Return a response's stated length in raw bytes; None if it states none that can be read."""
+    stated = response.headers.get("content-length", "")
+    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 20 else None
 
 
 async def close_quietly(stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:

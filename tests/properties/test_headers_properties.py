@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from httpx_resilience._core.headers import (
@@ -105,6 +105,7 @@ def test_duplicates_are_read_like_the_line_a_proxy_makes_of_them(
     name: str, told: list[str], others: list[tuple[bytes, bytes]]
 ) -> None:
     others = [pair for pair in others if pair[0].lower() != name.lower().encode()]
+    assume(sum(len(value) + 2 for value in told) <= 8192)  # of a longer field only the head is read
     apart = [(name.encode(), value.encode()) for value in told]
     merged = [(name.encode(), ", ".join(told).encode())]
     assert READER.read(apart + others, wall=NOW) == READER.read(merged + others, wall=NOW)

@@ -12,13 +12,19 @@ from httpx_resilience._core.budget import RetryBudget
 from httpx_resilience._core.events import Event
 from httpx_resilience._core.flow import Admit, Done, Pause, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, Woken
+from httpx_resilience._core.outcome import Call, Outcome, Trouble, Woken
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import Throttle, Ticket
 
 from .servers import RateLimitedServer
 
 Respond = Callable[[float], tuple[int, list[tuple[bytes, bytes]]]]
+
+
+CONNECTION_REFUSED = 0
+"""What ``respond`` answers as status for a connection that never came about."""
+
+REFUSED = Trouble("ConnectError", connection=True, sent=False)
 
 
 class Heap:
@@ -197,7 +203,8 @@ class _Run:
         def receive(status: int, headers: list[tuple[bytes, bytes]]) -> None:
             at = heap.now
             wall = RateLimitedServer.EPOCH + at + job._wall_skew
-            self.step(Outcome(sent_at, at, at, wall, status, headers))
+            trouble = REFUSED if status == CONNECTION_REFUSED else None
+            self.step(Outcome(sent_at, at, at, wall, status, headers, trouble=trouble))
 
         heap.at(sent_at + job._latency.draw(job.rng), arrive)
 

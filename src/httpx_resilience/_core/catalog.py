@@ -96,10 +96,6 @@ class Envelope:
     ignore_case: bool = False
 
 
-def _one_category(method: str, path: str) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRules:
     """What an API says of its requests.
@@ -111,13 +107,14 @@ class RequestRules:
         idempotency_header: Sent likewise with POST and PATCH, which makes them repeatable;
             None to send none.
         category: From method and path to the name of the rate-limit budget the request is counted
-            against; called for every call, so it should be quick.
+            against; called for every call, so it should be quick. None learns the budgets from
+            what the server announces, by method and first segment of the path.
     """
 
     put_is_idempotent: bool = True
     request_id_header: str | None = None
     idempotency_header: str | None = None
-    category: Callable[[str, str], str] = _one_category
+    category: Callable[[str, str], str] | None = None
 
 
 UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(

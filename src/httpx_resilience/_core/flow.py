@@ -281,7 +281,9 @@ class _Run:
             return
         self._ticket = None
         if outcome.status:
-            throttle.observe(ticket, outcome.sent_at, outcome.received_at, reading, failure)
+            throttle.observe(
+                ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call.route
+            )
             if reading.limits and self.story.teller.verbose:
                 self.story.observed(throttle.scope, reading)
         else:

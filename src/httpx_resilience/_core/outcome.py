@@ -21,6 +21,7 @@ class Call(NamedTuple):
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
         request_id: The request id it is sent with, if any.
         redact: What ``path`` goes through before it is told to anybody.
+        route: What kind of request it is, where rate-limit scopes are learned from responses.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
 
@@ -32,6 +33,7 @@ class Call(NamedTuple):
     request_id: str | None = None
     redact: Callable[[str], str] | None = None
     order: int = 0
+    route: str = ""
 
 
 class Trouble(NamedTuple):

@@ -43,6 +43,13 @@ class RecentMap(Generic[V]):
             self._recent.popitem(last=False)
         return entry
 
+    def put(self, key: Hashable, entry: V) -> None:
+        """Keep ``entry`` under ``key`` as just used."""
+        self._recent.pop(key, None)
+        self._recent[key] = self._live[key] = entry
+        if len(self._recent) > self._size:
+            self._recent.popitem(last=False)
+
     def values(self) -> list[V]:
         """Return the entries that are kept, the least recently used first."""
         return list(self._recent.values())

@@ -2,5 +2,16 @@
 
 from .gate import Throttle
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .status import RateLimitStatus, Signature
 
-__all__ = ["EXPIRED", "GRANTED", "LEFT", "WAITING", "Throttle", "Ticket", "TicketQueue"]
+__all__ = [
+    "EXPIRED",
+    "GRANTED",
+    "LEFT",
+    "WAITING",
+    "RateLimitStatus",
+    "Signature",
+    "Throttle",
+    "Ticket",
+    "TicketQueue",
+]

@@ -4,7 +4,8 @@ A continuously refilled bucket whose reset says when it is full again has one te
 then is the missing tokens times the time of one token, whatever happens. No window does that: its
 reset stands still while tokens go. So each response bounds the time of one token,
 
-    tau in ((reset - received) / missing, (reset - sent) / (missing - 1)),    missing = L - remaining
+    missing = limit - remaining
+    tau in ((reset - received) / missing, (reset - sent) / (missing - 1))
 
 (a remaining of 3 may be 3.99 tokens), and if the bounds of responses with few and with many tokens
 missing still overlap, it is a bucket, and refilled by 1 / tau. Then what is left needs no probing:

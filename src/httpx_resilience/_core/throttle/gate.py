@@ -21,18 +21,22 @@ from typing import Any, NamedTuple
 
 from ..catalog import ErrorClass
 from ..classify import Failure
-from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from ..events import Event
 from ..headers import RateLimit, Reading
 from ..policy import ThrottlePolicy
 from ..serverclock import ServerClock
+from .account import (
+    COLD_START,
+    EXHAUSTED,
+    SERVER_HINT,
+    SILENT_LIMIT,
+    Account,
+    seconds_until,
+)
 from .ledger import GUARD, SETTLED, Ledger
 from .pacer import Pacer
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
-
-EXHAUSTED = "exhausted"
-SERVER_HINT = "server_hint"
-COLD_START = "cold_start"
-SILENT_LIMIT = "silent_limit"
+from .status import RateLimitStatus, Signature, signature_of
 
 GHOST = 30.0
 """Seconds for which a request that was given up after its send may still be counted."""
@@ -46,6 +50,10 @@ _HEADERLESS = 3
 
 _Key = tuple[str | None, str, float | None, int]
 """Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
+
+
+HomeOf = Callable[["Throttle", str, Signature], "Throttle"]
+"""From a throttle, a route and a signature to the throttle of that bucket."""
 
 
 class Gate(NamedTuple):
@@ -75,14 +83,11 @@ class Throttle:
 
     __slots__ = (
         "__weakref__",
+        "_account",
         "_clock",
         "_closed_until",
-        "_emit",
         "_ghosts",
         "_headerless",
-        "_held_reason",
-        "_held_since",
-        "_held_told_at",
         "_in_flight",
         "_keeper",
         "_keeper_until",
@@ -94,9 +99,11 @@ class Throttle:
         "_ready",
         "_slow",
         "_slow_at",
+        "home_of",
         "origin",
         "policy",
         "scope",
+        "signature",
     )
 
     def __init__(
@@ -110,10 +117,11 @@ class Throttle:
     ) -> None:
         self.origin = origin
         self.scope = scope
+        self.home_of: HomeOf | None = None
+        self.signature: Signature | None = None
         self.policy = policy
         self._clock = clock
         self._ready = ready
-        self._emit = emit
         self._ledgers: dict[_Key, Ledger] = {}
         self._queue = TicketQueue()
         self._in_flight: dict[Ticket, None] = {}
@@ -127,8 +135,7 @@ class Throttle:
         self._knows_headers = False
         self._keeper: Ticket | None = None
         self._keeper_until = math.inf
-        self._held_reason: str | None = None
-        self._held_since = self._held_told_at = -math.inf
+        self._account = Account(origin, scope, policy.low_below, emit)
 
     # Before a request.
 
@@ -178,15 +185,15 @@ class Throttle:
             gate = self._gate(now)
             if not gate.is_open:
                 wake_at = gate.wake_at
-                self._hold(gate, now)
+                self._account.held(gate.reason, gate.wake_at, len(queue), now)
                 break
             queue.remove(head, GRANTED)
             self._grant(head, gate, now)
             self._ready.append(head)
             head = queue.head()
         self._hand_over(head, wake_at)
-        if head is None and self._held_reason is not None:
-            self._let_go(now)
+        if head is None:
+            self._account.released(now)
 
     def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
         """Take back the ticket of a call that was cancelled or whose attempt raised.
@@ -219,10 +226,27 @@ class Throttle:
         received: float,
         reading: Reading,
         failure: Failure | None,
+        route: str = "",
     ) -> None:
-        """Learn from a response, and give its place back."""
+        """Learn from a response, and give its place back.
+
+        Args:
+            ticket: The attempt's.
+            sent: When its request was sent.
+            received: When its headers came.
+            reading: What they say of rate limits.
+            failure: What it failed with, if it failed.
+            route: What kind of request it was, where scopes are learned from what servers say.
+        """
         ticket.state = LEFT
         self._in_flight.pop(ticket, None)
+        if reading.limits and self.home_of is not None:
+            home = self.home_of(self, route, signature_of(reading.limits))
+            if home is not self:
+                home.observe(ticket, sent, received, reading, failure, route)
+                self._slow = None if self._slow is None else self._slow + 1
+                self.tick(received)
+                return
         if reading.date is not None:
             self._clock.observe(reading.date, sent, received)
         refused = failure is not None and failure.error_class is ErrorClass.RATE_LIMITED
@@ -251,6 +275,31 @@ class Throttle:
     def is_idle(self) -> bool:
         """Whether nobody waits, and nothing is in flight or might be counted still."""
         return not (self._queue or self._in_flight or self._ghosts)
+
+    def status(self, now: float) -> list[RateLimitStatus]:
+        """Return what is known, a row for each policy; one row if none is known."""
+        gate = self._gate(now)
+        outstanding = len(self._in_flight) + len(self._ghosts)
+        common: dict[str, Any] = {
+            "origin": self.origin,
+            "scope": self.scope,
+            "in_flight": len(self._in_flight),
+            "queued": len(self._queue),
+            "held_for": None if gate.is_open else seconds_until(gate.wake_at, now),
+            "held_reason": gate.reason or None,
+        }
+        return [
+            RateLimitStatus(
+                **common,
+                bucket=ledger.bucket,
+                unit=ledger.unit,
+                limit=ledger.limit,
+                remaining=max(0, ledger.left(outstanding)) if ledger.has_evidence else None,
+                reset_in=seconds_until(ledger.reset_nominal, now),
+                window=ledger.window,
+            )
+            for ledger in self._ledgers.values()
+        ] or [RateLimitStatus(**common)]
 
     def _closes(self, failure: Failure) -> bool:
         return failure.error_class in (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
@@ -284,7 +333,7 @@ class Throttle:
             ledger.window = self.policy.window or limit.window
             ledger.reserve = self.policy.reserve
             ledger.observe(limit, sent, received, self._clock, outstanding)
-            self._tell_limit(ledger, before, received)
+            self._account.limit(ledger, before, received)
         self._knows_headers = True
         self._headerless = 0
         self._slow = 1  # should the headers vanish
@@ -309,11 +358,12 @@ class Throttle:
         if self._slow is None or self._has_evidence():
             return
         self._slow += 1
-        self._slow_at = now
         self._headerless += success
         if self._headerless >= _HEADERLESS:
             self._slow = None
-            self._tell_vanished()
+            for ledger in self._ledgers.values():
+                self._account.vanished(ledger)
+            self._ledgers.clear()
 
     def _forget_expired(self, now: float) -> None:
         """Start anew after a scout without headers: what the ledgers said is over."""
@@ -419,63 +469,3 @@ class Throttle:
         if head is not self._keeper or until < self._keeper_until:
             self._ready.append(head)
         self._keeper, self._keeper_until = head, until
-
-    # What is told.
-
-    def _hold(self, gate: Gate, now: float) -> None:
-        graver = gate.reason in (SERVER_HINT, SILENT_LIMIT) and gate.reason != self._held_reason
-        if self._held_reason is not None and not (graver and now - self._held_told_at >= _STEP):
-            return
-        if self._held_reason is None:
-            self._held_since = now
-        self._held_reason, self._held_told_at = gate.reason, now
-        self._emit(
-            ThrottleHeld(
-                origin=self.origin,
-                scope=self.scope,
-                reason=gate.reason,
-                delay=round(gate.wake_at - now, 3) if gate.wake_at < math.inf else None,
-                queued=len(self._queue),
-            )
-        )
-
-    def _let_go(self, now: float) -> None:
-        self._emit(
-            ThrottleReleased(
-                origin=self.origin,
-                scope=self.scope,
-                reason=self._held_reason or "",
-                elapsed=round(now - self._held_since, 3),
-            )
-        )
-        self._held_reason = None
-
-    def _tell_limit(self, ledger: Ledger, before: int | None, now: float) -> None:
-        limit, left = ledger.limit, ledger.remaining
-        if limit is None:
-            return
-        told: dict[str, Any] = {
-            "origin": self.origin,
-            "scope": self.scope,
-            "rate_limit": limit,
-            "rate_remaining": left,
-            "rate_reset_in": _seconds_until(ledger.reset_nominal, now),
-        }
-        if before != limit:
-            self._emit(RateLimitChanged(**told, previous=before))
-        if left < self.policy.low_below * limit and now >= ledger.low_told_until:
-            ledger.low_told_until = ledger.reset_high if ledger.reset_high < math.inf else now + 60
-            self._emit(RateLimitLow(**told))
-
-    def _tell_vanished(self) -> None:
-        for ledger in self._ledgers.values():
-            self._emit(
-                RateLimitChanged(
-                    origin=self.origin, scope=self.scope, rate_limit=None, previous=ledger.limit
-                )
-            )
-        self._ledgers.clear()
-
-
-def _seconds_until(at: float, now: float) -> float | None:
-    return round(max(0.0, at - now), 3) if at < math.inf else None

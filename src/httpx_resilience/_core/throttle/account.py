@@ -1,0 +1,100 @@
+"""What a scope tells: that it holds calls back, that a limit appeared, changed, runs low."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from .ledger import Ledger
+
+EXHAUSTED = "exhausted"
+SERVER_HINT = "server_hint"
+COLD_START = "cold_start"
+SILENT_LIMIT = "silent_limit"
+
+_GRAVE = (SERVER_HINT, SILENT_LIMIT)
+"""Reasons worth telling even if calls were held for another one already."""
+
+_PAUSE = 1.0
+"""Seconds between two tellings of the same hold."""
+
+_LOW_AGAIN = 60.0
+"""Seconds until ``rate_limit_low`` is told again where the window's end is unknown."""
+
+
+class Account:
+    """One scope's events, each told once for what it is about."""
+
+    __slots__ = ("_emit", "_low_below", "_origin", "_reason", "_scope", "_since", "_told_at")
+
+    def __init__(
+        self, origin: str, scope: str, low_below: float, emit: Callable[[Event], None]
+    ) -> None:
+        self._origin = origin
+        self._scope = scope
+        self._low_below = low_below
+        self._emit = emit
+        self._reason: str | None = None
+        self._since = self._told_at = -math.inf
+
+    def held(self, reason: str, wake_at: float, queued: int, now: float) -> None:
+        """Tell that calls are held back: once a hold, and again if the reason becomes grave."""
+        graver = reason in _GRAVE and reason != self._reason
+        if self._reason is not None and not (graver and now - self._told_at >= _PAUSE):
+            return
+        if self._reason is None:
+            self._since = now
+        self._reason, self._told_at = reason, now
+        self._emit(
+            ThrottleHeld(
+                origin=self._origin,
+                scope=self._scope,
+                reason=reason,
+                delay=seconds_until(wake_at, now),
+                queued=queued,
+            )
+        )
+
+    def released(self, now: float) -> None:
+        """Tell that nobody is held back any more, if anybody was."""
+        if self._reason is None:
+            return
+        self._emit(
+            ThrottleReleased(
+                origin=self._origin,
+                scope=self._scope,
+                reason=self._reason,
+                elapsed=round(now - self._since, 3),
+            )
+        )
+        self._reason = None
+
+    def limit(self, ledger: Ledger, before: int | None, now: float) -> None:
+        """Tell of a limit that appeared or changed, and of one that runs low, once a window."""
+        limit = ledger.limit
+        if limit is None:
+            return
+        if before != limit:
+            self._emit(RateLimitChanged(**self._numbers(ledger, now), previous=before))
+        if ledger.remaining < self._low_below * limit and now >= ledger.low_told_until:
+            known = ledger.reset_high < math.inf
+            ledger.low_told_until = ledger.reset_high if known else now + _LOW_AGAIN
+            self._emit(RateLimitLow(**self._numbers(ledger, now)))
+
+    def vanished(self, ledger: Ledger) -> None:
+        """Tell that a limit is announced no more."""
+        self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=ledger.limit))
+
+    def _numbers(self, ledger: Ledger, now: float) -> dict[str, Any]:
+        return {
+            "origin": self._origin,
+            "scope": self._scope,
+            "rate_limit": ledger.limit,
+            "rate_remaining": ledger.remaining,
+            "rate_reset_in": seconds_until(ledger.reset_nominal, now),
+        }
+
+
+def seconds_until(at: float, now: float) -> float | None:
+    """Return the seconds from ``now`` until ``at``, 0 if it is past, None if it is never."""
+    return round(max(0.0, at - now), 3) if at < math.inf else None

@@ -1,0 +1,48 @@
+"""What is known of a server's rate limits, for people and for telling its buckets apart."""
+
+from dataclasses import dataclass
+
+from ..headers import RateLimit
+
+Signature = tuple[object, ...]
+"""Tells one bucket from another by what a server announces: its name, else limit and window."""
+
+
+def signature_of(limits: tuple[RateLimit, ...]) -> Signature:
+    """Return what tells the buckets that a response announces from others."""
+    named = tuple(limit.bucket for limit in limits if limit.bucket is not None)
+    return named or tuple((limit.limit, limit.window) for limit in limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimitStatus:
+    """What is known of one rate-limit policy of one scope; a snapshot.
+
+    Attributes:
+        origin: ``scheme://host:port``.
+        scope: Category and a short hash of the identity; no credential.
+        bucket: The policy's name, where the server gave one.
+        unit: What is counted.
+        limit: Units a window; None if unknown.
+        remaining: Units that are surely left, beside those in flight and the reserve.
+        reset_in: Seconds until the announced reset; None if unknown or past.
+        window: Seconds of the window, where stated.
+        in_flight: Requests of the scope that are in flight.
+        queued: Calls of the scope that wait.
+        held_for: Seconds until the scope is looked at again; None if nobody is held.
+        held_reason: Why calls are held: ``exhausted``, ``server_hint``, ``cold_start`` or
+            ``silent_limit``.
+    """
+
+    origin: str
+    scope: str
+    bucket: str | None = None
+    unit: str = "requests"
+    limit: int | None = None
+    remaining: int | None = None
+    reset_in: float | None = None
+    window: float | None = None
+    in_flight: int = 0
+    queued: int = 0
+    held_for: float | None = None
+    held_reason: str | None = None

@@ -1,0 +1,11 @@
+"""The suite is the same on every run; ``pytest -m soak`` looks further, at random."""
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+settings.register_profile("soak", max_examples=2000, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.getoption("markexpr") == "soak" else "suite")
