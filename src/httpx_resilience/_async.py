@@ -99,6 +99,11 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         inner = type(self._transport).__name__
         return f"<AsyncResilientTransport dialect={self._dialect.name} over {inner}>"
 
+    @property
+    def policy(self) -> Policy:
+        """The policy of calls that bring none of their own."""
+        return self._policy
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request as often as it takes and is allowed; return the last response.
 
