@@ -1,7 +1,7 @@
 """``demo``: what it shows, what it prints for programs, and that it notices what is wrong."""
 
 import json
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
@@ -13,41 +13,31 @@ from httpx_resilience.cli._scenario import SCENES, Ending, Scene, planned
 from httpx_resilience.testing import Fault
 from support.commands import Ran, Run, Start
 
-
-@dataclass(frozen=True)
-class Shows:
-    """The demo, for people and for programs."""
-
-    tables: Ran
-    lines: Ran
+pytest_plugins = ["support.command_fixtures"]
 
 
 @pytest.fixture(scope="module")
-def shows(start: Start) -> Shows:
-    programs = [start("demo"), start("demo", "--json", "--seed", "7")]  # at the same time
-    ran = []
-    for program in programs:
-        out, err = program.communicate(timeout=30)
-        ran.append(Ran(program.returncode, out, err))
-    return Shows(*ran)
+def shown(start: Start) -> Ran:
+    program = start("demo")
+    out, err = program.communicate(timeout=30)
+    return Ran(program.returncode, out, err)
 
 
-def test_everything_ends_as_it_should(shows: Shows) -> None:
-    assert (shows.tables.err, shows.tables.status) == ("", 0)
-    assert (shows.lines.err, shows.lines.status) == ("", 0)
-    assert "calls ended as they should" in shows.tables.out
+def test_everything_ends_as_it_should(shown: Ran) -> None:
+    assert (shown.err, shown.status) == ("", 0)
+    assert "calls ended as they should" in shown.out
 
 
-def test_the_tables_tell_of_every_class_and_every_reason(shows: Shows) -> None:
-    out = shows.tables.out
+def test_the_tables_tell_of_every_class_and_every_reason(shown: Ran) -> None:
+    out = shown.out
     for error_class in ErrorClass:
         assert f"\n{error_class.name} " in out
     for reason in set(decision.REASONS) - {decision.SUCCESS, decision.THROTTLE_TIMEOUT}:
         assert f"\n{reason} " in out
 
 
-def test_a_few_hundred_calls_take_few_attempts_more(shows: Shows) -> None:
-    lines = shows.tables.out.splitlines()
+def test_a_few_hundred_calls_take_few_attempts_more(shown: Ran) -> None:
+    lines = shown.out.splitlines()
     head = next(i for i, line in enumerate(lines) if line.startswith("calls"))
     calls, succeeded, failed, attempts, per_call, seconds, _ = lines[head + 2].split()
     assert int(calls) == int(succeeded) + int(failed) > 300
@@ -56,8 +46,8 @@ def test_a_few_hundred_calls_take_few_attempts_more(shows: Shows) -> None:
     assert float(seconds) < 30
 
 
-def test_five_log_lines_are_shown(shows: Shows) -> None:
-    told = shows.tables.out.partition("Five of its log lines")[2]
+def test_five_log_lines_are_shown(shown: Ran) -> None:
+    told = shown.out.partition("Five of its log lines")[2]
     assert told.count("event=") == 5
     for words in (
         "delay_source=retry_after",
@@ -69,15 +59,24 @@ def test_five_log_lines_are_shown(shows: Shows) -> None:
         assert words in told
 
 
-def test_it_fits_eighty_columns_and_holds_no_escapes(shows: Shows) -> None:
-    assert max(map(len, shows.tables.out.splitlines())) <= 80
-    assert "\x1b" not in shows.tables.out
+def test_it_fits_eighty_columns_and_holds_no_escapes(shown: Ran) -> None:
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "\x1b" not in shown.out
 
 
-def test_json_lines_have_exactly_the_events_fields(shows: Shows) -> None:
+@pytest.mark.parametrize("more", [(), ("-v",)])
+def test_json_lines_have_exactly_the_events_fields(
+    run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    few = {"remove", "missing", "told-to-wait-an-hour", "crash-before-a-post", "crash-twice"}
+    monkeypatch.setattr(_scenario, "SCENES", [s for s in SCENES if s.name in few])
+    ran = run("demo", "--json", "--seed", "7", *more)
+    assert (ran.err, ran.status) == ("", 0)
     kinds = {kind.name: kind for kind in every_kind(Event)}
-    lines = [json.loads(line) for line in shows.lines.out.splitlines()]
-    assert {"retry_scheduled", "gave_up", "recovered"} <= {line["event"] for line in lines}
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    told = {line["event"] for line in lines}
+    assert {"retry_scheduled", "gave_up", "recovered"} <= told  # and what the throttle tells
+    assert ("attempt_finished" in told) is bool(more)
     for line in lines:
         known = {"event", "level", "timestamp", "schema"}
         kind = fields(kinds[line["event"]])

@@ -7,6 +7,8 @@ import pytest
 from httpx_resilience import SCAIVAULT, ErrorClass
 from support.commands import Run
 
+pytest_plugins = ["support.command_fixtures"]
+
 
 def test_every_code_is_in_the_table_with_its_status(run: Run) -> None:
     ran = run("errors")

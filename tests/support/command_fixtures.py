@@ -1,4 +1,8 @@
-"""The command line, run in this process or as a program of its own."""
+"""The command line, run in this process or as a program of its own: a pytest plugin.
+
+Not a conftest, for mypy takes only one module of that name; and not to be imported, for pytest
+wants to be the first to do so.
+"""
 
 import os
 import subprocess
@@ -10,7 +14,8 @@ import pytest
 
 from httpx_resilience.cli import main
 from httpx_resilience.testing import FakeScaiVault, Limit, serve_in_thread
-from support.commands import PROGRAM, Ran, Run, Served, Start
+
+from .commands import PROGRAM, Ran, Run, Served, Start
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""What options say, checked: each refusal is one line that repeats no secret.
+
+A URL may carry a password or a key, a header a token; so what is refused is named by its place,
+never by its text.
+"""
+
+import math
+import re
+import sys
+from pathlib import Path
+
+import httpx
+
+from .. import GENERIC, SCAIVAULT, Dialect
+from .._core.checks import nearest
+from ._screen import Misuse
+
+DIALECTS = {dialect.name: dialect for dialect in (GENERIC, SCAIVAULT)}
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method or a header's name (RFC 9110, section 5.6.2)."""
+
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""A header's value (RFC 9110, section 5.5)."""
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return a dialect that ships."""
+    dialect = DIALECTS.get(name)
+    if dialect is None:
+        known = " or ".join(DIALECTS)
+        raise Misuse(f"--dialect: got {name!r}, allowed is {known}" + nearest(name, DIALECTS))
+    return dialect
+
+
+def url_of(text: str) -> httpx.URL:
+    """Return an absolute HTTP URL."""
+    try:
+        url = httpx.URL(text.strip())
+    except (httpx.InvalidURL, UnicodeError):
+        raise Misuse("URL: it cannot be read as one") from None
+    if url.scheme not in ("http", "https"):
+        hint = f"got the scheme {url.scheme!r}" if _TOKEN.fullmatch(url.scheme) else "got none"
+        raise Misuse(f"URL: {hint}, allowed is http:// or https://")
+    if not url.host:
+        raise Misuse("URL: it names no host")
+    return url
+
+
+def origin_of(url: httpx.URL) -> str:
+    """Return what may be shown of a URL: scheme, host and port."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def method_of(text: str | None, *, has_body: bool) -> str:
+    """Return the method in capitals; POST if there is a body and nothing else was said."""
+    if text is None:
+        return "POST" if has_body else "GET"
+    if not _TOKEN.fullmatch(text):
+        raise Misuse("--method: allowed is a word such as PUT")
+    return text.upper()
+
+
+def headers_of(lines: list[str]) -> list[tuple[str, str]]:
+    """Return headers from ``Name: value`` lines."""
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        name, colon, value = line.partition(":")
+        name, value = name.strip(), value.strip()
+        if not colon or not _TOKEN.fullmatch(name):
+            raise Misuse(f'--header number {number}: allowed is "Name: value"')
+        if not _VALUE.fullmatch(value):
+            raise Misuse(
+                f"--header number {number} ({name}): its value has characters that no header may"
+            )
+        pairs.append((name, value))
+    return pairs
+
+
+def body_of(text: str | None) -> bytes | None:
+    """Return the request body: the text, or what is in ``@file`` (``@-``: standard input)."""
+    if text is None or not text.startswith("@"):
+        return None if text is None else text.encode("utf-8", "surrogateescape")
+    if text == "@-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(text[1:]).read_bytes()
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "not a name of a file"
+        raise Misuse(f"--data: cannot read {text[1:]!r}: {problem}") from None
+
+
+def seconds_of(option: str, value: float, *, or_none: bool = False) -> float:
+    """Return a finite number of seconds above 0, or of at least 0 if ``or_none``."""
+    if math.isfinite(value) and (value > 0 or (or_none and value == 0)):
+        return value
+    allowed = "of at least 0" if or_none else "above 0"
+    raise Misuse(f"{option}: got {value:g}, allowed are seconds {allowed}")
