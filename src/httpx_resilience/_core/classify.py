@@ -62,7 +62,8 @@ def classify(
         status=outcome.status,
         code=told(info.code) if info is not None else None,
         coded=coded,
-        request_id=_request_id(outcome.headers, info, dialect),
+        request_id=request_id_of(outcome.headers, dialect)
+        or told(info.request_id if info is not None else None),
         spec=spec,
         status_mismatch=spec is not None and spec.status not in (None, outcome.status),
         perhaps_processed=outcome.status >= 500 or outcome.status == 408,
@@ -104,9 +105,10 @@ def _wait(outcome: Outcome, dialect: Dialect, reading: Reading) -> Wait | None:
     return Wait(in_body, "error_body") if in_body is not None else asked
 
 
-def _request_id(headers: RawHeaders, info: ErrorInfo | None, dialect: Dialect) -> str | None:
+def request_id_of(headers: RawHeaders, dialect: Dialect) -> str | None:
+    """Return the server's id for a request, as it may be told; None if the headers give none."""
     name = (dialect.requests.request_id_header or "X-Request-ID").lower().encode()
     for key, value in headers:
         if key.lower() == name:
             return told(value[:200].decode("latin-1"))
-    return told(info.request_id) if info is not None else None
+    return None

@@ -183,6 +183,7 @@ class _Run:
         self.attempt = 1
         self.story = Story(
             call,
+            rules.dialect,
             teller,
             policy.retry.max_attempts,
             is_repeatable(call, rules.dialect, policy.retry),

@@ -6,8 +6,8 @@ Apart from the flow, so that the way a request goes can be read without what is 
 import math
 from typing import Any, Protocol
 
-from .catalog import ErrorClass
-from .classify import Failure
+from .catalog import Dialect, ErrorClass
+from .classify import Failure, request_id_of
 from .decision import (
     ATTEMPTS_EXHAUSTED,
     BODY_NOT_REPLAYABLE,
@@ -69,6 +69,7 @@ class Story:
 
     __slots__ = (
         "call",
+        "dialect",
         "first_sent",
         "give_up_at",
         "max_attempts",
@@ -77,8 +78,11 @@ class Story:
         "teller",
     )
 
-    def __init__(self, call: Call, teller: Teller, max_attempts: int, repeatable: bool) -> None:
+    def __init__(
+        self, call: Call, dialect: Dialect, teller: Teller, max_attempts: int, repeatable: bool
+    ) -> None:
         self.call = call
+        self.dialect = dialect
         self.teller = teller
         self.max_attempts = max_attempts
         self.repeatable = repeatable
@@ -179,7 +183,7 @@ class Story:
         return {
             "origin": call.origin,
             "call_id": call.call_id,
-            "request_id": failure.request_id if failure is not None else None,
+            "request_id": self._request_id(outcome, failure),
             "method": call.method,
             "path": _shown_path(call),
             "attempt": attempt,
@@ -192,6 +196,11 @@ class Story:
             "idempotent": self.repeatable,
             "maybe_applied": self.maybe_applied,
         }
+
+    def _request_id(self, outcome: Outcome, failure: Failure | None) -> str | None:
+        if failure is not None:
+            return failure.request_id
+        return request_id_of(outcome.headers, self.dialect)
 
     def _time_left(self, now: float) -> float:
         return _ms(max(0.0, self.give_up_at - now))

@@ -240,7 +240,7 @@ _ROWS: dict[str, list[tuple[int, str, str, str]]] = {
             429,
             "rate_limited",
             "The identity spent its rate limit for this category of calls.",
-            "Nothing to do while it is retried; if it stays, spread the load or ask for more.",
+            "If it stays, spread the load over time, or ask for a higher limit.",
         ),
         (
             429,
@@ -252,7 +252,7 @@ _ROWS: dict[str, list[tuple[int, str, str, str]]] = {
             503,
             "service_unavailable",
             "Something the server depends on is out for the moment.",
-            "Nothing to do while it is retried; if it stays, look at the server's status.",
+            "If it stays, look at the server's status and at what it depends on.",
         ),
         (
             503,

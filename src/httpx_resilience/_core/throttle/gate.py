@@ -261,9 +261,9 @@ class Throttle:
             self._without_headers(ticket, received, success=failure is None, counted=True)
             silent = refused or (failure is not None and self._may_be_silent(failure))
         if silent:
-            self._pacer.refused(received, surely=refused)
+            self._pacer.refused(sent, received, surely=refused)
         elif failure is None:
-            self._pacer.accepted(received)
+            self._pacer.accepted(sent, received)
         self.tick(received)
 
     @property

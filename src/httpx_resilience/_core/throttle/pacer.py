@@ -1,37 +1,58 @@
 """A rate for servers that limit in silence: no headers, only refusals (nginx, HAProxy).
 
-Additive increase, multiplicative decrease, around what the server was seen to accept:
+A refused request found the server's bucket empty. So what it accepts from one refusal to a later
+one is what was refilled in between, give or take one: its rate, measured.
 
-1. A refusal sets the rate to a share of what was accepted lately; not again within a second, for
-   what was in flight then says nothing new.
-2. Below the rate that was last refused it recovers quickly, above it slowly.
-3. A 429 says itself that it limits. A 503 may be an outage or a flaky proxy: only a cluster of them
-   amid successes is taken for a limiter, and only as long as going slower helps.
+1. Only requests that were sent at the present pace say anything about it: one decrease a round
+   trip, whatever was in flight.
+2. Until something is accepted the pace is halved at each refusal: the burst before said little.
+   From then on a refusal sets it a little below the rate measured since.
+3. Below nine tenths of that rate it recovers quickly, around it it probes slowly, far above it
+   (the limit was raised) quickly again. A pace that is not used up does not grow.
+4. A 429 says itself that it limits. A 503 may be an outage or a flaky proxy: only several of them
+   amid successes are taken for a limiter. An outage accepts nothing. And a limiter's rate stands
+   still: whatever goes on refusing well below the rate that it accepted is none.
 """
 
 import math
 
-SHARE = 0.7
-"""Of the accepted rate: the decrease."""
-
 SLOWEST = 0.5
 """Requests per second that are always let through."""
 
+_START = 0.7
+"""Of what was accepted in the last second: the first pace."""
+
+_LEAST, _STEADY = 0.8, 3.0
+"""Of the measured rate: the pace after a refusal, if it follows soon on another. After many
+successes it is closer: refusals that are rare come of chance, not of the pace."""
+
 _TAU = 1.0
-"""Seconds over which accepted requests are averaged."""
+"""Seconds over which what was accepted and refused is averaged."""
 
-_CALM = 1.0
-"""Seconds between decreases."""
+_KNEE, _FAR = 0.9, 1.3
+"""Shares of the measured rate between which the pace probes."""
 
-_RECOVERY, _PROBING = math.log(2.0), 0.05
-"""Growth per second below, and above, nine tenths of the rate that was last refused."""
+_RECOVERY, _PROBING, _PROBING_EACH = math.log(2.0), 0.05, 0.01
+"""Growth per second outside and between these; the latter at the most this much a request."""
+
+_HOLD = 4
+"""Successes at the present pace before it recovers."""
+
+_SAMPLE = 32
+"""Accepted requests over which the rate is measured."""
 
 _IDLE = 30.0
 """Seconds without a refusal after which the rate is forgotten."""
 
-_CLUSTER, _PROOF, _DOUBT = 3, 10, 60.0
-"""503s within a second that look like a limiter; outcomes that show whether pacing helps; seconds
-for which 503s are not looked at after it did not."""
+_CLUSTER = 3
+"""503s in a row, or within about a second, that look like a limiter."""
+
+_PATIENCE, _DOUBT = 3.0, 60.0
+"""Seconds without a success that show an outage; for which 503s are not looked at after it."""
+
+_STRIKES, _REDEEMED = 2.0, 0.1
+"""Refusals well below the measured rate that show that nothing limits; what each success makes up
+for."""
 
 
 class Pacer:
@@ -39,17 +60,22 @@ class Pacer:
 
     __slots__ = (
         "_accepted",
-        "_accepted_at",
+        "_at",
         "_began_at",
+        "_clean",
         "_decreased_at",
         "_doubted_until",
-        "_is_proven",
+        "_in_a_row",
+        "_is_certain",
+        "_measured",
+        "_measured_from",
         "_next_at",
+        "_paced_at",
         "_rate_at",
-        "_recent",
+        "_refused",
         "_refused_at",
-        "_tried",
-        "_tried_refused",
+        "_strikes",
+        "_succeeded_at",
         "ceiling",
         "rate",
     )
@@ -57,46 +83,105 @@ class Pacer:
     def __init__(self) -> None:
         self.rate: float | None = None
         self.ceiling = math.inf
-        self._accepted = 0.0
-        self._accepted_at = -math.inf
-        self._began_at = -math.inf
-        self._decreased_at = -math.inf
-        self._refused_at = -math.inf
-        self._rate_at = -math.inf
-        self._next_at = -math.inf
+        self._accepted = self._refused = 0.0
+        self._at = self._began_at = -math.inf
+        self._succeeded_at = self._refused_at = -math.inf
+        self._in_a_row = 0
         self._doubted_until = -math.inf
-        self._recent = 0
-        self._is_proven = False
-        self._tried = self._tried_refused = 0
+        self._paced_at = self._decreased_at = self._rate_at = self._next_at = -math.inf
+        self._measured, self._measured_from = 0.0, 0.0
+        self._clean = 0
+        self._strikes = 0.0
+        self._is_certain = False
 
-    def accepted(self, now: float) -> None:
+    # What a response tells.
+
+    def accepted(self, sent: float, now: float) -> None:
         """Count a request that the server took."""
-        if self._accepted_at == -math.inf:
-            self._began_at = now
-        self._accepted = self._accepted_now(now) + 1.0
-        self._accepted_at = now
-        if self.rate is not None:
-            self._weigh(now, refused=False)
-
-    def refused(self, now: float, *, surely: bool) -> None:
-        """Count a refusal; ``surely`` if it says itself that it limits the rate."""
-        self._recent = self._recent + 1 if now - self._refused_at <= 1.0 else 1
-        self._refused_at = now
-        if self.rate is not None:
-            if surely:
-                self._is_proven = True
-            if self._weigh(now, refused=True) or now - self._decreased_at < _CALM:
-                return
-        elif not surely and not self._looks_like_a_limit(now):
+        self._fade(now)
+        self._accepted += 1.0
+        self._succeeded_at = now
+        self._in_a_row = 0
+        if self.rate is None:
             return
-        elif surely:
-            self._is_proven = True
-        current = self._rate_now(now)
-        lately = self._accepted_now(now) / max(0.1, min(_TAU, now - self._began_at))
-        self.ceiling = lately if current is None else min(current, max(lately, SLOWEST))
-        self.rate = max(SLOWEST, SHARE * self.ceiling)
+        self._measured += 1.0
+        if sent >= self._decreased_at:
+            self._clean += 1
+            self._strikes = max(0.0, self._strikes - _REDEEMED)
+
+    def refused(self, sent: float, now: float, *, surely: bool) -> None:
+        """Count a refusal; ``surely`` if it says itself that it limits the rate."""
+        self._fade(now)
+        self._refused += 1.0
+        self._refused_at = now
+        self._in_a_row += 1
+        self._is_certain = self._is_certain or surely
+        if self.rate is None:
+            if surely or self._looks_like_a_limit(now):
+                self._begin(now)
+        elif sent >= self._decreased_at:
+            self._decrease(self.rate, now)
+
+    def _fade(self, now: float) -> None:
+        if self._at == -math.inf:
+            self._began_at = now
+        else:
+            share = math.exp(-max(0.0, now - self._at) / _TAU)
+            self._accepted *= share
+            self._refused *= share
+        self._at = now
+
+    def _looks_like_a_limit(self, now: float) -> bool:
+        if now < self._doubted_until or now - self._succeeded_at > _PATIENCE:
+            return False
+        many = self._refused >= 0.8 * _CLUSTER and self._refused >= 0.3 * self._accepted
+        return many or self._in_a_row >= _CLUSTER
+
+    def _begin(self, now: float) -> None:
+        lately = self._accepted / max(0.1, min(_TAU, now - self._began_at))
+        self.ceiling = max(SLOWEST, lately)
+        self._paced_at = self._measured_from = now
+        self._measured = self._strikes = 0.0
+        self._pace(_START * self.ceiling, now)
+
+    def _decrease(self, rate: float, now: float) -> None:
+        seconds = now - self._measured_from
+        measured = self._measured / seconds if seconds > 0 else 0.0
+        if not self._is_certain and not self._is_limiting(rate, measured, now):
+            self._forget()
+            self._doubted_until = now + _DOUBT
+        elif self._measured < 1.0:
+            self.ceiling = rate
+            self._pace(rate / 2, now)
+        else:
+            self.ceiling = min(rate, max(measured, rate / 2))
+            steady = _STEADY / (self._clean + 1)
+            self._pace(max(_LEAST, 1.0 - steady) * self.ceiling, now)
+            if self._measured > _SAMPLE:
+                self._measured, self._measured_from = self._measured / 2, now - seconds / 2
+
+    def _is_limiting(self, rate: float, measured: float, now: float) -> bool:
+        """Tell whether 503s still look like those of a limiter."""
+        since = max(self._succeeded_at, self._paced_at)
+        if now - since > max(_PATIENCE, 4.0 / max(measured, SLOWEST)):
+            return False
+        if self._measured >= _CLUSTER and rate < _KNEE * measured:
+            self._strikes += 1.0
+        return self._strikes <= _STRIKES
+
+    def _pace(self, rate: float, now: float) -> None:
+        self.rate = max(SLOWEST, rate)
         self._rate_at = self._decreased_at = now
-        self._next_at = max(self._next_at, now + 1.0 / self.rate)
+        self._clean = 0
+        self._next_at = now + 1.0 / self.rate
+
+    def _forget(self) -> None:
+        self.rate = None
+        self.ceiling = math.inf
+        self._is_certain = False
+        self._in_a_row = 0
+
+    # What may go.
 
     def open_at(self, now: float) -> float:
         """Return when the next request may go; the past if it may go now."""
@@ -109,46 +194,20 @@ class Pacer:
 
     def took(self, now: float) -> None:
         """Note that a request went."""
-        rate = self._rate_now(now)
-        if rate is not None:
-            self.rate, self._rate_at = rate, now
-            # A timer that was a little late does not slow the pace; an idle while saves nothing up.
-            self._next_at = max(now - 0.1, self._next_at) + 1.0 / rate
-
-    def _looks_like_a_limit(self, now: float) -> bool:
-        amid_successes = self._accepted_now(now) > 0.3
-        many = self._recent >= _CLUSTER and self._recent >= 0.3 * self._accepted_now(now)
-        return many and amid_successes and now >= self._doubted_until
-
-    def _weigh(self, now: float, *, refused: bool) -> bool:
-        """See whether going slower helps; if not, it was no limiter that refused: let go."""
-        if self._is_proven or now < self._decreased_at + 0.5:
-            return False  # what was on its way when the rate was set proves nothing
-        self._tried += 1
-        self._tried_refused += refused
-        if self._tried < _PROOF:
-            return False
-        helped = self._tried_refused <= _PROOF * 0.25
-        self._tried = self._tried_refused = 0
-        if not helped:
-            self._forget()
-            self._doubted_until = now + _DOUBT
-        return not helped
-
-    def _forget(self) -> None:
-        self.rate = None
-        self.ceiling = math.inf
-        self._is_proven = False
-        self._tried = self._tried_refused = 0
-
-    def _accepted_now(self, now: float) -> float:
-        return self._accepted * math.exp(-max(0.0, now - self._accepted_at) / _TAU)
-
-    def _rate_now(self, now: float) -> float | None:
         if self.rate is None:
-            return None
-        knee = 0.9 * self.ceiling
-        seconds = max(0.0, now - max(self._rate_at, self._decreased_at + 0.5))
-        if self.rate < knee:
-            return min(knee, self.rate * math.exp(_RECOVERY * seconds))
-        return self.rate * math.exp(_PROBING * seconds)
+            return
+        self._grow(self.rate, now)
+        # A timer that was a little late does not slow the pace; an idle while saves nothing up.
+        self._next_at = max(now - 0.02, self._next_at) + 1.0 / self.rate
+
+    def _grow(self, rate: float, now: float) -> None:
+        used = min(now - self._rate_at, 2.0 / rate)
+        self._rate_at = now
+        knee = _KNEE * self.ceiling
+        if rate < knee:
+            if self._clean >= _HOLD:
+                self.rate = min(knee, rate * math.exp(_RECOVERY * used))
+        else:
+            slowly = rate < _FAR * self.ceiling
+            growth = min(_PROBING, _PROBING_EACH * rate) if slowly else _RECOVERY
+            self.rate = rate * math.exp(growth * used)
