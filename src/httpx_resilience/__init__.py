@@ -3,7 +3,8 @@
 from ._async import AsyncResilientTransport
 from ._budget import RetryBudget
 from ._core.backoff import Backoff
-from ._core.catalog import Dialect, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.dialect import Dialect
 from ._core.envelope import ErrorInfo
 from ._core.events import (
     AttemptFinished,
@@ -16,16 +17,21 @@ from ._core.events import (
     RateLimitLow,
     RateLimitObserved,
     Recovered,
+    RecoveryHook,
     RetryScheduled,
     ScopeEvent,
     ThrottleDelayed,
     ThrottleHeld,
     ThrottleReleased,
 )
+from ._core.headers import HeaderFamily
 from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.throttle import RateLimitStatus
 from ._errors import error_of, history_of, raise_for_error
-from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout
+from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout, TokenRefused
+from ._recovery import FailedAttempt
+from ._tokens import RefreshToken
+from ._update import read_change_write
 from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
@@ -42,6 +48,7 @@ __all__ = [
     "BudgetPolicy",
     "CallEvent",
     "CallHistory",
+    "CategoryRule",
     "DeadlineExceeded",
     "Dialect",
     "Envelope",
@@ -49,7 +56,9 @@ __all__ = [
     "ErrorInfo",
     "ErrorSpec",
     "Event",
+    "FailedAttempt",
     "GaveUp",
+    "HeaderFamily",
     "Level",
     "Policy",
     "RateLimitChanged",
@@ -58,6 +67,8 @@ __all__ = [
     "RateLimitObserved",
     "RateLimitStatus",
     "Recovered",
+    "RecoveryHook",
+    "RefreshToken",
     "RequestRules",
     "ResilienceError",
     "RetryBudget",
@@ -69,8 +80,10 @@ __all__ = [
     "ThrottlePolicy",
     "ThrottleReleased",
     "ThrottleTimeout",
+    "TokenRefused",
     "error_of",
     "history_of",
     "raise_for_error",
+    "read_change_write",
     "redact_path",
 ]

@@ -3,7 +3,7 @@
 import httpx
 
 from ._body import PeekedStream, decode
-from ._core.catalog import Dialect
+from ._core.dialect import Dialect
 from ._core.envelope import ErrorInfo, read_error
 from ._exceptions import ApiError
 from .dialects.scaivault import SCAIVAULT
@@ -62,10 +62,15 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
     >>> raise_for_error(httpx.Response(204, request=httpx.Request("GET", "https://vault.example")))
     <Response [204 No Content]>
     """
-    request = response.request
+    _ = response.request  # raises for a response without one, as httpx's raise_for_status does
     if response.status_code < 400:
         return response
-    info = error_of(response)
+    raise api_error(response)
+
+
+def api_error(response: httpx.Response, dialect: Dialect | None = None) -> ApiError:
+    """Return the error that an error response stands for."""
+    info = error_of(response, dialect=dialect)
     if info is not None and info.spec is not None:
         text = f"{response.status_code} {info.spec.code}: {info.spec.meaning} {info.spec.advice}"
     else:
@@ -73,7 +78,7 @@ def raise_for_error(response: httpx.Response) -> httpx.Response:
     history = history_of(response)
     if history is not None and history.retries:
         text += f" (after {history.retries + 1} attempts: {history.reason})"
-    raise ApiError(text, request=request, response=response, info=info)
+    return ApiError(text, request=response.request, response=response, info=info)
 
 
 def history_of(source: httpx.Response | BaseException) -> CallHistory | None:

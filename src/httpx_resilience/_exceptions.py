@@ -40,6 +40,22 @@ class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - 
         self.scope = scope
 
 
+class TokenRefused(ResilienceError):  # noqa: N818 - as its fellows
+    """The token was revoked or is not valid, or the server would not give a new one.
+
+    Raised by ``RefreshToken``; its text names the code, never the token.
+
+    Attributes:
+        request: The request that wanted the token.
+        code: The error code, or None if there was none.
+    """
+
+    def __init__(self, message: str, *, request: httpx.Request, code: str | None) -> None:
+        super().__init__(message)
+        self.request = request
+        self.code = code
+
+
 class ApiError(ResilienceError, httpx.HTTPStatusError):
     """An error response, with what the API said; raised by ``raise_for_error``.
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import httpx
 
-from ._core.catalog import TOKEN, Dialect
+from ._body import replayable
+from ._core.catalog import TOKEN
+from ._core.dialect import Dialect
 from ._core.outcome import Call, Trouble
 
 _IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -39,46 +41,51 @@ def origin_of(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-def prepare(
+def call_of(
     request: httpx.Request,
-    stream: httpx.AsyncByteStream,
+    origin: str,
     dialect: Dialect,
+    order: int,
     redact: Callable[[str], str] | None = None,
-) -> tuple[httpx.Request, Call]:
-    """Return the request to send, with the ids that the dialect wants, and what the core knows.
+) -> Call:
+    """Return what the core knows of a request: a new call."""
+    rules, method = dialect.requests, request.method
+    path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+    keyed = _IDEMPOTENCY_KEY in request.headers
+    if rules.idempotency_header is not None:
+        keyed = keyed or rules.idempotency_header in request.headers or method in _KEYED_METHODS
+    return Call(
+        call_id=new_id(),
+        method=method if TOKEN.fullmatch(method) else "invalid",
+        origin=origin,
+        path=path,
+        has_idempotency_key=keyed,
+        redact=redact,
+        order=order,
+        cost=rules.cost_of(method, path),
+    )
 
-    The user's own request is never changed: what is added goes onto a copy.
+
+def prepare(
+    request: httpx.Request, call: Call, dialect: Dialect, *, is_changed: bool = False
+) -> tuple[httpx.Request, Callable[[], bool]]:
+    """Return the request to send, and whether it can be sent (again) now.
+
+    It bears the ids that the dialect wants. The user's own request is never changed: what is
+    added goes onto a copy; so does what the driver changes later (``is_changed``).
     """
-    call_id = new_id()
+    stream, is_replayable = replayable(request.stream)
     rules, headers = dialect.requests, request.headers
     added: list[tuple[str, str]] = []
-
-    request_id = None
-    if rules.request_id_header is not None:
-        request_id = headers.get(rules.request_id_header)
-        if request_id is None:
-            request_id = call_id
-            added.append((rules.request_id_header, call_id))
-
-    keyed = _IDEMPOTENCY_KEY in headers
-    if rules.idempotency_header is not None:
-        keyed = keyed or rules.idempotency_header in headers
-        if not keyed and request.method in _KEYED_METHODS:
-            added.append((rules.idempotency_header, new_id()))
-            keyed = True
-
-    call = Call(
-        call_id=call_id,
-        method=request.method if TOKEN.fullmatch(request.method) else "invalid",
-        origin=origin_of(request.url),
-        path=request.url.raw_path.partition(b"?")[0].decode("ascii"),
-        has_idempotency_key=keyed,
-        request_id=request_id,
-        redact=redact,
-    )
-    if added or stream is not request.stream:
+    if rules.request_id_header is not None and rules.request_id_header not in headers:
+        added.append((rules.request_id_header, call.call_id))
+    key = rules.idempotency_header
+    is_unkeyed = key is not None and key not in headers and _IDEMPOTENCY_KEY not in headers
+    if key is not None and is_unkeyed and request.method in _KEYED_METHODS:
+        added.append((key, new_id()))
+    if added or is_changed or stream is not request.stream:
         request = _copy(request, stream, added)
-    return request, call
+    return request, is_replayable
 
 
 def _copy(
@@ -88,6 +95,7 @@ def _copy(
     clone = httpx.Request.__new__(httpx.Request)
     clone.__dict__.update(request.__dict__)
     clone.headers = httpx.Headers(request.headers)
+    clone.extensions = dict(request.extensions)
     for name, value in added:
         clone.headers[name] = value
     clone.stream = stream

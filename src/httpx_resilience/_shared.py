@@ -1,23 +1,73 @@
 """What the calls of one transport share, within one event loop: budgets, throttles, clocks."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import httpx
 
+from ._core import checks
 from ._core.budget import RetryBudget
-from ._core.catalog import Dialect
+from ._core.dialect import Dialect
 from ._core.envelope import told
 from ._core.events import Event
+from ._core.headers import RateLimitReader
 from ._core.outcome import Call
 from ._core.policy import Policy
 from ._core.scopes import RecentMap
 from ._core.serverclock import ServerClock
 from ._core.throttle import RateLimitStatus, Signature, Throttle, Ticket
+from ._httpx import origin_of
 from ._identity import hashed, identity_of
+from .dialects.generic import GENERIC
 
 Identity = Callable[[httpx.Request], str | None]
+
+
+IDENTITY = "resilience.identity"
+"""Key in a request's extensions: who is calling, where the credential is rotated."""
+
+
+class Dialects:
+    """Which dialect an origin speaks, and what reads its rate-limit headers."""
+
+    __slots__ = ("_by_origin", "_default")
+
+    def __init__(self, given: Dialect | Mapping[str, Dialect]) -> None:
+        self._by_origin: dict[str, tuple[Dialect, RateLimitReader]] = {}
+        if isinstance(given, Mapping):
+            for key, dialect in given.items():
+                checks.instance(f"dialect[{key!r}]", dialect, Dialect, "a Dialect")
+                if key != "*":
+                    self._by_origin[_origin(key)] = _with_reader(dialect)
+            self._default = _with_reader(given.get("*", GENERIC))
+        else:
+            checks.instance("dialect", given, Dialect, "a Dialect, or a map from origin to Dialect")
+            self._default = _with_reader(given)
+
+    def __str__(self) -> str:
+        return "+".join(sorted({dialect.name for dialect in self.all()}))
+
+    def of(self, origin: str) -> tuple[Dialect, RateLimitReader]:
+        """Return an origin's dialect, and a reader for it."""
+        return self._by_origin.get(origin, self._default)
+
+    def all(self) -> tuple[Dialect, ...]:
+        """Return every dialect that may be spoken."""
+        return (*(dialect for dialect, _ in self._by_origin.values()), self._default[0])
+
+
+def _with_reader(dialect: Dialect) -> tuple[Dialect, RateLimitReader]:
+    return dialect, RateLimitReader(dialect.rate_limits)
+
+
+def _origin(key: str) -> str:
+    url = httpx.URL(key)
+    if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
+        raise ValueError(
+            f"dialect[{key!r}]: allowed is an origin such as 'https://vault.example', or '*'"
+        )
+    return origin_of(url)
 
 
 class SharedState:
@@ -27,7 +77,6 @@ class SharedState:
         "_budget",
         "_budgets",
         "_clocks",
-        "_dialect",
         "_emit",
         "_identity",
         "_policy",
@@ -40,13 +89,11 @@ class SharedState:
     def __init__(
         self,
         policy: Policy,
-        dialect: Dialect,
         budget: RetryBudget | None,
         identity: Identity | None,
         emit: Callable[[Event], None],
     ) -> None:
         self._policy = policy
-        self._dialect = dialect
         self._budget = budget
         self._identity = identity
         self._emit = emit
@@ -67,41 +114,37 @@ class SharedState:
             return self._budgets.get(call.origin)
         return self._budgets.get((call.origin, policy.budget), partial(RetryBudget, policy.budget))
 
-    def throttle_of(self, request: httpx.Request, call: Call) -> Throttle | None:
+    def throttle_of(self, request: httpx.Request, call: Call, dialect: Dialect) -> Throttle | None:
         """Return the throttle of a call's scope: origin, identity, category; None for none."""
         if self._policy.throttle is None:
             return None
         who = self._who(request)
-        category = self._dialect.requests.category
+        category = dialect.requests.category_of(call.method, call.path)
         if category is not None:
-            name = category(call.method, call.path)
             return self._throttles.get(
-                (call.origin, who, name), lambda: self._new_throttle(call.origin, who, name)
+                (call.origin, who, category),
+                lambda: self._new_throttle(call.origin, who, category),
             )
-        return self._routes.get((call.origin, who, call.route), lambda: self._common(call, who))
-
-    def route_of(self, call: Call) -> str:
-        """Return what kind of request a call is; empty where the dialect knows the categories."""
-        if self._dialect.requests.category is not None:
-            return ""
-        return f"{call.method} {call.path.split('/', 2)[1] if '/' in call.path else ''}"
+        key = (call.origin, who, route_of(call))
+        return self._routes.get(key, lambda: self._common(call.origin, who))
 
     def _who(self, request: httpx.Request) -> str:
-        if self._identity is None:
-            return identity_of(request)
-        return hashed(self._identity(request) or "")
+        if self._identity is not None:
+            return hashed(self._identity(request) or "")
+        name = request.extensions.get(IDENTITY)
+        return hashed(name) if isinstance(name, str) else identity_of(request)
 
-    def _common(self, call: Call, who: str) -> Throttle:
+    def _common(self, origin: str, who: str) -> Throttle:
         """Return the throttle of the routes that no bucket of their own is known of."""
 
         def make() -> Throttle:
-            throttle = self._new_throttle(call.origin, who, "")
+            throttle = self._new_throttle(origin, who, "")
             throttle.home_of = partial(self._home_of, who)
             return throttle
 
-        return self._throttles.get((call.origin, who, None), make)
+        return self._throttles.get((origin, who, None), make)
 
-    def _home_of(self, who: str, current: Throttle, route: str, signature: Signature) -> Throttle:
+    def _home_of(self, who: str, current: Throttle, call: Call, signature: Signature) -> Throttle:
         """Return the throttle of the bucket that a response announced, for its route from now."""
         if current.signature is None:
             current.signature = signature
@@ -116,7 +159,7 @@ class SharedState:
             return throttle
 
         home = self._throttles.get((current.origin, who, signature), make)
-        self._routes.put((current.origin, who, route), home)
+        self._routes.put((current.origin, who, route_of(call)), home)
         return home
 
     def _new_throttle(self, origin: str, who: str, category: str) -> Throttle:
@@ -137,6 +180,11 @@ class SharedState:
             if ticket.wake is not None:
                 ticket.wake()
         self.ready.clear()
+
+
+def route_of(call: Call) -> str:
+    """Return what kind of request a call is: its method and the first segment of its path."""
+    return f"{call.method} {call.path.lstrip('/').partition('/')[0]}"
 
 
 def _readable(signature: Signature) -> str:

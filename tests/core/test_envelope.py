@@ -143,7 +143,7 @@ def test_a_bom_does_not_hide_the_code() -> None:
         ({"error": "invalid_grant", "error_description": "x"}, "invalid_grant"),
         ({"errors": [{"code": "c"}, {"code": "d"}]}, "c"),
         ({"type": "https://example.com/probs/out-of-credit", "title": "x"},
-         "https://example.com/probs/out-of-credit"),
+         "out-of-credit"),
         ({"error": {"code": "a"}, "code": "b", "type": "t"}, "a"),
         ({"code": 7, "type": "t"}, "t"),
         ({"errors": []}, None),

@@ -1,16 +1,12 @@
-"""What one API says of its failures: error classes, error codes, and the dialect they form.
-
-A dialect is data. ``dialects/`` holds the ones that ship; users derive theirs with ``extend``.
-"""
+"""What an API says of its failures and requests, piece by piece; ``dialect`` puts it together."""
 
 import enum
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from . import checks
-from .frozen import FrozenMap
 
 TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """What a code or an id must look like to be told in a log line (DESIGN 14)."""
@@ -97,6 +93,36 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryRule:
+    """Which requests are counted against which rate-limit budget, and for how much.
+
+    Attributes:
+        name: The budget's name.
+        path: Pattern of the request's path, without its query; ``*`` stands for anything.
+        methods: HTTP methods; empty for all.
+        cost: Units that one such request takes; at least 1.
+
+    >>> CategoryRule(name="upload", path="/v1/files/*", methods=("PUT",), cost=5).cost
+    5
+    """
+
+    name: str
+    path: str = "*"
+    methods: tuple[str, ...] = ()
+    cost: int = 1
+
+    def __post_init__(self) -> None:
+        for field in ("name", "path"):
+            checks.instance(f"CategoryRule.{field}", getattr(self, field), str, "a string")
+        checks.integer("CategoryRule.cost", self.cost, low=1, high=1_000_000)
+        object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
+
+    def fits(self, method: str, path: str) -> bool:
+        """Tell whether a request is one of those."""
+        return (not self.methods or method in self.methods) and fnmatchcase(path, self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRules:
     """What an API says of its requests.
 
@@ -107,156 +133,32 @@ class RequestRules:
         idempotency_header: Sent likewise with POST and PATCH, which makes them repeatable;
             None to send none.
         category: From method and path to the name of the rate-limit budget the request is counted
-            against; called for every call, so it should be quick. None learns the budgets from
-            what the server announces, by method and first segment of the path.
+            against; called for every call, so it should be quick. None goes by ``categories``.
+        categories: The same as data; the first rule that fits decides. If there are none, budgets
+            are learned from what the server announces, by method and first segment of the path.
     """
 
     put_is_idempotent: bool = True
     request_id_header: str | None = None
     idempotency_header: str | None = None
     category: Callable[[str, str], str] | None = None
+    categories: tuple[CategoryRule, ...] = ()
 
+    def category_of(self, method: str, path: str) -> str | None:
+        """Return the budget of a request; None where it is to be learned."""
+        if self.category is not None:
+            return self.category(method, path)
+        if not self.categories:
+            return None
+        rule = self._rule(method, path)
+        return rule.name if rule is not None else ""
 
-UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(
-    {
-        408: ErrorClass.TRANSIENT,
-        429: ErrorClass.RATE_LIMITED,
-        500: ErrorClass.INTERNAL,
-        502: ErrorClass.TRANSIENT,
-        503: ErrorClass.TRANSIENT,
-        504: ErrorClass.TRANSIENT,
-    }
-)
-"""Error classes of responses without a code; every other 4xx and 5xx is PERMANENT (DESIGN 6)."""
+    def cost_of(self, method: str, path: str) -> int:
+        """Return how many units a request takes."""
+        if not self.categories:
+            return 1
+        rule = self._rule(method, path)
+        return rule.cost if rule is not None else 1
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """How one API speaks: its codes, its envelope, its rules.
-
-    Attributes:
-        name: For people and logs.
-        codes: The error catalogue, by code.
-        unknown_code: Error class of a code that is not in the catalogue; None lets the HTTP status
-            decide.
-        statuses: Error classes of responses that carry no code; a status that is not in the map
-            is PERMANENT.
-        envelope: Where an error body keeps its code.
-        requests: What the API says of its requests.
-        status_rules: Statuses whose class is decided before any code is looked at, unless a user
-            gave a rule for the code; filled by ``extend``.
-        code_rules: Codes that ``extend`` was given; they come before everything else.
-
-    >>> mine = Dialect(
-    ...     name="mine",
-    ...     codes={"busy": ErrorSpec(code="busy", error_class=ErrorClass.TRANSIENT)},
-    ... )
-    >>> mine.spec("busy").error_class
-    ErrorClass.TRANSIENT
-    """
-
-    name: str
-    codes: Mapping[str, ErrorSpec] = FrozenMap[str, ErrorSpec]()
-    unknown_code: ErrorClass | None = None
-    statuses: Mapping[int, ErrorClass] = UNCODED_STATUSES
-    envelope: Envelope = Envelope()
-    requests: RequestRules = RequestRules()
-    status_rules: Mapping[int, ErrorClass] = FrozenMap[int, ErrorClass]()
-    code_rules: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        checks.instance("Dialect.name", self.name, str, "a string")
-        codes = {}
-        for code, spec in self.codes.items():
-            checks.instance(f"Dialect.codes[{code!r}]", spec, ErrorSpec, "an ErrorSpec")
-            if spec.code != code:
-                raise ValueError(
-                    f"Dialect.codes[{code!r}]: got a spec of code {spec.code!r}, "
-                    "allowed is the spec of the code it stands under"
-                )
-            codes[self._key(code)] = spec
-        if self.unknown_code is not None:
-            checks.instance(
-                "Dialect.unknown_code", self.unknown_code, ErrorClass, "an ErrorClass or None"
-            )
-        object.__setattr__(self, "codes", FrozenMap(codes))
-        for name in ("statuses", "status_rules"):
-            object.__setattr__(self, name, _status_map(f"Dialect.{name}", getattr(self, name)))
-
-    def _key(self, code: str) -> str:
-        return code.lower() if self.envelope.ignore_case else code
-
-    def spec(self, code: str) -> ErrorSpec | None:
-        """Return the catalogue's row for ``code``, or None if it is not listed."""
-        return self.codes.get(self._key(code))
-
-    def is_ruled(self, code: str) -> bool:
-        """Tell whether a user's own rule was given for ``code`` (it comes before all else)."""
-        return self._key(code) in self.code_rules
-
-    def extend(
-        self,
-        *,
-        codes: Mapping[str, ErrorClass | ErrorSpec] | None = None,
-        statuses: Mapping[int, ErrorClass] | None = None,
-    ) -> Self:
-        """Return a dialect with rules of yours, which come before everything the API says.
-
-        Args:
-            codes: Error class (or whole spec) by code. A code that is not in the catalogue is
-                added; one that looks like a misspelling of a listed code is refused, unless it
-                comes as a whole ``ErrorSpec``.
-            statuses: Error class by HTTP status, for coded and uncoded responses alike; a rule
-                for the code comes before it.
-
-        Raises:
-            TypeError: A value is not an ``ErrorClass`` (or ``ErrorSpec``).
-            ValueError: A status is out of range, or a code is a near miss of a listed one.
-
-        >>> base = Dialect(name="base")
-        >>> base.extend(codes={"busy": ErrorClass.TRANSIENT}).spec("busy").error_class
-        ErrorClass.TRANSIENT
-        """
-        merged = {spec.code: spec for spec in self.codes.values()}
-        ruled = set(self.code_rules)
-        for code, rule in (codes or {}).items():
-            spec = self._ruled_spec(code, rule)
-            known = self.spec(code)
-            if known is not None:
-                del merged[known.code]
-            merged[spec.code] = spec
-            ruled.add(self._key(spec.code))
-        return replace(
-            self,
-            codes=merged,
-            status_rules={
-                **self.status_rules,
-                **_status_map(f"{self.name}.extend(statuses)", statuses or {}),
-            },
-            code_rules=frozenset(ruled),
-        )
-
-    def _ruled_spec(self, code: str, rule: object) -> ErrorSpec:
-        where = f"{self.name}.extend(codes)[{code!r}]"
-        if isinstance(rule, ErrorSpec):
-            if rule.code != code:
-                raise ValueError(f"{where}: got a spec of code {rule.code!r}, allowed is its own")
-            return rule
-        error_class = checks.instance(where, rule, ErrorClass, "an ErrorClass or an ErrorSpec")
-        known = self.spec(code)
-        if known is not None:
-            return replace(known, error_class=error_class)
-        hint = checks.nearest(self._key(code), self.codes, cutoff=0.85)
-        if hint:
-            raise ValueError(
-                f"{where}: not in the catalogue{hint}; "
-                "to add a code that resembles another, give its whole ErrorSpec"
-            )
-        return ErrorSpec(code=code, error_class=error_class)
-
-
-def _status_map(field_name: str, statuses: Mapping[int, ErrorClass]) -> FrozenMap[int, ErrorClass]:
-    for status, error_class in statuses.items():
-        checks.integer(f"{field_name} key", status, low=400, high=599)
-        checks.instance(f"{field_name}[{status}]", error_class, ErrorClass, "an ErrorClass")
-    return FrozenMap(statuses)
+    def _rule(self, method: str, path: str) -> CategoryRule | None:
+        return next((rule for rule in self.categories if rule.fits(method, path)), None)

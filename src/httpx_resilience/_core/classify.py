@@ -6,7 +6,8 @@ code in the body, the HTTP status, the exception.
 
 from typing import NamedTuple
 
-from .catalog import Dialect, ErrorClass, ErrorSpec
+from .catalog import ErrorClass, ErrorSpec
+from .dialect import Dialect
 from .envelope import ErrorInfo, read_error, read_wait, told
 from .headers import RateLimitReader, Reading, Wait, server_wait
 from .outcome import Outcome, RawHeaders

@@ -7,8 +7,9 @@ budget is charged (by the flow, for it is shared state); then the call sleeps.
 from typing import NamedTuple
 
 from .backoff import hinted_delay
-from .catalog import IDEMPOTENT_METHODS, Dialect, ErrorClass
+from .catalog import IDEMPOTENT_METHODS, ErrorClass
 from .classify import Failure
+from .dialect import Dialect
 from .outcome import Call
 from .policy import RetryPolicy
 
@@ -55,6 +56,7 @@ class Facts(NamedTuple):
         repeatable: Repeating is safe, whatever the server did with the last attempt.
         replayable: The request body can be sent again.
         paced: The throttle holds retries of such a refusal to what the server allows.
+        has_hook: A recovery hook will make the request of the next attempt.
     """
 
     attempt: int
@@ -64,6 +66,7 @@ class Facts(NamedTuple):
     repeatable: bool
     replayable: bool
     paced: bool = False
+    has_hook: bool = False
 
 
 class Retry(NamedTuple):
@@ -85,15 +88,19 @@ class Stop(NamedTuple):
 def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> Retry | Stop:
     """Return whether to repeat a failed attempt; ``rand`` is uniform in [0, 1)."""
     backoff = retry.backoff.get(failure.error_class)
-    if backoff is None or failure.error_class is ErrorClass.CONFLICT:
+    if facts.has_hook:
+        backoff = retry.backoff[ErrorClass.CONFLICT]
+    elif failure.error_class is ErrorClass.CONFLICT:
+        backoff = None
+    if backoff is None:
         return Stop(PERMANENT)
     if facts.attempt >= retry.max_attempts:
         return Stop(ATTEMPTS_EXHAUSTED)
     if backoff.max_attempts is not None and facts.of_class >= backoff.max_attempts:
         return Stop(ATTEMPTS_EXHAUSTED)
-    if not (facts.repeatable or _is_safe_to_repeat(failure)):
+    if not (facts.repeatable or facts.has_hook or _is_safe_to_repeat(failure)):
         return Stop(NOT_IDEMPOTENT)
-    if not facts.replayable:
+    if not (facts.replayable or facts.has_hook):
         return Stop(BODY_NOT_REPLAYABLE)
 
     wait = failure.wait

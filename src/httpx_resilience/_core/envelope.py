@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .catalog import TOKEN, Dialect, ErrorSpec, Path
+from .catalog import TOKEN, ErrorSpec, Path
+from .dialect import Dialect
 
 MAX_BODY = 262_144
 """Bytes of a decoded body that are looked at: four times what is peeked of the encoded one."""
@@ -59,7 +60,7 @@ def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
     if document is None:
         return None
     envelope = dialect.envelope
-    code = _first(document, envelope.code, str)
+    code = _code(document, envelope.code)
     if not code:
         return None
     details = _first(document, envelope.details, dict) or {}
@@ -96,6 +97,19 @@ def told(text: str | None) -> str | None:
     ('rate_limited', 'invalid', None)
     """
     return text if text is None or TOKEN.fullmatch(text) else "invalid"
+
+
+def _code(document: Any, paths: tuple[Path, ...]) -> str | None:  # noqa: ANN401 - JSON
+    for path in paths:
+        found: str | None = _first(document, (path,), str)
+        if found is not None:
+            return _last_segment(found) if path[-1] == "type" else found
+    return None
+
+
+def _last_segment(uri: str) -> str:
+    """Return what tells one problem type from another (RFC 9457, section 3.1.1)."""
+    return "" if uri == "about:blank" else re.split(r"[/#:]", uri.rstrip("/"))[-1]
 
 
 def _parse(body: bytes) -> Any:

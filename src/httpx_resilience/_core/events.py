@@ -175,6 +175,25 @@ class GaveUp(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryHook(CallEvent):
+    """A recovery hook ran.
+
+    Attributes:
+        outcome: ``request`` (it made one to send now), ``stopped`` (it returned None), ``raised``
+            or ``cut`` (the call's time was up before it came back).
+    """
+
+    name: ClassVar[str] = "recovery_hook"
+
+    outcome: str
+
+    @property
+    def level(self) -> Level:
+        """It may have changed what is sent."""
+        return Level.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered(CallEvent):
     """A call succeeded after one or more retries.
 

@@ -15,17 +15,18 @@ clock and the simulator.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Container, Generator
 from typing import Literal, NamedTuple
 
 from .budget import RetryBudget
-from .catalog import Dialect, ErrorClass
+from .catalog import ErrorClass
 from .classify import Failure, classify
 from .decision import (
     BUDGET_EXHAUSTED,
     DISABLED,
     MINIMAL_ATTEMPT,
     OUT_OF_TIME,
+    PERMANENT,
     RETRY_AFTER_TOO_LONG,
     SUCCESS,
     THROTTLE_TIMEOUT,
@@ -35,13 +36,14 @@ from .decision import (
     decide,
     is_repeatable,
 )
+from .dialect import Dialect
 from .headers import RateLimitReader, Reading
-from .outcome import Call, Cancelled, Outcome, Woken
+from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
 from .throttle import EXPIRED, WAITING, Throttle, Ticket
 
-Result = Literal["this", "previous", "deadline", "throttled"]
+Result = Literal["this", "previous", "deadline", "throttled", "raised"]
 
 
 class Send(NamedTuple):
@@ -64,6 +66,14 @@ class Pause(NamedTuple):
     until: float
 
 
+class Recover(NamedTuple):
+    """Run the hook for a failure's code, until ``cut_at`` at most; send what it returns."""
+
+    failure: Failure
+    attempt: int
+    cut_at: float
+
+
 class Done(NamedTuple):
     """Return or raise: this attempt's outcome, the previous one's, or an error of our own.
 
@@ -80,18 +90,27 @@ class Done(NamedTuple):
     retry_in: float | None = None
 
 
-Step = Admit | Send | Pause | Done
-Reply = Outcome | Woken | Cancelled
+Step = Admit | Send | Pause | Recover | Done
+Reply = Outcome | Woken | HookDone | Cancelled
 CallFlow = Generator[Step, Reply, None]
 
 
 class Rules(NamedTuple):
-    """What a call goes by. ``policy`` is None for a call that is sent without wait or retry."""
+    """What a call goes by.
+
+    Attributes:
+        policy: None for a call that is sent without wait or retry.
+        dialect: How the API speaks.
+        reader: Reads its rate-limit headers.
+        rand: Uniform random numbers in [0, 1).
+        recover: Error codes that there are hooks for.
+    """
 
     policy: Policy | None
     dialect: Dialect
     reader: RateLimitReader
     rand: Callable[[], float]
+    recover: Container[str] = ()
 
 
 def call_flow(
@@ -144,6 +163,15 @@ def call_flow(
         now = reply.at
         if isinstance(reply, Cancelled):
             return run.cancelled(now, sent=False)
+        if run.has_hook(failure):
+            reply = yield Recover(failure, run.attempt, run.story.give_up_at)
+            now = reply.at
+            if not isinstance(reply, HookDone):
+                return run.cancelled(now, sent=False)
+            run.hooked(failure, reply)
+            if reply.outcome != "request":
+                yield run.unrecovered(failure, reply)
+                return None
         run.attempt += 1
 
 
@@ -206,7 +234,7 @@ class _Run:
         if throttle is None:
             return None
         if limits is None:
-            self._ticket = throttle.count(self.call.order, now)
+            self._ticket = throttle.count(self.call.order, now, self.call.cost)
         else:
             last_chance = (
                 now + limits.max_wait
@@ -214,7 +242,11 @@ class _Run:
                 else self.story.give_up_at - MINIMAL_ATTEMPT
             )
             self._ticket = throttle.reserve(
-                self.call.order, now, last_chance, self._policy.retry.max_retry_after
+                self.call.order,
+                now,
+                last_chance,
+                self._policy.retry.max_retry_after,
+                self.call.cost,
             )
         return self._ticket
 
@@ -283,7 +315,7 @@ class _Run:
         self._ticket = None
         if outcome.status:
             throttle.observe(
-                ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call.route
+                ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call
             )
             if reading.limits and self.story.teller.verbose:
                 self.story.observed(throttle.scope, reading)
@@ -338,9 +370,28 @@ class _Run:
             give_up_at=self.story.give_up_at,
             repeatable=self.story.repeatable,
             replayable=self._is_replayable(),
+            has_hook=self.has_hook(failure),
             paced=self._is_paced(failure),
         )
         return decide(failure, facts, self._policy.retry, self._rules.rand())
+
+    def has_hook(self, failure: Failure) -> bool:
+        """Tell whether a hook is to make the next request: never on what may be our own write."""
+        return failure.code in self._rules.recover and not self.story.maybe_applied
+
+    def hooked(self, failure: Failure, reply: HookDone) -> None:
+        """Tell what a hook came to."""
+        if self._outcome is not None:
+            self.story.hooked(self.attempt, self._outcome, failure, reply)
+
+    def unrecovered(self, failure: Failure, reply: HookDone) -> Done:
+        """End a call whose hook made no request."""
+        self._give_back(reply.at)
+        reason = OUT_OF_TIME if reply.outcome == "cut" else PERMANENT
+        if self._outcome is not None:
+            balance = _balance(self.budget, reply.at)
+            self.story.gave_up(self.attempt, self._outcome, failure, Stop(reason), balance)
+        return Done(reason, "raised" if reply.outcome == "raised" else "this", self.attempt)
 
     def _is_paced(self, failure: Failure) -> bool:
         if self.throttle is None or self._policy.throttle is None:

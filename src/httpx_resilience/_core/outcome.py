@@ -5,7 +5,7 @@ counts for what is made once per request.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -19,9 +19,8 @@ class Call(NamedTuple):
         origin: ``scheme://host:port``, without userinfo.
         path: As sent, without the query.
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
-        request_id: The request id it is sent with, if any.
         redact: What ``path`` goes through before it is told to anybody.
-        route: What kind of request it is, where rate-limit scopes are learned from responses.
+        cost: Units of the rate-limit budget that the request takes.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
 
@@ -30,10 +29,9 @@ class Call(NamedTuple):
     origin: str
     path: str
     has_idempotency_key: bool = False
-    request_id: str | None = None
     redact: Callable[[str], str] | None = None
     order: int = 0
-    route: str = ""
+    cost: int = 1
 
 
 class Trouble(NamedTuple):
@@ -80,6 +78,21 @@ class Woken(NamedTuple):
     """A wait is over."""
 
     at: float
+
+
+class HookDone(NamedTuple):
+    """A recovery hook came back.
+
+    Attributes:
+        at: When.
+        outcome: It made a ``request`` to send now, it ``stopped`` the call by returning None, it
+            ``raised``, or it was still running when the call's time was up (``cut``).
+        exception_type: Class name of what it raised.
+    """
+
+    at: float
+    outcome: Literal["request", "stopped", "raised", "cut"]
+    exception_type: str | None = None
 
 
 class Cancelled(NamedTuple):

@@ -6,7 +6,7 @@ Apart from the flow, so that the way a request goes can be read without what is 
 import math
 from typing import Any, Protocol
 
-from .catalog import Dialect, ErrorClass
+from .catalog import ErrorClass
 from .classify import Failure, request_id_of
 from .decision import (
     ATTEMPTS_EXHAUSTED,
@@ -20,17 +20,19 @@ from .decision import (
     Retry,
     Stop,
 )
+from .dialect import Dialect
 from .events import (
     AttemptFinished,
     Event,
     GaveUp,
     RateLimitObserved,
     Recovered,
+    RecoveryHook,
     RetryScheduled,
     ThrottleDelayed,
 )
 from .headers import Reading, binding
-from .outcome import Call, Outcome
+from .outcome import Call, HookDone, Outcome
 
 _ADVICE_BY_REASON = {
     BUDGET_EXHAUSTED: "Look at the server: more calls to it fail than the retry budget covers.",
@@ -154,6 +156,13 @@ class Story:
                 status_mismatch=failure.status_mismatch or None,
             )
         )
+
+    def hooked(self, attempt: int, outcome: Outcome, failure: Failure, hook: HookDone) -> None:
+        """Tell that a recovery hook ran."""
+        common = self._common(attempt, outcome, failure)
+        common["elapsed"] = _ms(hook.at - self.first_sent)
+        common["exception_type"] = hook.exception_type
+        self.teller.tell(RecoveryHook(**common, outcome=hook.outcome))
 
     def gave_up(
         self, attempt: int, outcome: Outcome, failure: Failure, stop: Stop, budget: float | None

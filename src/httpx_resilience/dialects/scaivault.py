@@ -4,7 +4,8 @@ The classes follow the service's own retry table; what that table does not list 
 as it says itself. Meanings and advice are ours.
 """
 
-from .._core.catalog import Dialect, ErrorClass, ErrorSpec, RequestRules
+from .._core.catalog import ErrorClass, ErrorSpec, RequestRules
+from .._core.dialect import Dialect
 
 _AUTH = "Authentication / authorization"
 _VALIDATION = "Validation"

@@ -100,10 +100,10 @@ class Bucket:
         self._level_at = now
         return True
 
-    def take(self, limit: int, now: float) -> None:
+    def take(self, limit: int, cost: int, now: float) -> None:
         """Count a request that goes."""
         if self.is_known:
-            self._level = self.level(limit, now) - 1.0
+            self._level = self.level(limit, now) - cost
             self._level_at = now
 
     def level(self, limit: int, now: float) -> float:
@@ -111,7 +111,7 @@ class Bucket:
         grown = self._level + max(0.0, now - self._level_at) / self.tau
         return min(grown, float(limit))
 
-    def full_token_at(self, limit: int, reserve: int, now: float) -> float:
-        """Return when there surely is one token beside the reserve."""
-        missing = 1.0 + reserve - self.level(limit, now)
+    def tokens_at(self, limit: int, tokens: int, now: float) -> float:
+        """Return when there surely are so many tokens."""
+        missing = tokens - self.level(limit, now)
         return now + max(0.0, missing) * self.tau

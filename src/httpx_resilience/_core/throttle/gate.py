@@ -23,6 +23,7 @@ from ..catalog import ErrorClass
 from ..classify import Failure
 from ..events import Event
 from ..headers import RateLimit, Reading
+from ..outcome import Call
 from ..policy import ThrottlePolicy
 from ..serverclock import ServerClock
 from .account import (
@@ -52,8 +53,8 @@ _Key = tuple[str | None, str, float | None, int]
 """Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
 
 
-HomeOf = Callable[["Throttle", str, Signature], "Throttle"]
-"""From a throttle, a route and a signature to the throttle of that bucket."""
+HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
+"""From a throttle, a call and a signature to the throttle of that bucket."""
 
 
 class Gate(NamedTuple):
@@ -94,6 +95,7 @@ class Throttle:
         "_knows_headers",
         "_last_granted",
         "_ledgers",
+        "_outstanding",
         "_pacer",
         "_queue",
         "_ready",
@@ -125,7 +127,8 @@ class Throttle:
         self._ledgers: dict[_Key, Ledger] = {}
         self._queue = TicketQueue()
         self._in_flight: dict[Ticket, None] = {}
-        self._ghosts: deque[float] = deque()
+        self._ghosts: deque[tuple[float, int]] = deque()
+        self._outstanding = 0
         self._last_granted = -math.inf
         self._closed_until = -math.inf
         self._pacer = Pacer()
@@ -140,7 +143,7 @@ class Throttle:
     # Before a request.
 
     def reserve(
-        self, order: int, now: float, give_up_at: float, patience: float = math.inf
+        self, order: int, now: float, give_up_at: float, patience: float = math.inf, cost: int = 1
     ) -> Ticket:
         """Ask for a place; the ticket comes back granted, waiting or expired.
 
@@ -149,10 +152,11 @@ class Throttle:
             now: The time.
             give_up_at: When waiting has no point any more.
             patience: Seconds; a scope that the server closed for longer refuses at once.
+            cost: Units that the request takes.
         """
-        ticket = Ticket(order, give_up_at, now)
+        ticket = Ticket(order, give_up_at, now, cost)
         if not self._queue:
-            gate = self._gate(now)
+            gate = self._gate(now, cost)
             if gate.is_open:
                 self._grant(ticket, gate, now)
                 return ticket
@@ -163,9 +167,9 @@ class Throttle:
         self.tick(now)
         return ticket
 
-    def count(self, order: int, now: float) -> Ticket:
+    def count(self, order: int, now: float, cost: int = 1) -> Ticket:
         """Count a request that goes whatever is left."""
-        ticket = Ticket(order, now, now)
+        ticket = Ticket(order, now, now, cost)
         self._grant(ticket, _OPEN, now)
         return ticket
 
@@ -182,7 +186,7 @@ class Throttle:
         head = queue.head()
         wake_at = math.inf
         while head is not None:
-            gate = self._gate(now)
+            gate = self._gate(now, head.cost)
             if not gate.is_open:
                 wake_at = gate.wake_at
                 self._account.held(gate.reason, gate.wake_at, len(queue), now)
@@ -207,9 +211,10 @@ class Throttle:
             self._queue.remove(ticket, LEFT)
         elif ticket.state == GRANTED:
             ticket.state = LEFT
-            self._in_flight.pop(ticket, None)
+            self._land(ticket)
             if sent:
-                self._ghosts.append(ticket.granted_at + GHOST)
+                self._ghosts.append((ticket.granted_at + GHOST, ticket.cost))
+                self._outstanding += ticket.cost
         self.tick(now)
 
     # After a request.
@@ -226,7 +231,7 @@ class Throttle:
         received: float,
         reading: Reading,
         failure: Failure | None,
-        route: str = "",
+        call: Call | None = None,
     ) -> None:
         """Learn from a response, and give its place back.
 
@@ -236,14 +241,14 @@ class Throttle:
             received: When its headers came.
             reading: What they say of rate limits.
             failure: What it failed with, if it failed.
-            route: What kind of request it was, where scopes are learned from what servers say.
+            call: The call it belongs to, where scopes are learned from what servers say.
         """
         ticket.state = LEFT
-        self._in_flight.pop(ticket, None)
-        if reading.limits and self.home_of is not None:
-            home = self.home_of(self, route, signature_of(reading.limits))
+        self._land(ticket)
+        if reading.limits and self.home_of is not None and call is not None:
+            home = self.home_of(self, call, signature_of(reading.limits))
             if home is not self:
-                home.observe(ticket, sent, received, reading, failure, route)
+                home.observe(ticket, sent, received, reading, failure)
                 self._slow = None if self._slow is None else self._slow + 1
                 self.tick(received)
                 return
@@ -266,6 +271,11 @@ class Throttle:
             self._pacer.accepted(sent, received)
         self.tick(received)
 
+    def _land(self, ticket: Ticket) -> None:
+        if ticket in self._in_flight:
+            del self._in_flight[ticket]
+            self._outstanding -= ticket.cost
+
     @property
     def is_pacing(self) -> bool:
         """Whether it holds refused calls to a rate of their own."""
@@ -279,7 +289,7 @@ class Throttle:
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, a row for each policy; one row if none is known."""
         gate = self._gate(now)
-        outstanding = len(self._in_flight) + len(self._ghosts)
+        outstanding = self._outstanding
         common: dict[str, Any] = {
             "origin": self.origin,
             "scope": self.scope,
@@ -315,11 +325,11 @@ class Throttle:
                 ledger.distrust(at_reset=ticket.is_scout and ledger.has_evidence)
 
     def _is_drained(self, now: float) -> bool:
-        outstanding = len(self._in_flight) + len(self._ghosts)
+        outstanding = self._outstanding
         return any(ledger.left(outstanding) <= 0 for ledger in self._ledgers.values())
 
     def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
-        outstanding = len(self._in_flight) + len(self._ghosts)
+        outstanding = self._outstanding
         mentioned: list[_Key] = []
         for limit in limits:
             key = (limit.bucket, limit.unit, limit.window, 0)
@@ -373,7 +383,7 @@ class Throttle:
 
     # The gate.
 
-    def _gate(self, now: float) -> Gate:
+    def _gate(self, now: float, cost: int = 1) -> Gate:
         if now < self._closed_until:
             return Gate(False, SERVER_HINT, self._closed_until)
         if self._pacer.rate is not None:
@@ -381,15 +391,15 @@ class Throttle:
             if now < paced_at:
                 return Gate(False, SILENT_LIMIT, paced_at)
         ghosts = self._ghosts
-        while ghosts and ghosts[0] <= now:
-            ghosts.popleft()
-        outstanding = len(self._in_flight) + len(ghosts)
+        while ghosts and ghosts[0][0] <= now:
+            self._outstanding -= ghosts.popleft()[1]
+        outstanding = self._outstanding
         settles_at = self._last_granted + SETTLED if outstanding else -math.inf
         opened, known = _OPEN, False
         for ledger in self._ledgers.values():
             if ledger.has_evidence:
                 known = True
-                verdict = ledger.verdict(now, outstanding, settles_at)
+                verdict = ledger.verdict(now, outstanding, settles_at, cost)
                 if not verdict.is_open:
                     return Gate(False, EXHAUSTED, verdict.wake_at)
                 if verdict.is_scout:
@@ -418,12 +428,13 @@ class Throttle:
         ticket.granted_at = now
         ticket.is_scout = gate.is_scout
         self._in_flight[ticket] = None
+        self._outstanding += ticket.cost
         self._last_granted = now
         if self._pacer.rate is not None:
             self._pacer.took(now)
-        outstanding = len(self._in_flight) + len(self._ghosts)
+        outstanding = self._outstanding
         for ledger in self._ledgers.values():
-            ledger.took(now, outstanding)
+            ledger.took(now, outstanding, ticket.cost)
 
     def _admits(self, ticket: Ticket, now: float, patience: float) -> bool:
         """Tell whether waiting has a point; where it surely has none, say when it would have."""

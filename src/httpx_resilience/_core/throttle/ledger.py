@@ -333,25 +333,28 @@ class Ledger:
 
     # What may go.
 
-    def verdict(self, now: float, outstanding: int, settles_at: float) -> Verdict:
+    def verdict(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Verdict:
         """Say whether one more request may go.
 
         Args:
             now: The time.
             outstanding: Requests in flight, and ghosts.
             settles_at: When all of them may be taken as counted by the server.
+            cost: Units that it takes. More than the limit is treated as the limit.
         """
+        if cost > 1 and self.limit:
+            cost = min(cost, self.limit)
         if not self.is_counted:
             if self.remaining > 0:
                 return _OPEN
             return self._past_reset(now, outstanding, settles_at)
         left = self.left(outstanding)
-        if left - self._held(now) >= 1:
+        if left >= cost + _MAX_PROBES or left - self._held(now) >= cost:
             return _OPEN
         if self.kind == BUCKET and self.limit is not None:
-            token_at = self._bucket.full_token_at(self.limit, self.reserve, now)
+            token_at = self._bucket.tokens_at(self.limit, self.reserve + cost, now)
             return _OPEN if token_at <= now else Verdict(is_open=False, wake_at=token_at + GUARD)
-        if left < 1:
+        if left < cost:
             return self._past_reset(now, outstanding, settles_at)
         wake_at = self._next_step(now)
         if self.kind in _TRICKLING:
@@ -360,14 +363,14 @@ class Ledger:
             wake_at = min(wake_at, self._next_trickle)
         return Verdict(is_open=False, wake_at=wake_at)
 
-    def took(self, now: float, outstanding: int) -> None:
+    def took(self, now: float, outstanding: int, cost: int = 1) -> None:
         """Note that a request went: if it came out of the units kept back, pace the next."""
         if self.limit is not None:
-            self._bucket.take(self.limit, now)
+            self._bucket.take(self.limit, cost, now)
         if not self._drops or self.kind not in _TRICKLING or not self.is_counted:
             return
         left = self.left(outstanding)
-        if left >= self._held(now):
+        if left >= _MAX_PROBES or left >= self._held(now):
             return
         tau = self._unit_time()
         self._next_trickle = now + (tau if left >= 1 else 2.5 * tau)
@@ -383,7 +386,7 @@ class Ledger:
 
     @property
     def is_counted(self) -> bool:
-        """Whether each request takes one unit; other units only block while none is left."""
+        """Whether requests take units of it; other units only block while none is left."""
         return self.unit == "requests"
 
     def _past_reset(self, now: float, outstanding: int, settles_at: float) -> Verdict:

@@ -10,8 +10,9 @@ one is what was refilled in between, give or take one: its rate, measured.
 3. Below nine tenths of that rate it recovers quickly, around it it probes slowly, far above it
    (the limit was raised) quickly again. A pace that is not used up does not grow.
 4. A 429 says itself that it limits. A 503 may be an outage or a flaky proxy: only several of them
-   amid successes are taken for a limiter. An outage accepts nothing. And a limiter's rate stands
-   still: whatever goes on refusing well below the rate that it accepted is none.
+   amid successes are taken for a limiter. An outage accepts nothing. And where nothing limits,
+   requests fare no worse for coming at once: until it is settled, some that wait are let go at
+   each refusal, when a limiter's bucket is empty, and only a limiter refuses most of them.
 """
 
 import math
@@ -32,8 +33,8 @@ _TAU = 1.0
 _KNEE, _FAR = 0.9, 1.3
 """Shares of the measured rate between which the pace probes."""
 
-_RECOVERY, _PROBING, _PROBING_EACH = math.log(2.0), 0.05, 0.01
-"""Growth per second outside and between these; the latter at the most this much a request."""
+_RECOVERY, _PROBING, _PROBING_EACH = math.log(2.0), 0.05, (0.002, 0.01)
+"""Growth per second outside and between these; the latter within these bounds per request."""
 
 _HOLD = 4
 """Successes at the present pace before it recovers."""
@@ -44,15 +45,29 @@ _SAMPLE = 32
 _IDLE = 30.0
 """Seconds without a refusal after which the rate is forgotten."""
 
-_CLUSTER = 3
-"""503s in a row, or within about a second, that look like a limiter."""
+_SLACK = 3.0
+"""Times the rate that is really used, above which a pace holds nobody back."""
+
+_RECENT, _SUSPECT = 8.0, 0.3
+"""Outcomes over which the share of 503s is averaged; the share that looks like a limiter, which
+three in a row make up."""
+
+_CLUSTER, _EARNED = 2.3, 0.07
+"""503s within about a second that there must be at least, and for each success: fewer than the
+retry budget pays for (a floor of 3, a tenth of the successes)."""
+
+_CHANCE = 20
+"""Successes after which one 503 may be chance."""
 
 _PATIENCE, _DOUBT = 3.0, 60.0
 """Seconds without a success that show an outage; for which 503s are not looked at after it."""
 
-_STRIKES, _REDEEMED = 2.0, 0.1
-"""Refusals well below the measured rate that show that nothing limits; what each success makes up
-for."""
+_TRIAL, _TRIAL_SIZE, _TRIAL_SHARE = 0.02, 12.0, 0.1
+"""Seconds that a trial takes; how many requests it lets go, and for each request per second."""
+
+_PROVEN, _DISPROVEN = 5, -4
+"""Refusals beyond successes in trials that show a limiter, and that show none. A 503 that comes
+with a chance of 0.3 reaches the former once in seventy times, (0.3 / 0.7)^5."""
 
 
 class Pacer:
@@ -65,7 +80,6 @@ class Pacer:
         "_clean",
         "_decreased_at",
         "_doubted_until",
-        "_in_a_row",
         "_is_certain",
         "_measured",
         "_measured_from",
@@ -74,8 +88,12 @@ class Pacer:
         "_rate_at",
         "_refused",
         "_refused_at",
-        "_strikes",
+        "_score",
+        "_share",
         "_succeeded_at",
+        "_trial_from",
+        "_trial_left",
+        "_trial_until",
         "ceiling",
         "rate",
     )
@@ -86,12 +104,13 @@ class Pacer:
         self._accepted = self._refused = 0.0
         self._at = self._began_at = -math.inf
         self._succeeded_at = self._refused_at = -math.inf
-        self._in_a_row = 0
+        self._share = 0.0
         self._doubted_until = -math.inf
         self._paced_at = self._decreased_at = self._rate_at = self._next_at = -math.inf
         self._measured, self._measured_from = 0.0, 0.0
         self._clean = 0
-        self._strikes = 0.0
+        self._score = self._trial_left = 0
+        self._trial_from = self._trial_until = -math.inf
         self._is_certain = False
 
     # What a response tells.
@@ -100,74 +119,98 @@ class Pacer:
         """Count a request that the server took."""
         self._fade(now)
         self._accepted += 1.0
+        self._share -= self._share / _RECENT
         self._succeeded_at = now
-        self._in_a_row = 0
         if self.rate is None:
             return
-        self._measured += 1.0
-        if sent >= self._decreased_at:
+        if sent >= self._paced_at:
+            self._measured += 1.0
+        if self._is_of_trial(sent):
+            self._try(-1, now)
+        elif sent >= self._decreased_at:
             self._clean += 1
-            self._strikes = max(0.0, self._strikes - _REDEEMED)
 
     def refused(self, sent: float, now: float, *, surely: bool) -> None:
         """Count a refusal; ``surely`` if it says itself that it limits the rate."""
         self._fade(now)
         self._refused += 1.0
+        self._share += (1.0 - self._share) / _RECENT
         self._refused_at = now
-        self._in_a_row += 1
         self._is_certain = self._is_certain or surely
         if self.rate is None:
             if surely or self._looks_like_a_limit(now):
                 self._begin(now)
+        elif self._is_of_trial(sent):
+            self._try(+1, now)
         elif sent >= self._decreased_at:
-            self._decrease(self.rate, now)
+            self._weigh(self.rate, now)
 
     def _fade(self, now: float) -> None:
         if self._at == -math.inf:
             self._began_at = now
         else:
-            share = math.exp(-max(0.0, now - self._at) / _TAU)
-            self._accepted *= share
-            self._refused *= share
+            faded = math.exp(-max(0.0, now - self._at) / _TAU)
+            self._accepted *= faded
+            self._refused *= faded
         self._at = now
 
     def _looks_like_a_limit(self, now: float) -> bool:
         if now < self._doubted_until or now - self._succeeded_at > _PATIENCE:
             return False
-        many = self._refused >= 0.8 * _CLUSTER and self._refused >= 0.3 * self._accepted
-        return many or self._in_a_row >= _CLUSTER
+        enough = _CLUSTER + _EARNED * self._accepted
+        return self._share >= _SUSPECT and self._refused >= enough
 
     def _begin(self, now: float) -> None:
         lately = self._accepted / max(0.1, min(_TAU, now - self._began_at))
         self.ceiling = max(SLOWEST, lately)
         self._paced_at = self._measured_from = now
-        self._measured = self._strikes = 0.0
+        self._measured = 0.0
+        self._score = 0
         self._pace(_START * self.ceiling, now)
 
-    def _decrease(self, rate: float, now: float) -> None:
-        seconds = now - self._measured_from
-        measured = self._measured / seconds if seconds > 0 else 0.0
-        if not self._is_certain and not self._is_limiting(rate, measured, now):
-            self._forget()
-            self._doubted_until = now + _DOUBT
-        elif self._measured < 1.0:
+    def _weigh(self, rate: float, now: float) -> None:
+        """Take in a refusal of a request that went at the present pace."""
+        seconds = max(1e-3, now - self._measured_from)
+        if self._is_outage(seconds, now):
+            self._doubt(now)
+            return
+        if self._is_certain or self._clean < _CHANCE:
+            self._decrease(rate, seconds, now)
+        self._clean = 0
+        if not self._is_certain and self._score < _PROVEN:
+            self._trial_from, self._trial_until = now, now + _TRIAL
+            self._trial_left = int(_TRIAL_SIZE + _TRIAL_SHARE * rate)
+
+    def _is_of_trial(self, sent: float) -> bool:
+        return self._trial_from <= sent <= self._trial_until
+
+    def _try(self, step: int, now: float) -> None:
+        """Take in an outcome of a trial."""
+        if self._score < _PROVEN:
+            self._score += step
+        if self._score <= _DISPROVEN:
+            self._doubt(now)
+
+    def _doubt(self, now: float) -> None:
+        self._forget()
+        self._doubted_until = now + _DOUBT
+
+    def _decrease(self, rate: float, seconds: float, now: float) -> None:
+        if self._measured < 1.0:
             self.ceiling = rate
             self._pace(rate / 2, now)
-        else:
-            self.ceiling = min(rate, max(measured, rate / 2))
-            steady = _STEADY / (self._clean + 1)
-            self._pace(max(_LEAST, 1.0 - steady) * self.ceiling, now)
-            if self._measured > _SAMPLE:
-                self._measured, self._measured_from = self._measured / 2, now - seconds / 2
+            return
+        self.ceiling = min(rate, max(self._measured / seconds, rate / 2))
+        steady = _STEADY / (self._clean + 1)
+        self._pace(max(_LEAST, 1.0 - steady) * self.ceiling, now)
+        if self._measured > _SAMPLE:
+            self._measured, self._measured_from = self._measured / 2, now - seconds / 2
 
-    def _is_limiting(self, rate: float, measured: float, now: float) -> bool:
-        """Tell whether 503s still look like those of a limiter."""
+    def _is_outage(self, seconds: float, now: float) -> bool:
+        """Tell whether 503s come without any successes."""
         since = max(self._succeeded_at, self._paced_at)
-        if now - since > max(_PATIENCE, 4.0 / max(measured, SLOWEST)):
-            return False
-        if self._measured >= _CLUSTER and rate < _KNEE * measured:
-            self._strikes += 1.0
-        return self._strikes <= _STRIKES
+        patience = max(_PATIENCE, 4.0 * seconds / max(self._measured, 1.0))
+        return not self._is_certain and now - since > patience
 
     def _pace(self, rate: float, now: float) -> None:
         self.rate = max(SLOWEST, rate)
@@ -179,7 +222,7 @@ class Pacer:
         self.rate = None
         self.ceiling = math.inf
         self._is_certain = False
-        self._in_a_row = 0
+        self._share = 0.0
 
     # What may go.
 
@@ -187,14 +230,20 @@ class Pacer:
         """Return when the next request may go; the past if it may go now."""
         if self.rate is None:
             return -math.inf
-        if now - self._refused_at > _IDLE:
+        # A pace that holds nobody back is of no use, if it is not sure to be one.
+        is_slack = not self._is_certain and self.rate > _SLACK * max(self._accepted, SLOWEST)
+        if now - self._refused_at > _IDLE or (is_slack and now - self._paced_at > _PATIENCE):
             self._forget()
             return -math.inf
-        return self._next_at
+        is_trial = self._trial_left > 0 and now <= self._trial_until
+        return -math.inf if is_trial else self._next_at
 
     def took(self, now: float) -> None:
         """Note that a request went."""
         if self.rate is None:
+            return
+        if self._trial_left > 0 and now <= self._trial_until:
+            self._trial_left -= 1
             return
         self._grow(self.rate, now)
         # A timer that was a little late does not slow the pace; an idle while saves nothing up.
@@ -209,5 +258,6 @@ class Pacer:
                 self.rate = min(knee, rate * math.exp(_RECOVERY * used))
         else:
             slowly = rate < _FAR * self.ceiling
-            growth = min(_PROBING, _PROBING_EACH * rate) if slowly else _RECOVERY
-            self.rate = rate * math.exp(growth * used)
+            least, most = (each * rate for each in _PROBING_EACH)
+            growth = max(least, min(_PROBING, most)) if slowly else _RECOVERY
+            self.rate = rate * math.exp(min(_RECOVERY, growth) * used)

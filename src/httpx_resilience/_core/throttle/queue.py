@@ -19,6 +19,7 @@ class Ticket:
     Attributes:
         order: Arrival of its call; smaller is earlier, and a retry keeps it.
         give_up_at: When waiting has no point any more.
+        cost: Units of the rate-limit budget that its request takes.
         arrived_at: When this attempt asked to be admitted.
         state: WAITING, GRANTED, EXPIRED (it would wait too long) or LEFT.
         granted_at: When it was admitted.
@@ -29,6 +30,7 @@ class Ticket:
 
     __slots__ = (
         "arrived_at",
+        "cost",
         "give_up_at",
         "granted_at",
         "is_scout",
@@ -38,8 +40,9 @@ class Ticket:
         "wake",
     )
 
-    def __init__(self, order: int, give_up_at: float, arrived_at: float) -> None:
+    def __init__(self, order: int, give_up_at: float, arrived_at: float, cost: int = 1) -> None:
         self.order = order
+        self.cost = cost
         self.give_up_at = give_up_at
         self.arrived_at = arrived_at
         self.state = WAITING

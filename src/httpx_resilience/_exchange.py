@@ -1,0 +1,182 @@
+"""One call's steps, carried out: what the driver holds between them."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import anyio
+import httpx
+
+from ._body import PeekedStream, close_quietly, decode, length_of
+from ._core import checks
+from ._core.dialect import Dialect
+from ._core.envelope import read_error
+from ._core.flow import Admit, Pause, Recover, Send
+from ._core.outcome import Call, HookDone, Outcome, Woken
+from ._httpx import origin_of, prepare, trouble_of
+from ._recovery import IN_HOOK, FailedAttempt, Hook
+
+STAMP = "resilience.stamp"
+"""Key in a request's extensions: a callable that puts what is current onto it before each send."""
+
+
+class Attempt:
+    """What one attempt left in the driver's hands."""
+
+    __slots__ = ("error", "outcome", "peeked", "response")
+
+    def __init__(self) -> None:
+        self.response: httpx.Response | None = None
+        self.error: Exception | None = None
+        self.peeked: PeekedStream | None = None
+        self.outcome = Outcome(0.0, 0.0, 0.0)
+
+
+class Exchange:
+    """Carries out one call's steps, and holds the last two attempts' responses or exceptions."""
+
+    __slots__ = (
+        "_call",
+        "_clock",
+        "_dialect",
+        "_hooks",
+        "_is_replayable",
+        "_request",
+        "_transport",
+        "last",
+        "previous",
+    )
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        request: httpx.Request,
+        call: Call,
+        dialect: Dialect,
+        hooks: Mapping[str, Hook],
+        clock: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._call = call
+        self._dialect = dialect
+        self._hooks = hooks
+        self._clock = clock
+        self._request, self._is_replayable = prepare(
+            request, call, dialect, is_changed=STAMP in request.extensions
+        )
+        self.last = self.previous = Attempt()
+
+    def is_replayable(self) -> bool:
+        """Tell whether the request can be sent (again) now."""
+        return self._is_replayable()
+
+    async def send(self, step: Send) -> Outcome:
+        """Send the request once; return what it came to."""
+        clock = self._clock
+        self.previous, self.last = self.last, Attempt()
+        attempt = self.last
+        cut = False
+        stamp = self._request.extensions.get(STAMP)
+        if stamp is not None:  # a token may have been renewed while the call waited
+            stamp(self._request)
+        sent_at = clock()
+        try:
+            if step.cut_at is None:
+                attempt.response = await self._transport.handle_async_request(self._request)
+            else:
+                with anyio.CancelScope(deadline=step.cut_at) as scope:
+                    attempt.response = await self._transport.handle_async_request(self._request)
+                cut = scope.cancelled_caught
+        except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
+            attempt.error = error
+        at = clock()
+        response = attempt.response
+        if response is not None and response.status_code < 400:
+            attempt.outcome = Outcome(
+                sent_at, at, at, time.time(), response.status_code, response.headers.raw
+            )
+        else:
+            attempt.outcome = await self._failed(attempt, sent_at, at, step.cut_at, cut)
+        return attempt.outcome
+
+    async def _failed(
+        self, attempt: Attempt, sent_at: float, at: float, cut_at: float | None, cut: bool
+    ) -> Outcome:
+        wall = time.time()
+        response = attempt.response
+        if response is None:
+            trouble = None if attempt.error is None else trouble_of(attempt.error)
+            return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
+        body = b""
+        if isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = attempt.peeked = PeekedStream(response.stream, length_of(response))
+            await attempt.peeked.look(self._clock, cut_at)
+            body = decode(attempt.peeked.head, response.headers.get("content-encoding", ""))
+        return Outcome(
+            sent_at, at, self._clock(), wall, response.status_code, response.headers.raw, body
+        )
+
+    async def admit(self, step: Admit) -> Woken:
+        """Wait until somebody wakes the ticket, or until the time that this call keeps."""
+        event = anyio.Event()
+        step.ticket.wake = event.set
+        if step.until is None:
+            await event.wait()
+        else:
+            with anyio.CancelScope(deadline=step.until):
+                await event.wait()
+        return Woken(self._clock())
+
+    async def pause(self, step: Pause) -> Woken:
+        """Give the connection back, then sleep."""
+        await self.abandon()
+        await anyio.sleep_until(step.until)
+        return Woken(self._clock())
+
+    async def recover(self, step: Recover) -> HookDone:
+        """Run the hook for a failure, with the connection free; take the request it returns."""
+        attempt, code = self.last, step.failure.code or ""
+        told = FailedAttempt(
+            code=code,
+            status=step.failure.status or 0,
+            attempt=step.attempt,
+            error=read_error(attempt.outcome.body, self._dialect),
+        )
+        token = IN_HOOK.set(True)
+        made: httpx.Request | None = None
+        try:
+            with anyio.CancelScope(deadline=step.cut_at) as scope:
+                made = await self._hooks[code](told, self._request)
+            if scope.cancelled_caught:
+                return HookDone(self._clock(), "cut")
+            if made is not None:
+                self._replace(made, code)
+        except Exception as error:  # noqa: BLE001 - it is raised as itself later
+            attempt.error = error
+            return HookDone(self._clock(), "raised", type(error).__name__)
+        finally:
+            IN_HOOK.reset(token)
+        return HookDone(self._clock(), "stopped" if made is None else "request")
+
+    def _replace(self, made: object, code: str) -> None:
+        request = checks.instance(
+            f"recover[{code!r}]: what it returned", made, httpx.Request, "an httpx.Request or None"
+        )
+        if origin_of(request.url) != self._call.origin:
+            raise ValueError(
+                f"recover[{code!r}]: it returned a request to another origin, "
+                f"allowed is {self._call.origin}"
+            )
+        before = self._request
+        self._request, self._is_replayable = prepare(
+            request, self._call, self._dialect, is_changed=True
+        )
+        if "Authorization" in before.headers and "Authorization" not in self._request.headers:
+            self._request.headers["Authorization"] = before.headers["Authorization"]
+        for key in (STAMP, "timeout"):
+            if key in before.extensions:
+                self._request.extensions.setdefault(key, before.extensions[key])
+
+    async def abandon(self) -> None:
+        """Close a response that nobody will read on."""
+        if self.last.response is not None:
+            await close_quietly(self.last.response.stream)

@@ -1,0 +1,69 @@
+"""Read, change, write: a change that survives others' changes in between."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx
+
+from ._errors import raise_for_error
+from ._recovery import RECOVER, FailedAttempt
+
+Change = Callable[[Any], Any | Awaitable[Any]]
+
+
+async def read_change_write(
+    client: httpx.AsyncClient,
+    url: str,
+    change: Change,
+    *,
+    code: str = "version_conflict",
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """Fetch a document, apply a change to it, write it back; on a conflict, do all of it anew.
+
+    The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
+    ``max_attempts``, spaced by its jitter, told in its log lines.
+
+    Args:
+        client: A client over ``AsyncResilientTransport``.
+        url: Of the document, for GET and PUT.
+        change: From the document (parsed JSON) to the body of the PUT, which should name the
+            version that it was made from; may be async. It may run more than once.
+        code: The error code that says that somebody else was faster.
+        headers: For both requests.
+
+    Returns:
+        The response to the last PUT, be it a success or not: ``raise_for_error`` tells.
+
+    Raises:
+        ApiError: The document could not be read.
+
+    >>> import anyio
+    >>> from httpx_resilience import AsyncResilientTransport
+    >>> from httpx_resilience.testing import FakeScaiVault
+    >>> def count_up(current):
+    ...     return {"value": current["value"] + 1, "cas": current["version"]}
+    >>> async def main() -> int:
+    ...     transport = AsyncResilientTransport(httpx.ASGITransport(FakeScaiVault(anonymous=True)))
+    ...     async with httpx.AsyncClient(transport=transport, base_url="http://vault") as client:
+    ...         await client.put("/v1/secrets/hits", json={"value": 1})
+    ...         written = await read_change_write(client, "/v1/secrets/hits", count_up)
+    ...         return (await client.get("/v1/secrets/hits")).json()["value"]
+    >>> anyio.run(main)
+    2
+    """
+
+    async def compose() -> httpx.Request:
+        current = raise_for_error(await client.get(url, headers=headers)).json()
+        body = change(current)
+        if inspect.isawaitable(body):
+            body = await body
+        return client.build_request("PUT", url, json=body, headers=headers)
+
+    async def again(_: FailedAttempt, __: httpx.Request) -> httpx.Request:
+        return await compose()
+
+    request = await compose()
+    request.extensions = {**request.extensions, RECOVER: {code: again}}
+    return await client.send(request)
