@@ -9,6 +9,9 @@ from .._core.flow import Done
 from .._core.outcome import Call, Outcome
 from .sink import EventSink
 
+KEPT = 500
+"""Events that a history keeps of a call's beginning, and as many of its end."""
+
 FOREVER = 1e10
 """Seconds; what a server asks for beyond it is no time that anybody could be told."""
 
@@ -74,6 +77,8 @@ class CallHistory:
     def tell(self, event: Event) -> None:
         """Keep an event and pass it on."""
         self._events.append(event)
+        if len(self._events) > 2 * KEPT:
+            del self._events[KEPT]
         if self._sink is not None:
             self._sink.emit(event)
 
