@@ -12,7 +12,7 @@ from ._core.dialect import Dialect
 from ._core.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken
-from ._httpx import origin_of, prepare, trouble_of
+from ._httpx import call_of, origin_of, prepare, trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
 
 STAMP = "resilience.stamp"
@@ -122,15 +122,17 @@ class Exchange:
         if step.until is None:
             await event.wait()
         else:
-            with anyio.CancelScope(deadline=step.until):
+            with anyio.CancelScope(deadline=step.until) as scope:
                 await event.wait()
+            if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
+                return Woken(max(step.until, self._clock()))
         return Woken(self._clock())
 
     async def pause(self, step: Pause) -> Woken:
         """Give the connection back, then sleep."""
         await self.abandon()
         await anyio.sleep_until(step.until)
-        return Woken(self._clock())
+        return Woken(max(step.until, self._clock()))
 
     async def recover(self, step: Recover) -> HookDone:
         """Run the hook for a failure, with the connection free; take the request it returns."""
@@ -155,7 +157,9 @@ class Exchange:
             return HookDone(self._clock(), "raised", type(error).__name__)
         finally:
             IN_HOOK.reset(token)
-        return HookDone(self._clock(), "stopped" if made is None else "request")
+        if made is None:
+            return HookDone(self._clock(), "stopped")
+        return HookDone(self._clock(), "request", call=self._call)
 
     def _replace(self, made: object, code: str) -> None:
         request = checks.instance(
@@ -166,7 +170,9 @@ class Exchange:
                 f"recover[{code!r}]: it returned a request to another origin, "
                 f"allowed is {self._call.origin}"
             )
-        before = self._request
+        before, call = self._request, self._call
+        made_call = call_of(request, call.origin, self._dialect, call.order, call.redact)
+        self._call = made_call._replace(call_id=call.call_id)
         self._request, self._is_replayable = prepare(
             request, self._call, self._dialect, is_changed=True
         )
