@@ -156,11 +156,13 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
     def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
         if IN_HOOK.get():
             return {}
-        own = request.extensions.get(RECOVER)
-        if own is None:
-            return self._recover
-        where = f'request.extensions["{RECOVER}"]'
-        return {**self._recover, **checked_hooks(where, own, (dialect,))}
+        own, hooks = request.extensions.get(RECOVER), self._recover
+        if own is not None:
+            where = f'request.extensions["{RECOVER}"]'
+            hooks = {**hooks, **checked_hooks(where, own, (dialect,))}
+        if dialect.envelope.ignore_case:
+            return {dialect.key(code): hook for code, hook in hooks.items()}
+        return hooks
 
     def _policy_of(self, request: httpx.Request) -> Policy | None:
         given = request.extensions.get(EXTENSION, _DEFAULT)
@@ -227,6 +229,9 @@ def _finish(
     elif done.result == "throttled":
         error = _throttle_timeout(request, done, scope)
     response = last.response
+    if response is not None and last.peeked is not None:
+        response.extensions[PEEKED] = last.peeked
+        response.extensions[DIALECT] = dialect
     if done.result == "raised" and response is not None and error is not None:
         _name_cause(error, request, response, dialect)
     if error is not None or response is None:
@@ -239,8 +244,6 @@ def _finish(
     response.extensions[HISTORY] = history
     if last.peeked is not None:
         history.body_truncated = last.peeked.is_truncated
-        response.extensions[PEEKED] = last.peeked
-        response.extensions[DIALECT] = dialect
     return response
 
 

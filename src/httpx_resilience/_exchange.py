@@ -147,7 +147,7 @@ class Exchange:
         made: httpx.Request | None = None
         try:
             with anyio.CancelScope(deadline=step.cut_at) as scope:
-                made = await self._hooks[code](told, self._request)
+                made = await self._hooks[self._dialect.key(code)](told, self._request)
             if scope.cancelled_caught:
                 return HookDone(self._clock(), "cut")
             if made is not None:

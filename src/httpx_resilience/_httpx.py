@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from ._body import replayable
+from ._body import OneShotStream, replayable
 from ._core.catalog import TOKEN
 from ._core.dialect import Dialect
 from ._core.outcome import Call, Trouble
@@ -74,7 +74,11 @@ def prepare(
     It bears the ids that the dialect wants. The user's own request is never changed: what is
     added goes onto a copy; so does what the driver changes later (``is_changed``).
     """
-    stream, is_replayable = replayable(request.stream)
+    stream: httpx.AsyncByteStream
+    if isinstance(request.stream, OneShotStream):  # a recovery hook returned what it was given
+        stream, is_replayable = request.stream, request.stream.is_replayable
+    else:
+        stream, is_replayable = replayable(request.stream)
     rules, headers = dialect.requests, request.headers
     added: list[tuple[str, str]] = []
     if rules.request_id_header is not None and rules.request_id_header not in headers:

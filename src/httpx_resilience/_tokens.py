@@ -1,8 +1,10 @@
 """Bearer tokens that are renewed in time: by one caller for all, and for their own servers only."""
 
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import Any, Self
+from urllib.parse import quote_plus
 
 import anyio
 import httpx
@@ -27,6 +29,10 @@ FINAL = ("token_revoked", "token_invalid")
 """Codes that say that somebody does not want this caller to go on."""
 
 
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What h11 would tell in its error message otherwise: a token with the newline of its file."""
+
+
 class RefreshToken(httpx.Auth):
     """Authenticate by a bearer token, and renew it before it expires or when the server says so.
 
@@ -42,6 +48,7 @@ class RefreshToken(httpx.Auth):
             instances with the same name share a scope.
         ahead: Seconds before its expiry at which a token is renewed; at most a tenth of its
             lifetime is taken.
+        clock: Monotonic seconds.
 
     Raises:
         TypeError: ``fetch`` cannot be called.
@@ -60,6 +67,7 @@ class RefreshToken(httpx.Auth):
         origins: Iterable[str],
         identity: str | None = None,
         ahead: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not callable(fetch):
             raise TypeError(f"fetch: got {type(fetch).__name__}, allowed is an async function")
@@ -68,6 +76,7 @@ class RefreshToken(httpx.Auth):
         self._origins = _checked_origins(origins)
         self._identity = identity or f"token-{new_id()}"
         self._ahead = ahead
+        self._clock = clock
         self._lock = anyio.Lock()
         self._token: str | None = None
         self._renew_at = 0.0
@@ -96,7 +105,7 @@ class RefreshToken(httpx.Auth):
             client_secret: Never told to anybody else.
             scope: Scopes to ask for, separated by spaces.
             client: What to ask with; a client of its own for each renewal if left out.
-            **options: ``origins``, ``identity``, ``ahead`` as for ``RefreshToken``.
+            **options: ``origins``, ``identity``, ``ahead``, ``clock`` as for ``RefreshToken``.
         """
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
         grant = _Grant(token_url, form, (client_id, client_secret), client)
@@ -121,7 +130,7 @@ class RefreshToken(httpx.Auth):
             client_id: Sent by HTTP Basic, if given.
             client_secret: Likewise.
             client: What to ask with; a client of its own for each renewal if left out.
-            **options: ``origins``, ``identity``, ``ahead`` as for ``RefreshToken``.
+            **options: ``origins``, ``identity``, ``ahead``, ``clock`` as for ``RefreshToken``.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         basic = None if client_id is None else (client_id, client_secret)
@@ -142,6 +151,8 @@ class RefreshToken(httpx.Auth):
 
         def stamp(outgoing: httpx.Request) -> None:
             nonlocal used
+            if not self._covers(outgoing.url):  # httpx copies extensions onto redirects
+                return
             used = self._token or used
             outgoing.headers["Authorization"] = f"Bearer {used}"
 
@@ -193,15 +204,14 @@ class RefreshToken(httpx.Auth):
             return await self._renew(request)
 
     async def _renew(self, request: httpx.Request) -> str:
-        began_at = time.monotonic()
+        began_at = self._clock()
         try:
             got = await self._fetch()
         except _Refused as refused:
             self._round += 1
             self._refusal = TokenRefused(str(refused), request=request, code=refused.code)
             raise self._refusal from None
-        token, lifetime = got if isinstance(got, tuple) else (got, None)
-        checks.instance("fetch: the token it returned", token, str, "a string")
+        token, lifetime = _checked_token(got)
         self._round += 1
         self._refusal = None
         self._token = token
@@ -211,7 +221,7 @@ class RefreshToken(httpx.Auth):
         return token
 
     def _is_good(self, stale: str | None) -> bool:
-        return self._token != stale and time.monotonic() < self._renew_at
+        return self._token != stale and self._clock() < self._renew_at
 
     def _drop(self, used: str) -> None:
         if self._token == used:
@@ -236,7 +246,7 @@ class _Grant:
     ) -> None:
         self._token_url = token_url
         self._form = form
-        self._basic = None if basic is None else httpx.BasicAuth(*basic)
+        self._basic = None if basic is None else httpx.BasicAuth(*map(quote_plus, basic))
         self._client = client
 
     async def fetch(self) -> tuple[str, float | None]:
@@ -248,7 +258,9 @@ class _Grant:
 
     async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
         auth = self._basic or httpx.Auth()  # not the client's own, which may be waiting for us
-        return await client.post(self._token_url, data=self._form, auth=auth)
+        return await client.post(
+            self._token_url, data=self._form, auth=auth, follow_redirects=False
+        )
 
     def _read(self, response: httpx.Response) -> tuple[str, float | None]:
         if response.status_code >= 400:
@@ -261,15 +273,31 @@ class _Grant:
             answer = response.json()
         except ValueError:
             answer = None
-        token = answer.get("access_token") if isinstance(answer, dict) else None
+        answer = answer if isinstance(answer, dict) else {}
+        token = answer.get("access_token")
         if not isinstance(token, str) or not token:
             raise _Refused("the token endpoint answered without an access_token", None)
         fresh = answer.get("refresh_token")
         if isinstance(fresh, str) and "refresh_token" in self._form:
             self._form["refresh_token"] = fresh
         lifetime = answer.get("expires_in")
-        is_number = isinstance(lifetime, int | float) and not isinstance(lifetime, bool)
-        return token, float(lifetime) if is_number and 0 < lifetime < 1e9 else None
+        if not isinstance(lifetime, int | float) or isinstance(lifetime, bool):
+            return token, None
+        return token, float(lifetime) if 0 < lifetime < 1e9 else None
+
+
+def _checked_token(got: object) -> tuple[str, float | None]:
+    """Return a token and its lifetime; what is wrong with them is told without them."""
+    token, lifetime = got if isinstance(got, tuple) and len(got) == 2 else (got, None)
+    if not isinstance(token, str):
+        raise TypeError(
+            f"fetch: it returned a {type(token).__name__}, "
+            "allowed is a string, or a string and a number of seconds"
+        )
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("fetch: it returned a token that fits no header, allowed is visible ASCII")
+    checks.number("fetch: the lifetime it returned", lifetime, low=0, optional=True)
+    return token, lifetime
 
 
 def _checked_origins(origins: Iterable[str]) -> frozenset[str]:

@@ -6,12 +6,19 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from httpx_resilience.testing import Fault
+from httpx_resilience import RateLimitStatus
+from httpx_resilience.cli._screen import console
+from httpx_resilience.cli._tables import show_limits
+from httpx_resilience.testing import FakeScaiVault, Fault, Limit, serve_in_thread
 from support.commands import Run, Served, Start
 
 pytest_plugins = ["support.command_fixtures"]
@@ -153,6 +160,80 @@ def test_no_secret_is_printed(run: Run, served: Served, more: tuple[str, ...]) -
     body = ran.out if not more or more[0] == "--max-attempts" else ""  # the user's own to see
     assert "s3cr3t" not in ran.out.replace(body, "") + ran.err
     assert ran.out + ran.err
+
+
+@pytest.fixture
+def strict() -> Iterator[Served]:
+    vault = FakeScaiVault(anonymous=True, limits={"auth": Limit(300)})
+    with serve_in_thread(vault) as url:
+        yield Served(vault, url)
+
+
+class _Silent(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        pass
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Silent) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("number", ["1", "4"])
+def test_it_ends_with_what_the_server_said_of_its_limits(
+    run: Run, strict: Served, number: str
+) -> None:
+    ran = run("fetch", strict.url + WHO, "-n", number, "--dialect", "scaivault")
+    table = (ran.err if number == "1" else ran.out).partition("What the server said of its limits")
+    assert "What came back" in table[0]
+    scope, limit, remaining, reset, window = cells(table[2], "auth")
+    assert (scope, limit, window) == ("auth", "300", "-")
+    assert int(remaining) in range(290, 300)
+    assert reset == "past" or float(reset.removesuffix(" s")) <= 2.0
+
+
+def test_what_is_announced_stays_off_stdout_with_json(run: Run, strict: Served) -> None:
+    ran = run("fetch", strict.url + WHO, "-n", "2", "--json")
+    assert all(json.loads(line) for line in ran.out.splitlines())
+    assert "What the server said of its limits" in ran.err
+
+
+def test_nothing_is_said_of_limits_that_nobody_announced(run: Run, silent: str) -> None:
+    for number in "1", "3":
+        ran = run("fetch", silent, "-n", number)
+        assert ran.status == 0
+        assert "limits" not in ran.out + ran.err
+
+
+def test_every_policy_gets_a_row_with_its_name_and_unit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = RateLimitStatus(origin="https://api.example", scope="all#1f2e")
+    show_limits(
+        [
+            row,
+            replace(row, bucket="burst", limit=10, remaining=3, reset_in=0.5, window=1.0),
+            replace(row, bucket="x" * 120, unit="tokens", limit=40_000, reset_in=0.0, window=60.0),
+        ],
+        console(),
+    )
+    out = capsys.readouterr().out
+    assert cells(out, "all#1f2e burst") == ["all#1f2e burst", "10", "3", "0.5 s", "1 s"]
+    assert "40000 tokens" in out
+    assert re.search(r"  -   +past +60 s", out)
+    assert out.count("all#") == 2
+    assert max(map(len, out.splitlines())) <= 80
 
 
 @pytest.fixture

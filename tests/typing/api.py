@@ -26,12 +26,20 @@ from httpx_resilience import (
     GaveUp,
     Level,
     Policy,
+    RateLimitChanged,
+    RateLimitEvent,
+    RateLimitStatus,
     Recovered,
     RequestRules,
     ResilienceError,
     RetryBudget,
     RetryPolicy,
     RetryScheduled,
+    ThrottleDelayed,
+    ThrottleHeld,
+    ThrottlePolicy,
+    ThrottleReleased,
+    ThrottleTimeout,
     error_of,
     history_of,
     raise_for_error,
@@ -64,6 +72,15 @@ AsyncResilientTransport(on_event=[listen, listen_and_return, Metrics()])
 AsyncResilientTransport(on_event=Metrics(), redact=redact_path, budget=shared)
 AsyncResilientTransport(dialect=GENERIC, policy=Policy(), redact=lambda path: path[:8])
 
+
+def who(request: httpx.Request) -> str | None:
+    return request.url.host or None
+
+
+AsyncResilientTransport(identity=who)
+AsyncResilientTransport(identity=lambda request: request.url.host)
+assert_type(plain.rate_limits(), tuple[RateLimitStatus, ...])
+
 # Policies.
 
 policy = Policy(
@@ -77,6 +94,10 @@ policy = Policy(
     ),
     budget=BudgetPolicy(ratio=0.2),
 )
+throttle = ThrottlePolicy(reserve=5, low_below=0.2, max_wait=30, max_queue=100, window=2.0)
+assert_type(throttle.replace(window=None), ThrottlePolicy)
+assert_type(Policy(throttle=throttle).throttle, ThrottlePolicy | None)
+Policy(throttle=None)
 assert_type(policy.replace(budget=None), Policy)
 assert_type(policy.retry.replace(max_attempts=2), RetryPolicy)
 assert_type(policy.describe(), str)
@@ -137,6 +158,12 @@ async def use() -> None:
         assert_type(late.request, httpx.Request)
         timeout: httpx.TimeoutException = late
         assert_type(history_of(timeout), CallHistory | None)
+    except ThrottleTimeout as full:
+        assert_type(full.retry_at, float | None)
+        assert_type(full.scope, str)
+        assert_type(full.request, httpx.Request)
+        unsent: httpx.TimeoutException = full
+        history_of(unsent)
     except ResilienceError as root:
         history_of(root)
 
@@ -151,6 +178,22 @@ def tell(event: Event) -> str:
             return event.reason
         case Recovered() | AttemptFinished():
             return event.call_id
+        case ThrottleHeld():
+            assert_type(event.delay, float | None)
+            assert_type(event.queued, int)
+            return event.reason
+        case ThrottleReleased():
+            assert_type(event.elapsed, float)
+            return event.scope
+        case ThrottleDelayed():
+            assert_type(event.delay, float)
+            return event.path
+        case RateLimitChanged():
+            assert_type(event.previous, int | None)
+            return event.scope
+        case RateLimitEvent():
+            assert_type(event.rate_remaining, int | None)
+            return event.scope
         case CallEvent():
             return event.path
     assert_type(event.level, Level)

@@ -115,6 +115,9 @@ class CategoryRule:
         for field in ("name", "path"):
             checks.instance(f"CategoryRule.{field}", getattr(self, field), str, "a string")
         checks.integer("CategoryRule.cost", self.cost, low=1, high=1_000_000)
+        checks.instance("CategoryRule.methods", self.methods, tuple, "a tuple of HTTP methods")
+        for method in self.methods:
+            checks.instance("CategoryRule.methods", method, str, "a tuple of HTTP methods")
         object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
 
     def fits(self, method: str, path: str) -> bool:

@@ -77,7 +77,7 @@ class Dialect:
                     f"Dialect.codes[{code!r}]: got a spec of code {spec.code!r}, "
                     "allowed is the spec of the code it stands under"
                 )
-            codes[self._key(code)] = spec
+            codes[self.key(code)] = spec
         if self.unknown_code is not None:
             checks.instance(
                 "Dialect.unknown_code", self.unknown_code, ErrorClass, "an ErrorClass or None"
@@ -110,16 +110,17 @@ class Dialect:
         """
         return cls(**read_dialect(text))
 
-    def _key(self, code: str) -> str:
+    def key(self, code: str) -> str:
+        """Return what a code is compared by."""
         return code.lower() if self.envelope.ignore_case else code
 
     def spec(self, code: str) -> ErrorSpec | None:
         """Return the catalogue's row for ``code``, or None if it is not listed."""
-        return self.codes.get(self._key(code))
+        return self.codes.get(self.key(code))
 
     def is_ruled(self, code: str) -> bool:
         """Tell whether a user's own rule was given for ``code`` (it comes before all else)."""
-        return self._key(code) in self.code_rules
+        return self.key(code) in self.code_rules
 
     def extend(
         self,
@@ -152,7 +153,7 @@ class Dialect:
             if known is not None:
                 del merged[known.code]
             merged[spec.code] = spec
-            ruled.add(self._key(spec.code))
+            ruled.add(self.key(spec.code))
         return replace(
             self,
             codes=merged,
@@ -173,7 +174,7 @@ class Dialect:
         known = self.spec(code)
         if known is not None:
             return replace(known, error_class=error_class)
-        hint = checks.nearest(self._key(code), self.codes, cutoff=0.85)
+        hint = checks.nearest(self.key(code), self.codes, cutoff=0.85)
         if hint:
             raise ValueError(
                 f"{where}: not in the catalogue{hint}; "

@@ -1,5 +1,6 @@
 """A dialect as TOML: the document's entries, checked one by one, into the parts of a Dialect."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -65,7 +66,7 @@ def _envelope(entry: Mapping[str, Any]) -> Envelope:
     for name, value in entry.items():
         where = f"envelope.{name}"
         if name == "ignore_case":
-            parts[name] = checks.instance(where, value, bool, "true or false")
+            parts[name] = _flag(value, where)
         else:
             parts[name] = _paths(value, where)
     return Envelope(**parts)
@@ -77,7 +78,7 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
     rules = _tables(parts.pop("categories", []), "requests.categories")
     for name, value in parts.items():
         if name == "put_is_idempotent":
-            checks.instance(f"requests.{name}", value, bool, "true or false")
+            _flag(value, f"requests.{name}")
         else:
             _string(value, f"requests.{name}")
     parts["categories"] = tuple(
@@ -117,7 +118,7 @@ def _class(value: object, where: str) -> ErrorClass:
 
 
 def _status(key: str) -> int:
-    if not (key.isascii() and key.isdigit()):
+    if not re.fullmatch("[45][0-9]{2}", key):
         raise ValueError(f"statuses.{key}: allowed are HTTP statuses from 400 to 599")
     return int(key)
 
@@ -132,7 +133,15 @@ def _paths(value: object, where: str) -> tuple[Path, ...]:
 
 
 def _string(value: object, where: str) -> str:
-    return checks.instance(where, value, str, "a string")
+    if not isinstance(value, str):
+        raise ValueError(f"{where}: got {value!r}, allowed is a string")
+    return value
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{where}: got {value!r}, allowed is true or false")
+    return value
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:

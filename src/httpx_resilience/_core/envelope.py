@@ -99,11 +99,13 @@ def told(text: str | None) -> str | None:
     return text if text is None or TOKEN.fullmatch(text) else "invalid"
 
 
-def _code(document: Any, paths: tuple[Path, ...]) -> str | None:  # noqa: ANN401 - JSON
+def _code(document: Any, paths: tuple[Path, ...]) -> str | None:
     for path in paths:
         found: str | None = _first(document, (path,), str)
-        if found is not None:
-            return _last_segment(found) if path[-1] == "type" else found
+        if found and path[-1] == "type":
+            found = _last_segment(found)
+        if found:
+            return found
     return None
 
 

@@ -22,6 +22,7 @@ from .budget import RetryBudget
 from .catalog import ErrorClass
 from .classify import Failure, classify
 from .decision import (
+    BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,
     DISABLED,
     MINIMAL_ATTEMPT,
@@ -169,7 +170,7 @@ def call_flow(
             if not isinstance(reply, HookDone):
                 return run.cancelled(now, sent=False)
             run.hooked(failure, reply)
-            if reply.outcome != "request":
+            if reply.outcome != "request" or not run.takes(reply.call):
                 yield run.unrecovered(failure, reply)
                 return None
         run.attempt += 1
@@ -377,17 +378,27 @@ class _Run:
 
     def has_hook(self, failure: Failure) -> bool:
         """Tell whether a hook is to make the next request: never on what may be our own write."""
-        return failure.code in self._rules.recover and not self.story.maybe_applied
+        if failure.code is None or self.story.maybe_applied:
+            return False
+        return self._rules.dialect.key(failure.code) in self._rules.recover
 
     def hooked(self, failure: Failure, reply: HookDone) -> None:
         """Tell what a hook came to."""
         if self._outcome is not None:
             self.story.hooked(self.attempt, self._outcome, failure, reply)
 
+    def takes(self, call: Call | None) -> bool:
+        """Go on with the request that a hook made; tell whether its body can be sent."""
+        if call is not None:
+            story = self.story
+            self.call = story.call = call
+            story.repeatable = is_repeatable(call, self._rules.dialect, self._policy.retry)
+        return self._is_replayable()
+
     def unrecovered(self, failure: Failure, reply: HookDone) -> Done:
-        """End a call whose hook made no request."""
+        """End a call whose hook made no request, or one whose body was sent already."""
         self._give_back(reply.at)
-        reason = OUT_OF_TIME if reply.outcome == "cut" else PERMANENT
+        reason = _UNRECOVERED.get(reply.outcome, PERMANENT)
         if self._outcome is not None:
             balance = _balance(self.budget, reply.at)
             self.story.gave_up(self.attempt, self._outcome, failure, Stop(reason), balance)
@@ -426,6 +437,9 @@ _DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, section 9.2.1), so that nothing can be half applied."""
+
+_UNRECOVERED = {"cut": OUT_OF_TIME, "request": BODY_NOT_REPLAYABLE}
+"""Why a call ends after its hook, where the failure itself is not the reason."""
 
 _UNPRODUCTIVE = frozenset(
     {

@@ -88,11 +88,13 @@ class HookDone(NamedTuple):
         outcome: It made a ``request`` to send now, it ``stopped`` the call by returning None, it
             ``raised``, or it was still running when the call's time was up (``cut``).
         exception_type: Class name of what it raised.
+        call: What is known of the request it made.
     """
 
     at: float
     outcome: Literal["request", "stopped", "raised", "cut"]
     exception_type: str | None = None
+    call: Call | None = None
 
 
 class Cancelled(NamedTuple):

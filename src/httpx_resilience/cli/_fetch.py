@@ -11,7 +11,16 @@ import anyio
 import httpx
 import typer
 
-from .. import AsyncResilientTransport, Dialect, Event, Level, Policy, RetryPolicy, RetryScheduled
+from .. import (
+    AsyncResilientTransport,
+    Dialect,
+    Event,
+    Level,
+    Policy,
+    RateLimitStatus,
+    RetryPolicy,
+    RetryScheduled,
+)
 from . import _tables
 from ._exchange import Result, exchange
 from ._lines import JsonLines
@@ -24,7 +33,7 @@ from ._options import (
     seconds_of,
     url_of,
 )
-from ._progress import progress
+from ._progress import progress, repeating
 from ._screen import complain, console, quiet_log
 from ._tally import Tally, word_of
 
@@ -66,6 +75,7 @@ class _Run:
     failures: int = 0
     body_is_shown: bool = False
     last_error: Exception | None = None
+    limits: tuple[RateLimitStatus, ...] = ()
     began: float = field(default_factory=time.monotonic)
 
     def take(self, result: Result) -> None:
@@ -136,9 +146,9 @@ def fetch(
 ) -> None:
     """Call a URL, once or many times.
 
-    Shows what was retried and how it ended. One call prints the response's body on standard output,
-    everything else on standard error; many calls print a table. Ends with status 0 if all calls
-    succeeded, 1 if one did not, 2 if an argument cannot be used.
+    Shows what was retried, how it ended and what the server said of its limits. One call prints the
+    response's body on standard output, everything else on standard error; many calls print a table.
+    Ends with status 0 if all calls succeeded, 1 if one did not, 2 if an argument cannot be used.
     """
     body = body_of(data)
     retry = RetryPolicy(
@@ -184,6 +194,7 @@ def _report(job: Job, run: _Run, *, to_stderr: bool) -> None:
             for word, count in run.results.most_common()
         )
         screen.print(f"\nWhat came back: {came or 'nothing yet'}")
+        _tables.show_limits(run.limits, screen)
     if run.last_error is not None:
         attempts = f" ({run.tally.attempts} attempts)" if lone_error else ""
         which = (
@@ -218,11 +229,14 @@ async def _make_all(job: Job, run: _Run, json_from: Level | None) -> None:
             on_event=listeners,
         )
         async with httpx.AsyncClient(transport=transport) as client:
-            if job.number == 1:
-                run.body_is_shown = json_from is None
-                run.take(await _call(client, job, _Body() if run.body_is_shown else None))
-            else:
-                await _make_many(client, job, run)
+            try:
+                if job.number == 1:
+                    run.body_is_shown = json_from is None
+                    run.take(await _call(client, job, _Body() if run.body_is_shown else None))
+                else:
+                    await _make_many(client, job, run)
+            finally:
+                run.limits = transport.rate_limits()
     lines.close()
 
 
@@ -232,7 +246,7 @@ async def _make_many(client: httpx.AsyncClient, job: Job, run: _Run) -> None:
     async def work() -> None:
         for _ in left:
             run.take(await _call(client, job, None))
-            advance(run.tally)
+            advance(repeating(run.tally))
 
     with progress(job.number) as advance:
         async with anyio.create_task_group() as group:

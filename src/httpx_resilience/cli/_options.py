@@ -7,13 +7,17 @@ never by its text.
 import math
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
 from .. import GENERIC, SCAIVAULT, Dialect
 from .._core.checks import nearest
 from ._screen import Misuse
+
+_Named = TypeVar("_Named")
 
 DIALECTS = {dialect.name: dialect for dialect in (GENERIC, SCAIVAULT)}
 
@@ -24,13 +28,17 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """A header's value (RFC 9110, section 5.5)."""
 
 
+def named(option: str, name: str, known: Mapping[str, _Named]) -> _Named:
+    """Return what an option names."""
+    if name not in known:
+        allowed = " or ".join(known)
+        raise Misuse(f"{option}: got {name!r}, allowed is {allowed}" + nearest(name, known))
+    return known[name]
+
+
 def dialect_named(name: str) -> Dialect:
     """Return a dialect that ships."""
-    dialect = DIALECTS.get(name)
-    if dialect is None:
-        known = " or ".join(DIALECTS)
-        raise Misuse(f"--dialect: got {name!r}, allowed is {known}" + nearest(name, DIALECTS))
-    return dialect
+    return named("--dialect", name, DIALECTS)
 
 
 def url_of(text: str) -> httpx.URL:

@@ -10,11 +10,19 @@ from ._tally import Tally
 
 
 @contextmanager
-def progress(calls: int) -> Iterator[Callable[[Tally], None]]:
-    """Show a bar while calls are made; the value is called once for each call that ended."""
+def progress(calls: int, head: str = "calls") -> Iterator[Callable[[str], None]]:
+    """Show a bar while calls are made.
+
+    Args:
+        calls: How many there are.
+        head: What stands before the bar.
+
+    Yields:
+        To be called once for each call that ended, with what stands behind the bar from then on.
+    """
     screen = console(stderr=True)
     columns = (
-        TextColumn("calls"),
+        TextColumn(head),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -24,11 +32,12 @@ def progress(calls: int) -> Iterator[Callable[[Tally], None]]:
     with bar:
         task = bar.add_task("", total=calls)
 
-        def advance(tally: Tally) -> None:
-            bar.update(
-                task,
-                advance=1,
-                description=f"{tally.attempts} attempts, {tally.waiting} to be retried",
-            )
+        def advance(told: str) -> None:
+            bar.update(task, advance=1, description=told)
 
         yield advance
+
+
+def repeating(tally: Tally) -> str:
+    """Return how much is being repeated."""
+    return f"{tally.attempts} attempts, {tally.waiting} to be retried"

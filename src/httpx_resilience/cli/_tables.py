@@ -1,13 +1,14 @@
 """The tables that ``demo`` and ``fetch`` share; readable at 80 columns and without a terminal."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .. import RateLimitStatus
 from .._core import decision
 from .._core.catalog import ErrorClass
 from ._tally import BODY_LOST, INTERRUPTED, SUCCESS, Met, Tally
@@ -42,8 +43,37 @@ def show(tally: Tally, seconds: float, screen: Console) -> None:
         screen.print(_reasons(tally))
 
 
+def show_limits(statuses: Iterable[RateLimitStatus], screen: Console) -> None:
+    """Show what is known of the server's rate limits; nothing if it announced none."""
+    announced = [s for s in statuses if s.limit is not None or s.remaining is not None]
+    if not announced:
+        return
+    screen.print("\nWhat the server said of its limits, as of now\n", style="bold")
+    table = new_table()
+    table.add_column("scope", overflow="fold")
+    for head in ("limit", "remaining", "reset in", "window"):
+        table.add_column(head, justify="right")
+    for status in announced:
+        name = status.bucket if status.bucket and status.bucket not in status.scope else ""
+        unit = "" if status.unit == "requests" else f" {status.unit}"
+        table.add_row(
+            f"{status.scope} {name}".rstrip(),
+            "-" if status.limit is None else f"{status.limit}{unit}",
+            "-" if status.remaining is None else f"{status.remaining}",
+            _until(status.reset_in),
+            "-" if status.window is None else f"{status.window:g} s",
+        )
+    screen.print(table)
+
+
+def _until(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f} s" if seconds > 0 else "past"
+
+
 def _totals(tally: Tally, seconds: float) -> Table:
-    table = _table()
+    table = new_table()
     for head in ("calls", "succeeded", "failed", "attempts", "attempts per call", "time"):
         table.add_column(head, justify="right")
     failed = tally.calls - tally.succeeded
@@ -59,7 +89,7 @@ def _totals(tally: Tally, seconds: float) -> Table:
 
 
 def _troubles(tally: Tally) -> Table:
-    table = _table()
+    table = new_table()
     table.add_column("class")
     table.add_column("code or failure", overflow="fold")
     table.add_column("calls", justify="right")
@@ -92,7 +122,7 @@ def _endings(endings: Counter[str]) -> Text:
 
 
 def _reasons(tally: Tally) -> Table:
-    table = _table()
+    table = new_table()
     table.add_column("reason", style=_ILL, no_wrap=True)
     table.add_column("calls", justify="right")
     table.add_column("that is")
@@ -102,5 +132,6 @@ def _reasons(tally: Tally) -> Table:
     return table
 
 
-def _table() -> Table:
+def new_table() -> Table:
+    """Return a table in the style of all."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)

@@ -267,8 +267,8 @@ class Throttle:
             silent = refused or (failure is not None and self._may_be_silent(failure))
         if silent:
             self._pacer.refused(sent, received, surely=refused)
-        elif failure is None:
-            self._pacer.accepted(sent, received)
+        elif failure is None or (not refused and (failure.status or 500) < 500):
+            self._pacer.accepted(sent, received)  # a 404 is no refusal either
         self.tick(received)
 
     def _land(self, ticket: Ticket) -> None:

@@ -17,8 +17,8 @@ one is what was refilled in between, give or take one: its rate, measured.
 
 import math
 
-SLOWEST = 0.5
-"""Requests per second that are always let through."""
+SLOWEST, _UNPROVEN = 0.5, 1.0
+"""Requests per second that are always let through, if it surely is a limiter and if not."""
 
 _START = 0.7
 """Of what was accepted in the last second: the first pace."""
@@ -30,11 +30,14 @@ successes it is closer: refusals that are rare come of chance, not of the pace."
 _TAU = 1.0
 """Seconds over which what was accepted and refused is averaged."""
 
-_KNEE, _FAR = 0.9, 1.3
+_KNEE, _FAR = 0.9, 1.5
 """Shares of the measured rate between which the pace probes."""
 
-_RECOVERY, _PROBING, _PROBING_EACH = math.log(2.0), 0.05, (0.002, 0.01)
-"""Growth per second outside and between these; the latter within these bounds per request."""
+_RECOVERY, _PROBING, _BEYOND = math.log(2.0), 0.05, 0.2
+"""Growth per second below, between and above these."""
+
+_EACH = (0.002, 0.01)
+"""Bounds of the growth between them per request, so that few of a slow pace are refused."""
 
 _HOLD = 4
 """Successes at the present pace before it recovers."""
@@ -42,11 +45,12 @@ _HOLD = 4
 _SAMPLE = 32
 """Accepted requests over which the rate is measured."""
 
-_IDLE = 30.0
-"""Seconds without a refusal after which the rate is forgotten."""
+_IDLE, _MANY, _FORGOTTEN = 30.0, 100, 120.0
+"""Seconds and successes without a refusal after which a pace is forgotten that grew far; seconds
+after which any is. A large bucket bears a pace that is too fast for long."""
 
 _SLACK = 3.0
-"""Times the rate that is really used, above which a pace holds nobody back."""
+"""Times the measured rate that is far; times what is really used that holds nobody back."""
 
 _RECENT, _SUSPECT = 8.0, 0.3
 """Outcomes over which the share of 503s is averaged; the share that looks like a limiter, which
@@ -62,8 +66,9 @@ _CHANCE = 20
 _PATIENCE, _DOUBT = 3.0, 60.0
 """Seconds without a success that show an outage; for which 503s are not looked at after it."""
 
-_TRIAL, _TRIAL_SIZE, _TRIAL_SHARE = 0.02, 12.0, 0.1
-"""Seconds that a trial takes; how many requests it lets go, and for each request per second."""
+_TRIAL, _TRIAL_SIZE = 0.02, 12
+"""Seconds that a trial takes; requests that it lets go beside those that the server may have room
+for again when they come."""
 
 _PROVEN, _DISPROVEN = 5, -4
 """Refusals beyond successes in trials that show a limiter, and that show none. A 503 that comes
@@ -93,6 +98,7 @@ class Pacer:
         "_succeeded_at",
         "_trial_from",
         "_trial_left",
+        "_trial_room",
         "_trial_until",
         "ceiling",
         "rate",
@@ -109,7 +115,7 @@ class Pacer:
         self._paced_at = self._decreased_at = self._rate_at = self._next_at = -math.inf
         self._measured, self._measured_from = 0.0, 0.0
         self._clean = 0
-        self._score = self._trial_left = 0
+        self._score = self._trial_left = self._trial_room = 0
         self._trial_from = self._trial_until = -math.inf
         self._is_certain = False
 
@@ -140,10 +146,12 @@ class Pacer:
         if self.rate is None:
             if surely or self._looks_like_a_limit(now):
                 self._begin(now)
+        elif self._is_outage(now):
+            self._doubt(now)
         elif self._is_of_trial(sent):
             self._try(+1, now)
         elif sent >= self._decreased_at:
-            self._weigh(self.rate, now)
+            self._weigh(self.rate, sent, now)
 
     def _fade(self, now: float) -> None:
         if self._at == -math.inf:
@@ -168,25 +176,29 @@ class Pacer:
         self._score = 0
         self._pace(_START * self.ceiling, now)
 
-    def _weigh(self, rate: float, now: float) -> None:
+    def _weigh(self, rate: float, sent: float, now: float) -> None:
         """Take in a refusal of a request that went at the present pace."""
         seconds = max(1e-3, now - self._measured_from)
-        if self._is_outage(seconds, now):
-            self._doubt(now)
-            return
-        if self._is_certain or self._clean < _CHANCE:
+        if self._is_sure or self._clean < _CHANCE:
             self._decrease(rate, seconds, now)
         self._clean = 0
-        if not self._is_certain and self._score < _PROVEN:
+        if not self._is_sure:
             self._trial_from, self._trial_until = now, now + _TRIAL
-            self._trial_left = int(_TRIAL_SIZE + _TRIAL_SHARE * rate)
+            self._trial_room = math.ceil(self.ceiling * (now - sent + _TRIAL))
+            self._trial_left = self._trial_room + _TRIAL_SIZE
+
+    @property
+    def _is_sure(self) -> bool:
+        return self._is_certain or self._score >= _PROVEN
 
     def _is_of_trial(self, sent: float) -> bool:
         return self._trial_from <= sent <= self._trial_until
 
     def _try(self, step: int, now: float) -> None:
         """Take in an outcome of a trial."""
-        if self._score < _PROVEN:
+        if self._trial_room > 0:
+            self._trial_room -= 1
+        elif self._score < _PROVEN:
             self._score += step
         if self._score <= _DISPROVEN:
             self._doubt(now)
@@ -206,14 +218,14 @@ class Pacer:
         if self._measured > _SAMPLE:
             self._measured, self._measured_from = self._measured / 2, now - seconds / 2
 
-    def _is_outage(self, seconds: float, now: float) -> bool:
+    def _is_outage(self, now: float) -> bool:
         """Tell whether 503s come without any successes."""
+        gap = (self._succeeded_at - self._measured_from) / max(self._measured, 1.0)
         since = max(self._succeeded_at, self._paced_at)
-        patience = max(_PATIENCE, 4.0 * seconds / max(self._measured, 1.0))
-        return not self._is_certain and now - since > patience
+        return not self._is_certain and now - since > max(_PATIENCE, 4.0 * gap)
 
     def _pace(self, rate: float, now: float) -> None:
-        self.rate = max(SLOWEST, rate)
+        self.rate = max(SLOWEST if self._is_sure else _UNPROVEN, rate)
         self._rate_at = self._decreased_at = now
         self._clean = 0
         self._next_at = now + 1.0 / self.rate
@@ -230,13 +242,20 @@ class Pacer:
         """Return when the next request may go; the past if it may go now."""
         if self.rate is None:
             return -math.inf
-        # A pace that holds nobody back is of no use, if it is not sure to be one.
-        is_slack = not self._is_certain and self.rate > _SLACK * max(self._accepted, SLOWEST)
-        if now - self._refused_at > _IDLE or (is_slack and now - self._paced_at > _PATIENCE):
+        if self._is_over(self.rate, now):
             self._forget()
             return -math.inf
         is_trial = self._trial_left > 0 and now <= self._trial_until
         return -math.inf if is_trial else self._next_at
+
+    def _is_over(self, rate: float, now: float) -> bool:
+        calm = now - self._refused_at
+        is_far = rate > _SLACK * self.ceiling and self._clean >= _MANY
+        if calm > _FORGOTTEN or (calm > _IDLE and is_far):
+            return True
+        # What is not certain to be a limiter is not kept in mind for nothing.
+        is_slack = rate > _SLACK * max(self._accepted, SLOWEST)
+        return is_slack and not self._is_certain and now - self._paced_at > _PATIENCE
 
     def took(self, now: float) -> None:
         """Note that a request went."""
@@ -258,6 +277,6 @@ class Pacer:
                 self.rate = min(knee, rate * math.exp(_RECOVERY * used))
         else:
             slowly = rate < _FAR * self.ceiling
-            least, most = (each * rate for each in _PROBING_EACH)
-            growth = max(least, min(_PROBING, most)) if slowly else _RECOVERY
+            least, most = (each * rate for each in _EACH)
+            growth = max(least, min(_PROBING, most)) if slowly else _BEYOND
             self.rate = rate * math.exp(min(_RECOVERY, growth) * used)
