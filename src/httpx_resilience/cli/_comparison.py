@@ -101,8 +101,8 @@ def _show_charts(trials: Sequence[Trial], screen: Console) -> None:
         _print_row(Text(_REFUSED).append(bars(ill, peak, ramp) or "none", _ILL * any(ill)), screen)
     _print_row(Text(" " * _MARGIN + axis(last, step), "dim"), screen)
     screen.print(
-        f"\nThe highest bar is {peak}; heights go by the square root, from the time at which the\n"
-        f"vault got the request. One column is {step * 1000:g} ms, so that all of it fits."
+        f"\nHeights go by the square root; the highest bar is {peak} requests. They are shown\n"
+        f"when the vault got them. A column is {step * 1000:g} ms, so that all of it fits."
     )
 
 
