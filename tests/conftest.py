@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["typing"]  # checked by mypy and pyright, never run
+
 settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 settings.register_profile("soak", max_examples=2000, deadline=None)
 

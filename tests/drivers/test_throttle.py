@@ -445,7 +445,7 @@ async def test_a_call_without_a_policy_is_counted_and_never_held() -> None:
 # Events.
 
 
-async def test_a_hold_is_told_once_and_each_delayed_call_for_itself() -> None:
+async def test_a_hold_is_told_as_it_begins_and_as_it_goes_on_and_each_delay_for_itself() -> None:
     server, ear = Server(2, 10.0), Ear()
     transport = AsyncResilientTransport(server, policy=PATIENT, on_event=ear)
     async with anyio.create_task_group() as group:
@@ -455,8 +455,11 @@ async def test_a_hold_is_told_once_and_each_delayed_call_for_itself() -> None:
     released = [event for event in ear.events if isinstance(event, ThrottleReleased)]
     changed = [event for event in ear.events if isinstance(event, RateLimitChanged)]
     delayed = [event for event in ear.events if isinstance(event, ThrottleDelayed)]
-    assert (len(held), len(released)) == (1, 1)
-    assert (held[0].reason, held[0].scope) == ("cold_start", "read")
+    assert [(event.reason, event.scope) for event in held] == [
+        ("cold_start", "read"),
+        ("exhausted", "read"),
+    ]
+    assert [event.reason for event in released] == ["exhausted"]
     assert [(event.rate_limit, event.previous) for event in changed] == [(2, None)]
     assert len(delayed) == 5
     assert all(event.delay > 0 and event.attempt == 1 for event in delayed)

@@ -223,6 +223,6 @@ def clairvoyant(
             return done, last + one_way
         last = at
         while not limiter.take(last).accepted:  # a rounding error early
-            last += 1e-6
+            last = limiter.earliest(last + 1e-6)
         heapq.heappush(free, last + one_way)
     return calls, last + one_way

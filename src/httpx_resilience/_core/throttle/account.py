@@ -38,10 +38,16 @@ class Account:
         self._since = self._told_at = -math.inf
 
     def held(self, reason: str, wake_at: float, queued: int, now: float) -> None:
-        """Tell that calls are held back: once a hold, and again if the reason becomes grave."""
-        graver = reason in _GRAVE and reason != self._reason
-        if self._reason is not None and not (graver and now - self._told_at >= _PAUSE):
-            return
+        """Tell that calls are held back: once a hold.
+
+        Once more if it was told as a cold start and goes on for another reason, and if the reason
+        becomes a grave one.
+        """
+        if self._reason is not None:
+            begun = self._reason == COLD_START and reason != COLD_START
+            graver = reason in _GRAVE and reason != self._reason
+            if not (begun or (graver and now - self._told_at >= _PAUSE)):
+                return
         if self._reason is None:
             self._since = now
         self._reason, self._told_at = reason, now

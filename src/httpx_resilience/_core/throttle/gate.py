@@ -305,7 +305,7 @@ class Throttle:
                 unit=ledger.unit,
                 limit=ledger.limit,
                 remaining=max(0, ledger.left(outstanding)) if ledger.has_evidence else None,
-                reset_in=seconds_until(ledger.reset_nominal, now),
+                reset_in=seconds_until(ledger.reset_nominal, now) or None,
                 window=ledger.window,
             )
             for ledger in self._ledgers.values()

@@ -86,6 +86,7 @@ class Ledger:
         "_anchor",
         "_bucket",
         "_drops",
+        "_finest",
         "_first_received",
         "_fixed_votes",
         "_gap",
@@ -130,6 +131,7 @@ class Ledger:
         self._resets: deque[tuple[float, _Reset]] = deque()
         self._newest_sent = -math.inf
         self._reset_key = -math.inf
+        self._finest = math.inf
         self._first_received = math.inf
         self._fixed_votes = 0
         self._since_low = 0
@@ -179,7 +181,7 @@ class Ledger:
     ) -> None:
         """See whether it is a bucket, and what is in it."""
         bucket = self._bucket
-        if self.kind in (FIXED, LOG, WEIGHTED):
+        if self.kind == FIXED:
             return
         bucket.observe(limit, remaining, reset.low, reset.high, sent, received)
         surely = self.remaining - outstanding - self._unseen
@@ -227,12 +229,13 @@ class Ledger:
     def _read_reset(
         self, told: RateLimit, sent: float, received: float, clock: ServerClock
     ) -> _Reset:
-        g = told.granularity
+        # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
+        g = self._finest = min(self._finest, told.granularity)
         if told.reset_in is None:
             rest = self.window / self.limit if self.window and self.limit else 0.0
             least = max(_FIRST_GAP, rest)
-            self._gap = min(_MAX_GAP, 2 * self._gap) if told.remaining == 0 else 0.0
-            self._gap = max(least, self._gap)
+            doubled = 2 * self._gap if told.remaining == 0 else 0.0
+            self._gap = max(least, min(_MAX_GAP, doubled))
             at = received + self._gap
             return _Reset(at, at, at, at, self._gap)
         self._gap = 0.0

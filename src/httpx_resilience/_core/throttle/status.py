@@ -29,9 +29,10 @@ class RateLimitStatus:
         window: Seconds of the window, where stated.
         in_flight: Requests of the scope that are in flight.
         queued: Calls of the scope that wait.
-        held_for: Seconds until the scope is looked at again; None if nobody is held.
-        held_reason: Why calls are held: ``exhausted``, ``server_hint``, ``cold_start`` or
-            ``silent_limit``.
+        held_for: Seconds until the gate is looked at again, if no response comes first; None if
+            a call may go now.
+        held_reason: Why no call may go now: ``exhausted`` (but for units kept back as probes),
+            ``server_hint``, ``cold_start`` or ``silent_limit``.
     """
 
     origin: str
