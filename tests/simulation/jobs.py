@@ -103,6 +103,7 @@ class Job:
         heap: Heap | None = None,
         throttle: Throttle | None = None,
         wall_skew: float = 0.0,
+        cost: int = 1,
     ) -> None:
         self.heap = heap or Heap()
         self.rng = random.Random(seed)
@@ -123,6 +124,7 @@ class Job:
         self._reader = RateLimitReader()
         self._teller = _Teller(self.report)
         self._wall_skew = wall_skew
+        self._cost = cost
         for _ in range(min(tasks, calls)):
             self.heap.at(0.0, self._next_call)
 
@@ -135,7 +137,7 @@ class Job:
             return
         self._left -= 1
         order = next(self._orders)
-        call = Call(str(order), "GET", "https://sim", "/v1/secrets/a", order=order)
+        call = Call(str(order), "GET", "https://sim", "/v1/secrets/a", order=order, cost=self._cost)
         rules = Rules(self.policy, SCAIVAULT, self._reader, self.rng.random)
         now = self.heap.now
         flow = call_flow(call, rules, self.budget, self._teller, lambda: True, now, self.throttle)
