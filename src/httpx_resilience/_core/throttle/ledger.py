@@ -274,8 +274,8 @@ class Ledger:
             mine: How many requests of ours the new window may have counted already.
             jump: By how much the reset is later.
         """
-        if self.limit is None or self.kind == BUCKET:
-            return
+        if self.limit is None or self.kind == BUCKET or self.reset_low == math.inf:
+            return  # after a refusal, when the window before is not known any more
         if received < self.reset_low:
             self.kind = MOVING  # before it could have ended
             self._fixed_votes = 0
@@ -435,6 +435,9 @@ class Ledger:
         start, end = self.reset_nominal, self.reset_high
         if end == math.inf:
             return start
-        # A sliding counter needs the last of them past the reset: then it takes one, not two.
-        turn = unit if self.kind in (FIXED, LOG) else unit + 1
-        return start + turn * (end - start) / kept
+        step = (end - start) / kept
+        if self.kind in (FIXED, LOG):
+            return start + unit * step
+        # A sliding counter gives one back at a time, and only past its reset: a probe that finds
+        # nothing left there would have everybody wait for the next.
+        return start + step + unit * max(step, self._unit_time())
