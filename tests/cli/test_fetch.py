@@ -84,6 +84,55 @@ def test_a_dialect_decides_what_a_code_means(run: Run, served: Served) -> None:
         assert totals(ran.err)[3] == attempts
 
 
+@pytest.fixture
+def drive(tmp_path: Path) -> str:
+    file = tmp_path / "drive.toml"
+    file.write_text("""
+        name = "drive"
+        codes = { BUSY = "transient", LIMITED = "rate_limited", GONE = "permanent" }
+        envelope = { code = "fault.kind", wait = "fault.wait", ignore_case = true }
+        requests = { request_id_header = "X-Trace", categories = [
+            { name = "\\u001bwho", path = "/v1/auth/*" },
+        ] }
+        rate_limits = [{ limit = "X-Drive-Cap", remaining = "X-Drive-Room" }]
+    """)
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "attempts"),
+    [(409, "BUSY", "2"), (409, "busy", "2"), (503, "gone", "1"), (409, "other", "1")],
+)
+def test_the_codes_of_a_file_decide_what_is_retried(
+    run: Run, served: Served, drive: str, status: int, code: str, attempts: str
+) -> None:
+    served.vault.script(Fault.raw(status, (), json.dumps({"fault": {"kind": code}})))
+    ran = run("fetch", served.url + WHO, "-X", "POST", "--dialect", drive)
+    assert totals(ran.err)[3] == attempts
+
+
+def test_the_wait_that_a_body_names_where_a_file_says_is_kept(
+    run: Run, served: Served, drive: str
+) -> None:
+    body = {"fault": {"kind": "LIMITED", "wait": 1}}
+    served.vault.script(Fault.raw(429, (), json.dumps(body)))
+    ran = run("fetch", served.url + WHO, "--dialect", drive, "--json", "-v")
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    (told,) = [line for line in lines if line["event"] == "retry_scheduled"]
+    assert (told["code"], told["delay_source"]) == ("LIMITED", "error_body")
+    assert served.vault.log[1].at - served.vault.log[0].at >= 1.0
+
+
+def test_the_categories_and_limit_headers_of_a_file_are_shown_without_escapes(
+    run: Run, served: Served, drive: str
+) -> None:
+    served.vault.script(Fault.raw(200, {"X-Drive-Cap": "40", "X-Drive-Room": "39"}, "{}"))
+    ran = run("fetch", served.url + WHO, "--dialect", drive)
+    table = ran.err.partition("What the server said of its limits")[2]
+    assert cells(table, "who")[:3] == ["who", "40", "39"]
+    assert "\x1b" not in ran.err
+
+
 def test_method_headers_and_body_are_sent(run: Run, served: Served, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text('{"value": "from a file"}')
@@ -281,6 +330,7 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["http://127.0.0.1", "-H", "X-Key: s3cr3t\u03bb"], "--header number 1 (X-Key)"),
         (["http://127.0.0.1", "--data", "@/no/such/file"], "No such file"),
         (["http://127.0.0.1", "--dialect", "genric"], "did you mean 'generic'?"),
+        (["http://127.0.0.1", "--dialect", "/no/such.toml"], "No such file"),
         (["http://127.0.0.1", "--max-attempts", "0"], "--max-attempts"),
         (["http://127.0.0.1", "--retry-for", "-1"], "--retry-for"),
         (["http://127.0.0.1", "--deadline", "0"], "--deadline"),

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from .. import Dialect, ErrorClass, ErrorSpec, RetryPolicy
 from .._core.checks import nearest
-from ._options import dialect_named
+from ._dialects import CHOICES, dialect_of
 from ._screen import Misuse, console
 
 _RETRY = RetryPolicy()
@@ -21,6 +21,7 @@ _UNCODED = """
 Other 4xx and 5xx are PERMANENT. After an answer without a code, or a broken
 connection, a call is repeated only if that is safe: it was never sent, it was
 refused with 429, its method is idempotent, or it has an Idempotency-Key."""
+_BY_STATUS = "Without an error code"
 _NEVER = (ErrorClass.PERMANENT, ErrorClass.CONFLICT)
 """Classes that are not repeated as they are; a conflict needs a new request, not the same."""
 
@@ -31,14 +32,14 @@ def errors(
         typer.Argument(metavar="CODE", help="An error code (or an HTTP status) to explain."),
     ] = None,
     dialect: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose catalogue: scaivault or generic.")
+        str, typer.Option(metavar="NAME|FILE", help=f"Whose catalogue: {CHOICES}")
     ] = "scaivault",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each code.")
     ] = False,
 ) -> None:
     """Show the error catalogue, or explain one code."""
-    spoken = dialect_named(dialect)
+    spoken = dialect_of(dialect)
     specs = list(spoken.codes.values()) if code is None else [_wanted(spoken, code)]
     if as_json:
         for spec in specs or _of_statuses(spoken):
@@ -59,9 +60,8 @@ def _wanted(dialect: Dialect, code: str) -> ErrorSpec:
         raise Misuse(
             f"{dialect.name} lists no codes, the HTTP status decides: give one of 400 to 599"
         )
-    raise Misuse(
-        f"{code!r} is not in the catalogue of {dialect.name}{nearest(code, dialect.codes)}"
-    )
+    hint = nearest(dialect.key(code), dialect.codes)
+    raise Misuse(f"{code!r} is not in the catalogue of {dialect.name}{hint}")
 
 
 def _of_status(dialect: Dialect, status: int) -> ErrorSpec:
@@ -69,7 +69,7 @@ def _of_status(dialect: Dialect, status: int) -> ErrorSpec:
         code=str(status),
         status=status,
         error_class=dialect.statuses.get(status, ErrorClass.PERMANENT),
-        category="Without an error code",
+        category=_BY_STATUS,
         meaning="The response carries no error code: the HTTP status decides.",
     )
 
@@ -160,10 +160,10 @@ def _at_length(spec: ErrorSpec) -> str:
             return "Never: the same request would fail again."
         case ErrorClass.CONFLICT:
             return "Never as it is: the same request would meet the same conflict."
-        case _ if spec.code == str(spec.status):
+        case _ if spec.category == _BY_STATUS:
             safe = (
                 "whatever the method"
-                if spec.status == 429
+                if spec.status == 429 or spec.error_class is ErrorClass.RATE_LIMITED
                 else ("if repeating is safe: an idempotent method, or an Idempotency-Key")
             )
             return f"Yes, {safe}."
@@ -184,16 +184,23 @@ def _show_catalogue(dialect: Dialect, screen: Console) -> None:
     specs = list(dialect.codes.values())
     final = [spec for spec in specs if spec.error_class is ErrorClass.PERMANENT]
     ruled = [spec for spec in specs if spec not in final]
-    if specs:
-        screen.print(
-            f"The {len(ruled)} of {dialect.name}'s {len(specs)} codes that are not PERMANENT\n",
-            style="bold",
-        )
+    if ruled:
+        which = f"The {len(ruled)} of {dialect.name}'s {len(specs)} codes that are not PERMANENT"
+        whole = f"The codes of {dialect.name}, none of them PERMANENT"
+        screen.print(f"{which if final else whole}\n", style="bold")
         screen.print(_table_of_ruled(ruled))
-        screen.print("\nThe others: PERMANENT, never retried\n", style="bold")
+        screen.print()
+    if final:
+        which = "The others" if ruled else f"The codes of {dialect.name}"
+        screen.print(f"{which}: PERMANENT, never retried\n", style="bold")
         screen.print(_table_of_final(final))
         screen.print()
-    screen.print("Responses without a listed code: the HTTP status decides\n", style="bold")
+    kind = "listed code"
+    if dialect.unknown_code is not None:
+        kind = "code"
+        rule = f"{dialect.unknown_code.name}, {_in_short(dialect.unknown_code)}"
+        screen.print(f"Codes that are not listed: {rule}\n", style="bold")
+    screen.print(f"Responses without a {kind}: the HTTP status decides\n", style="bold")
     screen.print(_table_of_statuses(dialect))
     screen.print(_UNCODED)
 
@@ -201,17 +208,23 @@ def _show_catalogue(dialect: Dialect, screen: Console) -> None:
 def _table_of_ruled(specs: list[ErrorSpec]) -> Table:
     table = _table("code", "status", "class", "what happens")
     for spec in specs:
-        text = Text(f"{_in_short(spec.error_class)}\n") + Text(spec.meaning, "dim")
+        text = Text(_in_short(spec.error_class))
+        if spec.meaning:
+            text += Text(f"\n{spec.meaning}", "dim")
         table.add_row(spec.code, str(spec.status or "-"), spec.error_class.name, text)
     return table
 
 
 def _table_of_final(specs: list[ErrorSpec]) -> Table:
     table = _table("code", "status", "meaning")
-    for category, rows in groupby(specs, key=lambda spec: spec.category):
-        table.add_row(Text(category, "italic"), "", "")
+    order = list(dict.fromkeys(spec.category for spec in specs))
+    together = sorted(specs, key=lambda spec: order.index(spec.category))
+    for category, rows in groupby(together, key=lambda spec: spec.category):
+        if category:
+            table.add_row(Text(category, "italic"), "", "")
         for spec in rows:
-            table.add_row(f"  {spec.code}", str(spec.status or "-"), spec.meaning)
+            indent = "  " if category else ""
+            table.add_row(f"{indent}{spec.code}", str(spec.status or "-"), spec.meaning)
     return table
 
 

@@ -22,11 +22,11 @@ from .. import (
     RetryScheduled,
 )
 from . import _tables
+from ._dialects import CHOICES, dialect_of
 from ._exchange import Result, exchange
 from ._lines import JsonLines
 from ._options import (
     body_of,
-    dialect_named,
     headers_of,
     method_of,
     origin_of,
@@ -120,7 +120,7 @@ def fetch(
         ),
     ] = None,
     dialect: Annotated[
-        str, typer.Option(metavar="NAME", help="What the API speaks: generic or scaivault.")
+        str, typer.Option(metavar="NAME|FILE", help=f"What the API speaks: {CHOICES}")
     ] = "generic",
     max_attempts: Annotated[
         int, typer.Option(min=1, metavar="N", help="Attempts of one call in all.")
@@ -164,7 +164,7 @@ def fetch(
         number=number,
         concurrency=min(concurrency, number),
         timeout=seconds_of("--timeout", timeout),
-        dialect=dialect_named(dialect),
+        dialect=dialect_of(dialect),
         policy=Policy(retry=retry),
     )
     level = (Level.DEBUG if verbose else Level.INFO) if as_json else None

@@ -13,15 +13,12 @@ from typing import TypeVar
 
 import httpx
 
-from .. import GENERIC, SCAIVAULT, Dialect
 from .._core.checks import nearest
 from ._screen import Misuse
 
 _Named = TypeVar("_Named")
 
-DIALECTS = {dialect.name: dialect for dialect in (GENERIC, SCAIVAULT)}
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A method or a header's name (RFC 9110, section 5.6.2)."""
 
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -36,11 +33,6 @@ def named(option: str, name: str, known: Mapping[str, _Named]) -> _Named:
     return known[name]
 
 
-def dialect_named(name: str) -> Dialect:
-    """Return a dialect that ships."""
-    return named("--dialect", name, DIALECTS)
-
-
 def url_of(text: str) -> httpx.URL:
     """Return an absolute HTTP URL."""
     try:
@@ -48,7 +40,7 @@ def url_of(text: str) -> httpx.URL:
     except (httpx.InvalidURL, UnicodeError):
         raise Misuse("URL: it cannot be read as one") from None
     if url.scheme not in ("http", "https"):
-        hint = f"got the scheme {url.scheme!r}" if _TOKEN.fullmatch(url.scheme) else "got none"
+        hint = f"got the scheme {url.scheme!r}" if TOKEN.fullmatch(url.scheme) else "got none"
         raise Misuse(f"URL: {hint}, allowed is http:// or https://")
     if not url.host:
         raise Misuse("URL: it names no host")
@@ -64,7 +56,7 @@ def method_of(text: str | None, *, has_body: bool) -> str:
     """Return the method in capitals; POST if there is a body and nothing else was said."""
     if text is None:
         return "POST" if has_body else "GET"
-    if not _TOKEN.fullmatch(text):
+    if not TOKEN.fullmatch(text):
         raise Misuse("--method: allowed is a word such as PUT")
     return text.upper()
 
@@ -75,7 +67,7 @@ def headers_of(lines: list[str]) -> list[tuple[str, str]]:
     for number, line in enumerate(lines, start=1):
         name, colon, value = line.partition(":")
         name, value = name.strip(), value.strip()
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name):
             raise Misuse(f'--header number {number}: allowed is "Name: value"')
         if not _VALUE.fullmatch(value):
             raise Misuse(

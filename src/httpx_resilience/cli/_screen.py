@@ -24,10 +24,14 @@ class Misuse(typer.BadParameter):
         return self.message
 
 
+def in_one_line(text: str) -> str:
+    """Return a text without line breaks, and without characters that steer a terminal."""
+    return "".join(mark for mark in " ".join(text.split()) if mark.isprintable())
+
+
 def complain(message: str) -> None:
     """Say in one line on stderr what is wrong."""
-    line = " ".join(message.split())
-    print(f"httpx-resilience: {line}", file=sys.stderr)
+    print(f"httpx-resilience: {in_one_line(message)}", file=sys.stderr)
 
 
 @contextmanager

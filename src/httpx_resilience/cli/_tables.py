@@ -11,6 +11,7 @@ from rich.text import Text
 from .. import RateLimitStatus
 from .._core import decision
 from .._core.catalog import ErrorClass
+from ._screen import in_one_line
 from ._tally import BODY_LOST, INTERRUPTED, SUCCESS, Met, Tally
 
 MEANINGS = {
@@ -55,9 +56,9 @@ def show_limits(statuses: Iterable[RateLimitStatus], screen: Console) -> None:
         table.add_column(head, justify="right")
     for status in announced:
         name = status.bucket if status.bucket and status.bucket not in status.scope else ""
-        unit = "" if status.unit == "requests" else f" {status.unit}"
+        unit = "" if status.unit == "requests" else f" {in_one_line(status.unit)}"
         table.add_row(
-            f"{status.scope} {name}".rstrip(),
+            in_one_line(f"{status.scope} {name}"),
             "-" if status.limit is None else f"{status.limit}{unit}",
             "-" if status.remaining is None else f"{status.remaining}",
             _until(status.reset_in),
