@@ -243,7 +243,7 @@ BUSY = 'name = "x"\n[codes]\nBUSY = '
         (b"", "name: missing"),
         (b'name = "x"\ncods = {}', "cods: unknown entry"),
         (f'{BUSY}"transent"'.encode(), "(did you mean 'transient'?)"),
-        (f'{BUSY}{{ class = "transient", status = 5 }}'.encode(), "codes.BUSY: "),
+        (f'{BUSY}{{ class = "transient", status = 5 }}'.encode(), "codes.BUSY.status: "),
         (f'{BUSY}{{ class = "transient", meaning = 5 }}'.encode(), "codes.BUSY.meaning: got 5"),
         (b'name = "x"\n[codes]\n"a\\u001b[31m\\u202e\\nb" = 5', "codes.a[31m b: got 5"),
         (b'name = "x"\n[statuses]\n200 = "transient"', "statuses.200"),

@@ -11,6 +11,8 @@ from . import checks
 TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """What a code or an id must look like to be told in a log line (DESIGN 14)."""
 
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "PUT"})
 """Methods that may be repeated without asking (RFC 9110, section 9.2.2)."""
 
@@ -62,6 +64,8 @@ class ErrorSpec:
         checks.instance(
             f"{where}.error_class", self.error_class, ErrorClass, "a member of ErrorClass"
         )
+        for field in ("category", "meaning", "advice"):
+            checks.instance(f"{where}.{field}", getattr(self, field), str, "a string")
         if self.status is not None:
             checks.integer(f"{where}.status", self.status, low=100, high=599)
 
@@ -146,6 +150,14 @@ class RequestRules:
     idempotency_header: str | None = None
     category: Callable[[str, str], str] | None = None
     categories: tuple[CategoryRule, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("request_id_header", "idempotency_header"):
+            name = getattr(self, field)
+            if name is not None and not _HEADER.fullmatch(name):
+                raise ValueError(
+                    f"RequestRules.{field}: got {name!r}, allowed is a header name, or None"
+                )
 
     def category_of(self, method: str, path: str) -> str | None:
         """Return the budget of a request; None where it is to be learned."""

@@ -77,6 +77,8 @@ class Dialect:
                     f"Dialect.codes[{code!r}]: got a spec of code {spec.code!r}, "
                     "allowed is the spec of the code it stands under"
                 )
+            if self.key(code) in codes:
+                raise ValueError(f"Dialect.codes[{code!r}]: stands there twice but for its case")
             codes[self.key(code)] = spec
         if self.unknown_code is not None:
             checks.instance(

@@ -24,6 +24,8 @@ def read_dialect(text: str) -> dict[str, Any]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"dialect: not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("dialect: not TOML: nested too deeply") from None
     _only(document, _TOP, "")
     if "name" not in document:
         raise ValueError("name: missing, allowed is a string")
@@ -82,10 +84,19 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
         else:
             _string(value, f"requests.{name}")
     parts["categories"] = tuple(
-        _built(CategoryRule, rule, _CATEGORY, f"requests.categories[{at}]")
+        _built(CategoryRule, _named(rule, at), _CATEGORY, f"requests.categories[{at}]")
         for at, rule in enumerate(rules)
     )
-    return RequestRules(**parts)
+    try:
+        return RequestRules(**parts)
+    except ValueError as error:
+        raise ValueError(_at("requests", error)) from None
+
+
+def _named(rule: Mapping[str, Any], at: int) -> Mapping[str, Any]:
+    if "name" not in rule:
+        raise ValueError(f"requests.categories[{at}].name: missing, allowed is a string")
+    return rule
 
 
 def _built(
@@ -99,8 +110,14 @@ def _built(
     parts = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
     try:
         return kind(**parts)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(_at(where, error)) from None
+
+
+def _at(where: str, error: Exception) -> str:
+    """Return a refusal of one of our classes as one of the document's entry."""
+    told, fields = re.subn(r"^\w+(?:\('[^']*'\))?\.", "", str(error))
+    return f"{where}.{told}" if fields else f"{where}: {told}"
 
 
 def _only(entry: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:

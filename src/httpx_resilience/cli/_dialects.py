@@ -6,7 +6,6 @@ from pathlib import Path
 
 from .. import GENERIC, SCAIVAULT, Dialect, ErrorSpec
 from .._core.checks import nearest
-from ._options import TOKEN
 from ._screen import Misuse, in_one_line
 
 CHOICES = "scaivault, generic, or a TOML file that describes a dialect."
@@ -58,22 +57,15 @@ def _read(name: str) -> str:
 
 def _for_people(dialect: Dialect) -> Dialect:
     """Return a dialect from a file, fit to be shown and to be sent."""
-    for entry in ("request_id_header", "idempotency_header"):
-        name = getattr(dialect.requests, entry)
-        if name is not None and not TOKEN.fullmatch(name):
-            raise ValueError(f"requests.{entry}: got {name!r}, allowed is a header name")
     specs = map(_in_words, dialect.codes.values())
     name = in_one_line(dialect.name) or "dialect"
     return replace(dialect, name=name, codes={spec.code: spec for spec in specs})
 
 
 def _in_words(spec: ErrorSpec) -> ErrorSpec:
-    words: dict[str, str] = {}
-    for entry in ("category", "meaning", "advice"):
-        value: object = getattr(spec, entry)
-        if not isinstance(value, str):
-            raise ValueError(f"codes.{spec.code}.{entry}: got {value!r}, allowed is a string")
-        words[entry] = in_one_line(value)
     return replace(
-        spec, category=words["category"], meaning=words["meaning"], advice=words["advice"]
+        spec,
+        category=in_one_line(spec.category),
+        meaning=in_one_line(spec.meaning),
+        advice=in_one_line(spec.advice),
     )
