@@ -19,7 +19,7 @@ from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Throttle, Ticket
-from httpx_resilience._core.throttle.gate import GHOST
+from httpx_resilience._core.throttle.gate import GHOST, LONGEST, MAX_LEDGERS
 from httpx_resilience._core.throttle.ledger import SETTLED
 
 
@@ -415,3 +415,23 @@ def test_a_scope_that_nothing_waits_for_is_idle() -> None:
     assert not scope.throttle.is_idle
     scope.answer(ticket, 0.1, left(50))
     assert scope.throttle.is_idle
+
+
+def test_a_server_that_asks_for_ever_is_asked_again_after_a_day() -> None:
+    scope = Scope()
+    scope.refuse(scope.ask(0.0), 1.0, math.inf)
+    assert scope.ask(2.0, patience=60.0).state == EXPIRED
+    assert scope.ask(LONGEST / 2, patience=60.0).state == EXPIRED
+    assert scope.ask(LONGEST + 2.0, patience=60.0).state == GRANTED
+
+
+def test_a_server_that_names_a_new_bucket_each_time_does_not_make_the_scope_grow() -> None:
+    scope = Scope()
+    for number in range(300):
+        limit = RateLimit(
+            limit=10, remaining=9, reset_in=1e6, granularity=1.0, bucket=f"bucket-{number}"
+        )
+        scope.answer(scope.throttle.count(number, float(number)), number + 0.1, limit)
+    names = {row.bucket for row in scope.throttle.status(300.0)}
+    assert len(names) == MAX_LEDGERS
+    assert "bucket-299" in names

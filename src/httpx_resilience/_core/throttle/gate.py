@@ -42,6 +42,12 @@ from .status import RateLimitStatus, Signature, signature_of
 GHOST = 30.0
 """Seconds for which a request that was given up after its send may still be counted."""
 
+LONGEST = 86_400.0
+"""Seconds for which one answer can close a scope: a server that asks for ever is asked again."""
+
+MAX_LEDGERS = 64
+"""Policies that one scope keeps; a response tells 32 at the most."""
+
 _STEP = 1.0
 """Seconds after which slow start takes its next step without an answer."""
 
@@ -258,7 +264,7 @@ class Throttle:
         wait = failure.wait.seconds if failure is not None and failure.wait is not None else 0.0
         silent = False
         if wait > 0 and failure is not None and self._closes(failure):
-            self._close(received + wait + GUARD, ticket, refused=refused)
+            self._close(received + min(wait, LONGEST) + GUARD, ticket, refused=refused)
         elif reading.limits:
             self._learn(reading.limits, sent, received)
             silent = refused and not self._is_drained(received)
@@ -349,6 +355,9 @@ class Throttle:
         self._slow = 1  # should the headers vanish
         if len(self._ledgers) > len(mentioned):
             self._miss(set(mentioned), received)
+        while len(self._ledgers) > MAX_LEDGERS:  # a server that names a new bucket each time
+            longest_ago = max(self._ledgers, key=lambda key: self._ledgers[key].unmentioned)
+            del self._ledgers[longest_ago]
 
     def _miss(self, mentioned: set[_Key], now: float) -> None:
         """Count a response for the ledgers that it did not mention; drop those long unmentioned."""
