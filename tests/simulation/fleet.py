@@ -1,90 +1,96 @@
-"""Clients that call a server at random times, each with its own retry budget and the real core."""
+"""Processes that call a server at random times, each with a retry budget and a throttle."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import NamedTuple
 
-from httpx_resilience import SCAIVAULT, Event, Policy
-from httpx_resilience._core.budget import RetryBudget
-from httpx_resilience._core.flow import CallFlow, Done, Pause, Rules, Send, Step, call_flow
-from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, Woken
+from httpx_resilience import Policy
+from simulation.callers import Caller, Latency, Record, Server, Watcher
 from simulation.engine import Engine
-from simulation.outages import Server
+
+NEAR = Latency(0.005, 0.005)
 
 
-class _Deaf:
-    """Nobody listens."""
+class Arrivals:
+    """Calls of one process at a mean rate, the gaps exponentially distributed, until a time."""
 
-    verbose = False
-
-    def tell(self, event: Event) -> None:
-        pass
-
-
-@dataclass
-class Record:
-    """What became of one call."""
-
-    arrived_at: float
-    attempts: int = 0
-    hit: bool = False
-    succeeded: bool = False
-
-
-class Client:
-    """Calls at a mean rate, the gaps exponentially distributed, until a time."""
-
-    def __init__(
-        self,
-        name: int,
-        engine: Engine,
-        server: Server,
-        chance: Random,
-        policy: Policy,
-        *,
-        rate: float,
-        until: float,
-    ) -> None:
+    def __init__(self, caller: Caller, *, rate: float, until: float) -> None:
+        self.caller = caller
         self.records: list[Record] = []
-        self._name = name
-        self._engine = engine
-        self._server = server
-        self._chance = chance
         self._rate = rate
         self._until = until
-        self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
-        self._budget = None if policy.budget is None else RetryBudget(policy.budget)
         self._arrange()
 
     def _arrange(self) -> None:
-        when = self._engine.now + self._chance.expovariate(self._rate)
+        caller = self.caller
+        when = caller.engine.now + caller.chance.expovariate(self._rate)
         if when <= self._until:
-            self._engine.at(when, self._arrive)
+            caller.engine.at(when, self._arrive)
 
     def _arrive(self) -> None:
-        record = Record(self._engine.now)
-        self.records.append(record)
-        call = Call("c", "GET", "http://server", "/v1/secrets/x")
-        flow = call_flow(call, self._rules, self._budget, _Deaf(), lambda: True, self._engine.now)
-        self._carry_out(next(flow), flow, record)
+        self.records.append(self.caller.call(_ended))
         self._arrange()
 
-    def _carry_out(self, step: Step, flow: CallFlow, record: Record) -> None:
-        engine = self._engine
-        if isinstance(step, Send):
-            sent_at = engine.now
-            record.attempts += 1
-            answer = self._server.answer(sent_at)
-            record.hit = record.hit or answer.status >= 400
-            engine.note(self._name, answer.status)
-            at = sent_at + answer.takes
-            outcome = Outcome(sent_at, at, at, at, status=answer.status, body=answer.body)
-            engine.at(at, lambda: self._carry_out(flow.send(outcome), flow, record))
-        elif isinstance(step, Pause):
-            until = step.until
-            engine.at(until, lambda: self._carry_out(flow.send(Woken(until)), flow, record))
-        else:
-            assert isinstance(step, Done)
-            record.succeeded = step.reason == "success"
-            engine.note(self._name, step.reason)
-            flow.close()
+
+def _ended() -> None:
+    """Nobody waits for it."""
+
+
+class Scene(NamedTuple):
+    """A fleet, and the server that it calls.
+
+    Attributes:
+        clients: How many processes.
+        rate: Calls per second of all of them together.
+        server: Made from a source of chance.
+        until: When the last call arrives.
+        policy: Of each process.
+        timeout: Seconds after which an attempt is given up.
+    """
+
+    clients: int
+    rate: float
+    server: Callable[[Random], Server]
+    until: float
+    policy: Policy = Policy()
+    timeout: float = math.inf
+
+
+class Played(NamedTuple):
+    """What became of a scene."""
+
+    seed: int
+    scene: Scene
+    callers: list[Caller]
+    records: list[Record]
+    trace: str
+
+    @property
+    def attempts(self) -> int:
+        return sum(record.attempts for record in self.records)
+
+
+def play(
+    scene: Scene, seed: int, watch: Callable[[Caller], Sequence[Watcher]] | None = None
+) -> Played:
+    """Play a scene to its end, until every call has ended."""
+    engine, chance = Engine(), Random(seed)
+    server = scene.server(chance)
+    fleet = []
+    for name in range(scene.clients):
+        caller = Caller(
+            engine,
+            server,
+            scene.policy,
+            Random(chance.random()),
+            latency=NEAR,
+            timeout=scene.timeout,
+            name=name,
+        )
+        caller.watchers = watch(caller) if watch is not None else ()
+        fleet.append(Arrivals(caller, rate=scene.rate / scene.clients, until=scene.until))
+    engine.run()
+    records = [record for arrivals in fleet for record in arrivals.records]
+    records.sort(key=lambda record: record.arrived_at)
+    return Played(seed, scene, [arrivals.caller for arrivals in fleet], records, engine.trace)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import NamedTuple
 
+from simulation.engine import EPOCH
+
 
 class Answer(NamedTuple):
     """What a limiter says to one request; ``reset`` in seconds on the server's clock."""
@@ -169,11 +171,9 @@ class RateLimitedServer:
     has_headers: bool = True
     refusal: int = 429
 
-    EPOCH = 1_700_000_000.0
-
     def clock(self, now: float) -> float:
         stepped = self.step[1] if self.step is not None and now >= self.step[0] else 0.0
-        return self.EPOCH + now + self.skew + stepped
+        return EPOCH + now + self.skew + stepped
 
     def handle(self, now: float) -> tuple[int, list[tuple[bytes, bytes]]]:
         clock = self.clock(now)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import Ticket
+from simulation.callers import Latency, Report
 from simulation.checkers import Checker, InOrder, OneScout, Watched
-from simulation.jobs import Job, Latency, Report, clairvoyant
+from simulation.jobs import Job, clairvoyant
 from simulation.servers import LIMITERS, RESETS, RateLimitedServer
 
 PATIENT = Policy(
@@ -168,10 +169,11 @@ def play(
         throttle=throttle,
         wall_skew=wall_skew,
     )
-    job.ready = ready
+    job.caller.ready = ready
     until = (max(fewest, min(10, requests // shape.limit)) - 0.05) * shape.window
     if wall_step:
-        job.heap.at(until / 2, lambda: setattr(job, "_wall_skew", wall_skew + wall_step))
+        caller = job.caller
+        job.engine.at(until / 2, lambda: setattr(caller, "wall_skew", wall_skew + wall_step))
     report = job.run(until)
     throttle.check_conservation()
     return Run(seed, shape, until, report, throttle, scouts.scouts)

@@ -10,7 +10,8 @@ import sys
 
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
 
-from .jobs import Job, Latency, clairvoyant
+from .callers import Latency
+from .jobs import Job, clairvoyant
 from .servers import LIMITERS, RESETS, RateLimitedServer
 
 SHAPES = [(1000, 60), (100, 60), (60, 60), (20, 25), (5, 60), (100, 10), (20, 5), (10, 2), (5, 1)]

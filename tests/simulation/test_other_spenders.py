@@ -7,7 +7,9 @@ import pytest
 
 from httpx_resilience import Policy
 
-from .jobs import CONNECTION_REFUSED, Heap, Job, Latency
+from .callers import Latency
+from .engine import Engine
+from .jobs import CONNECTION_REFUSED, Job
 from .servers import LIMITERS, RateLimitedServer
 
 CALLS = 1500
@@ -17,16 +19,16 @@ def shared_budget(kind: str, rate_each: float, seed: int) -> Job:
     """A job of ours beside three others who send at random, at ``rate_each`` a second each."""
     limit, window = 100, 10.0
     server = RateLimitedServer(LIMITERS[kind](limit, window), limit, "ceil")
-    heap, rng = Heap(), random.Random(seed)
-    job = Job(server.handle, calls=CALLS, tasks=30, seed=seed, policy=Policy(), heap=heap)
+    engine, rng = Engine(), random.Random(seed)
+    job = Job(server.handle, calls=CALLS, tasks=30, seed=seed, policy=Policy(), engine=engine)
 
     def spend() -> None:
         if sum(job.report.reasons.values()) < CALLS:
-            server.limiter.take(heap.now)
-            heap.at(heap.now + rng.expovariate(rate_each), spend)
+            server.limiter.take(engine.now)
+            engine.at(engine.now + rng.expovariate(rate_each), spend)
 
     for _ in range(3):
-        heap.at(rng.random(), spend)
+        engine.at(rng.random(), spend)
     return job
 
 

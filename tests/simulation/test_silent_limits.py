@@ -7,7 +7,8 @@ import pytest
 
 from httpx_resilience import Policy
 from httpx_resilience._core.telling import Story
-from simulation.jobs import Job, Latency, Report
+from simulation.callers import Latency, Report
+from simulation.jobs import Job
 from simulation.servers import RateLimitedServer, TokenBucket
 
 LATENCY = Latency()

@@ -10,7 +10,8 @@ from statistics import median
 import pytest
 
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
-from simulation.jobs import Job, Latency
+from simulation.callers import Latency
+from simulation.jobs import Job
 from simulation.servers import LIMITERS, RESETS, RateLimitedServer
 from simulation.shapes import PATIENT, Run, Shape, any_shape, busy_shape, play
 
@@ -195,4 +196,4 @@ def test_a_job_of_any_length_ends_with_nothing_in_flight_and_nothing_queued() ->
         assert report.reasons == {"success": calls}
         assert work.throttle is not None
         assert work.throttle.is_idle
-        assert not work.ready
+        assert not work.caller.ready

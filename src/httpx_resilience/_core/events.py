@@ -227,7 +227,7 @@ class ThrottleHeld(ScopeEvent):
     """A scope begins to hold calls back.
 
     Attributes:
-        reason: ``exhausted``, ``server_hint``, ``cold_start`` or ``silent_limit``.
+        reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
         delay: Seconds until the gate is looked at again, if no response comes first.
         queued: Calls that wait.
     """

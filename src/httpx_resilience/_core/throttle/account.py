@@ -11,6 +11,7 @@ EXHAUSTED = "exhausted"
 SERVER_HINT = "server_hint"
 COLD_START = "cold_start"
 SILENT_LIMIT = "silent_limit"
+OVERLOAD = "overload"
 
 _GRAVE = (SERVER_HINT, SILENT_LIMIT)
 """Reasons worth telling even if calls were held for another one already."""

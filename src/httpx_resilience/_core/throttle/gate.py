@@ -4,6 +4,7 @@ A scope is in one of these states, looked at anew for each decision:
 
     closed     the server said when to come back; nothing goes before
     paced      it limits in silence; one request each 1 / rate
+    eased      it fails most of what it gets, and calls are held back: few go at a time
     cold       nothing is known: one scout, then 1, 2, 4, … in flight, so that a thousand calls
                neither run into a limit of ten nor queue behind one another's failures
     evidence   the ledgers say what is left; all of them must agree
@@ -29,34 +30,31 @@ from ..serverclock import ServerClock
 from .account import (
     COLD_START,
     EXHAUSTED,
+    OVERLOAD,
     SERVER_HINT,
     SILENT_LIMIT,
     Account,
     seconds_until,
 )
-from .ledger import GUARD, SETTLED, Ledger
+from .easing import Easing
+from .ledger import GUARD, SETTLED
+from .ledgers import Ledgers
 from .pacer import Pacer
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
-from .status import RateLimitStatus, Signature, signature_of
+from .status import RateLimitStatus, Signature, signature_of, status_rows
 
 GHOST = 30.0
-"""Seconds for which a request that was given up after its send may still be counted."""
+"""Seconds for which a request that was given up after its send may still be counted; fewer if an
+answer tells what is left to one that was sent ``SETTLED`` seconds after it."""
 
 LONGEST = 86_400.0
 """Seconds for which one answer can close a scope: a server that asks for ever is asked again."""
-
-MAX_LEDGERS = 64
-"""Policies that one scope keeps; a response tells 32 at the most."""
 
 _STEP = 1.0
 """Seconds after which slow start takes its next step without an answer."""
 
 _HEADERLESS = 3
 """Successes without rate-limit headers that show that a server sends none."""
-
-
-_Key = tuple[str | None, str, float | None, int]
-"""Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
 
 
 HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
@@ -93,6 +91,7 @@ class Throttle:
         "_account",
         "_clock",
         "_closed_until",
+        "_easing",
         "_ghosts",
         "_headerless",
         "_in_flight",
@@ -130,7 +129,6 @@ class Throttle:
         self.policy = policy
         self._clock = clock
         self._ready = ready
-        self._ledgers: dict[_Key, Ledger] = {}
         self._queue = TicketQueue()
         self._in_flight: dict[Ticket, None] = {}
         self._ghosts: deque[tuple[float, int]] = deque()
@@ -138,6 +136,7 @@ class Throttle:
         self._last_granted = -math.inf
         self._closed_until = -math.inf
         self._pacer = Pacer()
+        self._easing = Easing()
         self._slow: int | None = 1
         self._slow_at = -math.inf
         self._headerless = 0
@@ -145,6 +144,7 @@ class Throttle:
         self._keeper: Ticket | None = None
         self._keeper_until = math.inf
         self._account = Account(origin, scope, policy.low_below, emit)
+        self._ledgers = Ledgers(policy, self._account)
 
     # Before a request.
 
@@ -203,6 +203,7 @@ class Throttle:
             head = queue.head()
         self._hand_over(head, wake_at)
         if head is None:
+            self._easing.end()
             self._account.released(now)
 
     def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
@@ -228,6 +229,7 @@ class Throttle:
     def failed(self, ticket: Ticket, now: float, *, sent: bool) -> None:
         """Learn from an attempt that ended in an exception, and give its place back."""
         self._without_headers(ticket, now, success=False, counted=False)
+        self._trouble(ticket, now)
         self.leave(ticket, now, sent=sent)
 
     def observe(
@@ -267,7 +269,7 @@ class Throttle:
             self._close(received + min(wait, LONGEST) + GUARD, ticket, refused=refused)
         elif reading.limits:
             self._learn(reading.limits, sent, received)
-            silent = refused and not self._is_drained(received)
+            silent = refused and not self._ledgers.are_drained(self._outstanding)
         else:
             self._without_headers(ticket, received, success=failure is None, counted=True)
             silent = refused or (failure is not None and self._may_be_silent(failure))
@@ -275,7 +277,15 @@ class Throttle:
             self._pacer.refused(sent, received, surely=refused)
         elif failure is None or (not refused and (failure.status or 500) < 500):
             self._pacer.accepted(sent, received)  # a 404 is no refusal either
+        if failure is None or (failure.status or 500) < 500:
+            self._easing.succeeded(received)
+        else:
+            self._trouble(ticket, received)
         self.tick(received)
+
+    def _trouble(self, ticket: Ticket, now: float) -> None:
+        flying, is_holding = len(self._in_flight), bool(self._queue)
+        self._easing.failed(ticket.granted_at, now, flying, is_holding=is_holding)
 
     def _land(self, ticket: Ticket) -> None:
         if ticket in self._in_flight:
@@ -295,7 +305,6 @@ class Throttle:
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, a row for each policy; one row if none is known."""
         gate = self._gate(now)
-        outstanding = self._outstanding
         common: dict[str, Any] = {
             "origin": self.origin,
             "scope": self.scope,
@@ -304,91 +313,41 @@ class Throttle:
             "held_for": None if gate.is_open else seconds_until(gate.wake_at, now),
             "held_reason": gate.reason or None,
         }
-        return [
-            RateLimitStatus(
-                **common,
-                bucket=ledger.bucket,
-                unit=ledger.unit,
-                limit=ledger.limit,
-                remaining=max(0, ledger.left(outstanding)) if ledger.has_evidence else None,
-                reset_in=seconds_until(ledger.reset_nominal, now) or None,
-                window=ledger.window,
-            )
-            for ledger in self._ledgers.values()
-        ] or [RateLimitStatus(**common)]
+        return status_rows(common, self._ledgers.values(), self._outstanding, now)
 
     def _closes(self, failure: Failure) -> bool:
         return failure.error_class in (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 
     def _may_be_silent(self, failure: Failure) -> bool:
-        return failure.status == 503 and not failure.coded
+        # Whoever announces its limits refuses beyond them in words: its proxy's 503 is an outage.
+        return failure.status == 503 and not failure.coded and not self._ledgers
 
     def _close(self, until: float, ticket: Ticket, *, refused: bool) -> None:
         self._closed_until = max(self._closed_until, until)
         self._slow, self._slow_at = 1, self._closed_until
         if refused:
-            for ledger in self._ledgers.values():
-                ledger.distrust(at_reset=ticket.is_scout and ledger.has_evidence)
-
-    def _is_drained(self, now: float) -> bool:
-        outstanding = self._outstanding
-        return any(ledger.left(outstanding) <= 0 for ledger in self._ledgers.values())
+            self._ledgers.distrust(at_reset=ticket.is_scout)
 
     def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
-        outstanding = self._outstanding
-        mentioned: list[_Key] = []
-        for limit in limits:
-            key = (limit.bucket, limit.unit, limit.window, 0)
-            while key in mentioned:
-                key = (*key[:3], key[3] + 1)
-            mentioned.append(key)
-            ledger = self._ledgers.get(key)
-            if ledger is None:
-                ledger = self._ledgers[key] = Ledger(limit.unit, limit.bucket)
-            before = ledger.limit
-            ledger.window = self.policy.window or limit.window
-            ledger.reserve = self.policy.reserve
-            ledger.observe(limit, sent, received, self._clock, outstanding)
-            self._account.limit(ledger, before, received)
+        self._ledgers.learn(limits, sent, received, self._clock, self._outstanding)
+        self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
         self._knows_headers = True
         self._headerless = 0
         self._slow = 1  # should the headers vanish
-        if len(self._ledgers) > len(mentioned):
-            self._miss(set(mentioned), received)
-        while len(self._ledgers) > MAX_LEDGERS:  # a server that names a new bucket each time
-            longest_ago = max(self._ledgers, key=lambda key: self._ledgers[key].unmentioned)
-            del self._ledgers[longest_ago]
-
-    def _miss(self, mentioned: set[_Key], now: float) -> None:
-        """Count a response for the ledgers that it did not mention; drop those long unmentioned."""
-        for key, ledger in list(self._ledgers.items()):
-            if key in mentioned:
-                continue
-            ledger.unmentioned += 1
-            ledger.miss(now)
-            if mentioned and ledger.unmentioned >= 3 and now >= ledger.reset_high:
-                del self._ledgers[key]
 
     def _without_headers(self, ticket: Ticket, now: float, *, success: bool, counted: bool) -> None:
-        if counted and self._ledgers:
-            self._miss(set(), now)
+        ledgers = self._ledgers
+        if counted and ledgers:
+            ledgers.miss(set(), now)
         if ticket.is_scout:
-            self._forget_expired(now)
-        if self._slow is None or self._has_evidence():
+            ledgers.forget_expired(now)
+        if self._slow is None or ledgers.has_evidence:
             return
         self._slow += 1
         self._headerless += success
         if self._headerless >= _HEADERLESS:
             self._slow = None
-            for ledger in self._ledgers.values():
-                self._account.vanished(ledger)
-            self._ledgers.clear()
-
-    def _forget_expired(self, now: float) -> None:
-        """Start anew after a scout without headers: what the ledgers said is over."""
-        for key, ledger in list(self._ledgers.items()):
-            if now >= ledger.reset_high:
-                del self._ledgers[key]
+            ledgers.vanish()
 
     # The gate.
 
@@ -399,9 +358,8 @@ class Throttle:
             paced_at = self._pacer.open_at(now)
             if now < paced_at:
                 return Gate(False, SILENT_LIMIT, paced_at)
-        ghosts = self._ghosts
-        while ghosts and ghosts[0][0] <= now:
-            self._outstanding -= ghosts.popleft()[1]
+        if self._ghosts:
+            self._drop_ghosts(now)
         outstanding = self._outstanding
         settles_at = self._last_granted + SETTLED if outstanding else -math.inf
         opened, known = _OPEN, False
@@ -413,10 +371,19 @@ class Throttle:
                     return Gate(False, EXHAUSTED, verdict.wake_at)
                 if verdict.is_scout:
                     opened = _SCOUT
-        return opened if known else self._cold(now)
+        if not known:
+            return self._cold(now)
+        if self._easing.limit is not None:
+            eased_at = self._easing.open_at(len(self._in_flight), now)
+            if now < eased_at:
+                return Gate(False, OVERLOAD, eased_at)
+        return opened
 
-    def _has_evidence(self) -> bool:
-        return any(ledger.has_evidence for ledger in self._ledgers.values())
+    def _drop_ghosts(self, until: float) -> None:
+        """Count no more the requests that are ghosts until then."""
+        ghosts = self._ghosts
+        while ghosts and ghosts[0][0] <= until:
+            self._outstanding -= ghosts.popleft()[1]
 
     def _cold(self, now: float) -> Gate:
         if self._slow is None:
@@ -462,24 +429,12 @@ class Throttle:
             return self._closed_until
         if self._in_flight:
             return now  # a response may change everything
-        return max(
-            (
-                ledger.reset_low
-                for ledger in self._ledgers.values()
-                if ledger.has_evidence and ledger.left(0) <= 0 and ledger.reset_low < math.inf
-            ),
-            default=now,
-        )
+        return max(self._ledgers.resets(), default=now)
 
     def _expected(self, now: float) -> float | None:
         """Return when there should be room, if anything is known about it."""
         known = [self._closed_until] if self._closed_until > now else []
-        known += [
-            ledger.reset_high
-            for ledger in self._ledgers.values()
-            if ledger.has_evidence and now < ledger.reset_high < math.inf and ledger.left(0) <= 0
-        ]
-        return max(known, default=None)
+        return max(known + self._ledgers.ends(now), default=None)
 
     def _hand_over(self, head: Ticket | None, wake_at: float) -> None:
         if head is None:

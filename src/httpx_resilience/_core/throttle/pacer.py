@@ -198,7 +198,7 @@ class Pacer:
         """Take in an outcome of a trial."""
         if self._trial_room > 0:
             self._trial_room -= 1
-        elif self._score < _PROVEN:
+        elif self._score < _PROVEN and self._measured >= 1.0:  # an outage refuses all, too
             self._score += step
         if self._score <= _DISPROVEN:
             self._doubt(now)
@@ -209,7 +209,6 @@ class Pacer:
 
     def _decrease(self, rate: float, seconds: float, now: float) -> None:
         if self._measured < 1.0:
-            self.ceiling = rate
             self._pace(rate / 2, now)
             return
         self.ceiling = min(rate, max(self._measured / seconds, rate / 2))

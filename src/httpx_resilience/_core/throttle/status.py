@@ -1,8 +1,12 @@
 """What is known of a server's rate limits, for people and for telling its buckets apart."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..headers import RateLimit
+from .account import seconds_until
+from .ledger import Ledger
 
 Signature = tuple[object, ...]
 """Tells one bucket from another by what a server announces: its name, else limit and window."""
@@ -32,7 +36,7 @@ class RateLimitStatus:
         held_for: Seconds until the gate is looked at again, if no response comes first; None if
             a call may go now.
         held_reason: Why no call may go now: ``exhausted`` (but for units kept back as probes),
-            ``server_hint``, ``cold_start`` or ``silent_limit``.
+            ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
     """
 
     origin: str
@@ -47,3 +51,21 @@ class RateLimitStatus:
     queued: int = 0
     held_for: float | None = None
     held_reason: str | None = None
+
+
+def status_rows(
+    common: dict[str, Any], ledgers: Iterable[Ledger], outstanding: int, now: float
+) -> list[RateLimitStatus]:
+    """Return a row for each ledger, or one if there is none; ``common`` stands in each."""
+    return [
+        RateLimitStatus(
+            **common,
+            bucket=ledger.bucket,
+            unit=ledger.unit,
+            limit=ledger.limit,
+            remaining=max(0, ledger.left(outstanding)) if ledger.has_evidence else None,
+            reset_in=seconds_until(ledger.reset_nominal, now) or None,
+            window=ledger.window,
+        )
+        for ledger in ledgers
+    ] or [RateLimitStatus(**common)]

@@ -1,0 +1,283 @@
+"""What one process is in a simulation: the real core, and a network between it and a server.
+
+A caller carries out the steps of its calls' flows as the driver would. Who calls when is decided by
+others: tasks that call one after the other (``jobs``), or arrivals at random (``fleet``).
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import NamedTuple, Protocol
+
+from httpx_resilience import SCAIVAULT, Event, Policy
+from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.flow import Admit, CallFlow, Done, Pause, Reply, Rules, Send, call_flow
+from httpx_resilience._core.headers import RateLimitReader
+from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
+from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.throttle import Throttle, Ticket
+from simulation.engine import EPOCH, Engine
+
+REFUSED = Trouble("ConnectError", connection=True, sent=False)
+TIMED_OUT = Trouble("ReadTimeout", connection=True, sent=True)
+
+
+class Answer(NamedTuple):
+    """What a server says to a request; ``trouble`` instead, if it cannot be reached."""
+
+    status: int
+    headers: RawHeaders = ()
+    body: bytes = b""
+    trouble: Trouble | None = None
+
+
+Respond = Callable[[Answer], None]
+
+
+class Server(Protocol):
+    """Something that is sent requests, and answers when it likes to."""
+
+    def receive(self, engine: Engine, respond: Respond) -> None:
+        """Take a request that arrives now; ``respond`` when it is answered."""
+        ...
+
+
+class Watcher(Protocol):
+    """Is told what goes over the network, on the client's side of it."""
+
+    def sent(self, order: int, attempt: int, now: float) -> None:
+        """A request leaves."""
+        ...
+
+    def received(self, order: int, answer: Answer, now: float) -> None:
+        """An answer comes, or its attempt has timed out."""
+        ...
+
+
+@dataclass
+class Latency:
+    """One-way delays: fixed part, exponential part, and a share of answers that hang."""
+
+    fixed: float = 0.02
+    spread: float = 0.01
+    hung_share: float = 0.0
+    hung_for: tuple[float, float] = (2.0, 8.0)
+
+    def draw(self, chance: Random) -> float:
+        return self.fixed + (chance.expovariate(1 / self.spread) if self.spread else 0.0)
+
+    def hang(self, chance: Random) -> float:
+        return chance.uniform(*self.hung_for) if chance.random() < self.hung_share else 0.0
+
+
+@dataclass(slots=True)
+class Record:
+    """What became of one call."""
+
+    order: int
+    arrived_at: float
+    attempts: int = 0
+    hit: bool = False
+    waited: float = 0.0
+    ended_at: float = math.inf
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.reason == "success"
+
+
+@dataclass
+class Report:
+    """What a caller's calls came to."""
+
+    finished_at: float = 0.0
+    sent: int = 0
+    statuses: dict[int, int] = field(default_factory=dict)
+    refused_at: list[float] = field(default_factory=list)
+    arrivals: list[float] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    admitted: list[int] = field(default_factory=list)
+
+
+class _Teller:
+    verbose = False
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def tell(self, event: Event) -> None:
+        self._report.events.append(event)
+
+
+class Caller:
+    """A process: one retry budget, one throttle, and a way to the server."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        server: Server,
+        policy: Policy,
+        chance: Random,
+        *,
+        latency: Latency | None = None,
+        timeout: float = math.inf,
+        throttle: Throttle | None = None,
+        wall_skew: float = 0.0,
+        watchers: Sequence[Watcher] = (),
+        name: object = "",
+        method: str = "GET",
+    ) -> None:
+        self.engine = engine
+        self.server = server
+        self.policy = policy
+        self.chance = chance
+        self.latency = latency or Latency()
+        self.timeout = timeout
+        self.wall_skew = wall_skew
+        self.watchers = watchers
+        self.name = name
+        self.report = Report()
+        self.ready: list[Ticket] = []
+        self.budget = None if policy.budget is None else RetryBudget(policy.budget)
+        if throttle is None and policy.throttle is not None:
+            emit = self.report.events.append
+            throttle = Throttle(
+                "https://sim", "all", policy.throttle, ServerClock(), self.ready, emit
+            )
+        self.throttle = throttle
+        self._method = method
+        self._orders = itertools.count()
+        self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
+        self._teller = _Teller(self.report)
+
+    def call(self, ended: Callable[[], None], *, cost: int = 1) -> Record:
+        """Begin a call; ``ended`` is called at its end."""
+        now = self.engine.now
+        record = Record(next(self._orders), now)
+        call = Call(
+            "c", self._method, "https://sim", "/v1/secrets/a", order=record.order, cost=cost
+        )
+        flow = call_flow(
+            call, self._rules, self.budget, self._teller, lambda: True, now, self.throttle
+        )
+        _Carried(self, flow, record, ended).begin()
+        return record
+
+    def wake(self) -> None:
+        """Wake whoever waits for the tickets that are ready."""
+        for ticket in self.ready:
+            if ticket.wake is not None:
+                ticket.wake()
+        self.ready.clear()
+
+
+class _Carried:
+    """One call, carried out step by step; ``_turn`` tells whether what it waits for is past."""
+
+    __slots__ = ("_caller", "_ended", "_flow", "_record", "_turn")
+
+    def __init__(
+        self, caller: Caller, flow: CallFlow, record: Record, ended: Callable[[], None]
+    ) -> None:
+        self._caller, self._flow, self._record, self._ended = caller, flow, record, ended
+        self._turn = 0
+
+    def begin(self) -> None:
+        self._carry_out(next(self._flow))
+
+    def _reply(self, turn: int, reply: Callable[[], Reply]) -> None:
+        """Go on, unless something else came first."""
+        if turn == self._turn:
+            self._turn += 1
+            self._carry_out(self._flow.send(reply()))
+
+    def _carry_out(self, step: object) -> None:
+        caller, engine, turn = self._caller, self._caller.engine, self._turn
+        if caller.ready:
+            caller.wake()
+        if isinstance(step, Send):
+            self._send(step)
+        elif isinstance(step, Pause):
+            engine.at(step.until, partial(self._reply, turn, self._woken))
+        elif isinstance(step, Admit):
+            step.ticket.wake = lambda: engine.at(
+                engine.now, partial(self._reply, turn, self._woken)
+            )
+            if step.until is not None:
+                engine.at(step.until, partial(self._reply, turn, self._woken))
+        else:
+            assert isinstance(step, Done)
+            self._end(step.reason)
+
+    def _woken(self) -> Woken:
+        return Woken(self._caller.engine.now)
+
+    def _send(self, step: Send) -> None:
+        caller, engine, record, turn = self._caller, self._caller.engine, self._record, self._turn
+        sent_at = engine.now
+        if step.attempt == 1:
+            record.waited = sent_at - record.arrived_at
+        record.attempts += 1
+        caller.report.sent += 1
+        caller.report.admitted.append(record.order)
+        for watcher in caller.watchers:
+            watcher.sent(record.order, step.attempt, sent_at)
+        engine.at(
+            sent_at + caller.latency.draw(caller.chance), partial(self._arrive, sent_at, turn)
+        )
+        until = sent_at + caller.timeout
+        if until < math.inf:
+            late = partial(self._outcome, Answer(0, trouble=TIMED_OUT), sent_at, cut=False)
+            engine.at(until, partial(self._reply, turn, late))
+        if step.cut_at is not None and step.cut_at < until:
+            cut = partial(self._outcome, Answer(0), sent_at, cut=True)
+            engine.at(step.cut_at, partial(self._reply, turn, cut))
+
+    def _arrive(self, sent_at: float, turn: int) -> None:
+        caller, engine = self._caller, self._caller.engine
+        caller.report.arrivals.append(engine.now)
+
+        def respond(answer: Answer) -> None:
+            report, status = caller.report, answer.status
+            report.statuses[status] = report.statuses.get(status, 0) + 1
+            if status in (429, 503):
+                report.refused_at.append(engine.now)
+            back = caller.latency.draw(caller.chance) + caller.latency.hang(caller.chance)
+            outcome = partial(self._outcome, answer, sent_at, cut=False)
+            engine.at(engine.now + back, partial(self._reply, turn, outcome))
+
+        caller.server.receive(engine, respond)
+
+    def _outcome(self, answer: Answer, sent_at: float, *, cut: bool) -> Outcome:
+        caller, now, record = self._caller, self._caller.engine.now, self._record
+        record.hit = record.hit or answer.status >= 400 or answer.status == 0
+        caller.engine.note(caller.name, answer.status)
+        for watcher in caller.watchers:
+            watcher.received(record.order, answer, now)
+        wall = EPOCH + now + caller.wall_skew
+        return Outcome(
+            sent_at,
+            now,
+            now,
+            wall,
+            answer.status,
+            answer.headers,
+            answer.body,
+            trouble=answer.trouble,
+            cut=cut,
+        )
+
+    def _end(self, reason: str) -> None:
+        caller = self._caller
+        report, record = caller.report, self._record
+        report.reasons[reason] = report.reasons.get(reason, 0) + 1
+        report.finished_at = record.ended_at = caller.engine.now
+        record.reason = reason
+        caller.engine.note(caller.name, reason)
+        self._flow.close()
+        self._ended()
