@@ -20,8 +20,8 @@ from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._exchange import Exchange
-from ._httpx import call_of, origin_of
 from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
+from ._request import call_of, origin_of
 from ._shared import Dialects, Identity, SharedState
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import FOREVER, CallHistory
@@ -119,14 +119,16 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy = self._policy_of(request)
         clock, shared = self._bind()
         origin = origin_of(request.url)
-        dialect, reader = self._dialects.of(origin)
-        call = call_of(request, origin, dialect, next(shared.arrivals), self._redact)
+        spoken = self._dialects.of(origin)
+        dialect, reader, scan = spoken
+        seen = scan(request)
+        call = call_of(request, origin, dialect, next(shared.arrivals), self._redact, seen)
         history = CallHistory(call, self._sink)
         hooks = self._hooks_of(request, dialect)
         rules = Rules(policy, dialect, reader, random.random, hooks)
         budget = shared.budget_of(call, policy)
-        throttle = shared.throttle_of(request, call, dialect)
-        exchange = Exchange(self._transport, request, call, dialect, hooks, clock)
+        throttle = shared.throttle_of(request, call, dialect, seen)
+        exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
         flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
         try:
             step = next(flow)
@@ -141,7 +143,8 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                     step = flow.send(await exchange.admit(step))
                 else:
                     step = flow.send(await exchange.recover(step))
-            shared.wake()
+            if shared.ready:
+                shared.wake()
         except BaseException as error:
             with suppress(StopIteration):
                 flow.send(Cancelled(clock()))
@@ -154,9 +157,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         return _finish(request, step, exchange, history, dialect, scope)
 
     def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
-        if IN_HOOK.get():
-            return {}
         own, hooks = request.extensions.get(RECOVER), self._recover
+        if not (own or hooks) or IN_HOOK.get():
+            return {}
         if own is not None:
             where = f'request.extensions["{RECOVER}"]'
             hooks = {**hooks, **checked_hooks(where, own, (dialect,))}

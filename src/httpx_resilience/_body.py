@@ -23,6 +23,9 @@ PEEK_SECONDS = 2.0
 STALL_SECONDS = 30.0
 """A body that stands still this long is torn, if no read timeout of httpx's own comes first."""
 
+MAX_ENCODINGS = 5
+"""Content encodings upon each other that are decoded, as many as in curl."""
+
 CLOSE_SECONDS = 2.0
 """How long giving a connection back may take, shielded from cancellation."""
 
@@ -35,6 +38,8 @@ class OneShotStream(httpx.AsyncByteStream):
         self.is_begun = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        if self.is_begun:  # httpcore itself repeats what HTTP/2 refused; with an empty body here
+            raise httpx.WriteError("the request body was begun already and cannot be sent again")
         self.is_begun = True
         return aiter(self._stream)
 
@@ -185,6 +190,8 @@ def decode(raw: bytes, encoding: str) -> bytes:
 
     A cut-off body gives what can be decoded of it, a compression bomb nothing: neither is JSON.
     """
+    if encoding.count(",") >= MAX_ENCODINGS:
+        return b""
     encodings = [e.strip() for e in encoding.lower().split(",")] if encoding else []
     for name in reversed(encodings):
         if name in ("", "identity"):

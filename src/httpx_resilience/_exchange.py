@@ -8,12 +8,13 @@ import httpx
 
 from ._body import PeekedStream, close_quietly, decode, length_of
 from ._core import checks
-from ._core.dialect import Dialect
 from ._core.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken
-from ._httpx import call_of, origin_of, prepare, trouble_of
+from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
+from ._request import Seen, call_of, origin_of, prepare
+from ._shared import Spoken
 
 STAMP = "resilience.stamp"
 """Key in a request's extensions: a callable that puts what is current onto it before each send."""
@@ -28,7 +29,11 @@ class Attempt:
         self.response: httpx.Response | None = None
         self.error: Exception | None = None
         self.peeked: PeekedStream | None = None
-        self.outcome = Outcome(0.0, 0.0, 0.0)
+        self.outcome = _NOT_YET
+
+
+_NOT_YET = Outcome(0.0, 0.0, 0.0)
+_NONE = Attempt()
 
 
 class Exchange:
@@ -37,10 +42,10 @@ class Exchange:
     __slots__ = (
         "_call",
         "_clock",
-        "_dialect",
         "_hooks",
         "_is_replayable",
         "_request",
+        "_spoken",
         "_transport",
         "last",
         "previous",
@@ -51,19 +56,20 @@ class Exchange:
         transport: httpx.AsyncBaseTransport,
         request: httpx.Request,
         call: Call,
-        dialect: Dialect,
+        seen: Seen,
+        spoken: Spoken,
         hooks: Mapping[str, Hook],
         clock: Callable[[], float],
     ) -> None:
         self._transport = transport
         self._call = call
-        self._dialect = dialect
+        self._spoken = spoken
         self._hooks = hooks
         self._clock = clock
         self._request, self._is_replayable = prepare(
-            request, call, dialect, is_changed=STAMP in request.extensions
+            request, call, spoken.dialect, seen, is_changed=STAMP in request.extensions
         )
-        self.last = self.previous = Attempt()
+        self.last = self.previous = _NONE
 
     def is_replayable(self) -> bool:
         """Tell whether the request can be sent (again) now."""
@@ -73,18 +79,18 @@ class Exchange:
         """Send the request once; return what it came to."""
         clock = self._clock
         self.previous, self.last = self.last, Attempt()
-        attempt = self.last
+        attempt, request = self.last, self._request
         cut = False
-        stamp = self._request.extensions.get(STAMP)
+        stamp = request.extensions.get(STAMP)
         if stamp is not None:  # a token may have been renewed while the call waited
-            stamp(self._request)
+            stamp(request)
         sent_at = clock()
         try:
             if step.cut_at is None:
-                attempt.response = await self._transport.handle_async_request(self._request)
+                attempt.response = await self._transport.handle_async_request(request)
             else:
                 with anyio.CancelScope(deadline=step.cut_at) as scope:
-                    attempt.response = await self._transport.handle_async_request(self._request)
+                    attempt.response = await self._transport.handle_async_request(request)
                 cut = scope.cancelled_caught
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
             attempt.error = error
@@ -141,13 +147,13 @@ class Exchange:
             code=code,
             status=step.failure.status or 0,
             attempt=step.attempt,
-            error=read_error(attempt.outcome.body, self._dialect),
+            error=read_error(attempt.outcome.body, self._spoken.dialect),
         )
         token = IN_HOOK.set(True)
         made: httpx.Request | None = None
         try:
             with anyio.CancelScope(deadline=step.cut_at) as scope:
-                made = await self._hooks[self._dialect.key(code)](told, self._request)
+                made = await self._hooks[self._spoken.dialect.key(code)](told, self._request)
             if scope.cancelled_caught:
                 return HookDone(self._clock(), "cut")
             if made is not None:
@@ -170,11 +176,12 @@ class Exchange:
                 f"recover[{code!r}]: it returned a request to another origin, "
                 f"allowed is {self._call.origin}"
             )
-        before, call = self._request, self._call
-        made_call = call_of(request, call.origin, self._dialect, call.order, call.redact)
+        before, call, dialect = self._request, self._call, self._spoken.dialect
+        seen = self._spoken.scan(request)
+        made_call = call_of(request, call.origin, dialect, call.order, call.redact, seen)
         self._call = made_call._replace(call_id=call.call_id)
         self._request, self._is_replayable = prepare(
-            request, self._call, self._dialect, is_changed=True
+            request, self._call, dialect, seen, is_changed=True
         )
         if "Authorization" in before.headers and "Authorization" not in self._request.headers:
             self._request.headers["Authorization"] = before.headers["Authorization"]

@@ -3,33 +3,32 @@
 import hashlib
 import os
 
-import httpx
-
 _SECRET = os.urandom(32)
 """Per process, so that a hash that gets out tells nothing, not even to another process."""
 
-_STABLE_SCHEMES = ("bearer", "basic")
+_STABLE_SCHEMES = (b"bearer", b"basic")
 """Other schemes (Digest, signatures) change the header with each request; they share a scope."""
 
 
-def identity_of(request: httpx.Request) -> str:
+_KEYED = hashlib.blake2b(key=_SECRET, digest_size=16)
+"""Copied for each hash: half the price of a new one."""
+
+
+def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
     """Return a keyed hash of the credential a request carries; empty if it carries none.
 
-    >>> identity_of(httpx.Request("GET", "https://vault.example"))
+    >>> identity_of(None, None)
     ''
     """
-    headers = request.headers
-    credential = headers.get("authorization")
-    if credential is not None:
-        if credential.partition(" ")[0].lower() not in _STABLE_SCHEMES:
-            return ""
-    else:
-        credential = headers.get("x-api-key")
-        if credential is None:
-            return ""
-    return hashed(credential)
+    if authorization is None:
+        return "" if api_key is None else hashed(api_key)
+    if authorization.partition(b" ")[0].lower() not in _STABLE_SCHEMES:
+        return ""
+    return hashed(authorization)
 
 
-def hashed(name: str) -> str:
+def hashed(name: bytes) -> str:
     """Return a keyed hash of whatever names an identity."""
-    return hashlib.blake2b(name.encode(), key=_SECRET, digest_size=16).hexdigest()
+    digest = _KEYED.copy()
+    digest.update(name)
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import httpx
 
@@ -17,8 +18,8 @@ from ._core.policy import Policy
 from ._core.scopes import RecentMap
 from ._core.serverclock import ServerClock
 from ._core.throttle import RateLimitStatus, Signature, Throttle, Ticket
-from ._httpx import origin_of
 from ._identity import hashed, identity_of
+from ._request import HeaderScan, Seen, origin_of
 from .dialects.generic import GENERIC
 
 Identity = Callable[[httpx.Request], str | None]
@@ -28,37 +29,45 @@ IDENTITY = "resilience.identity"
 """Key in a request's extensions: who is calling, where the credential is rotated."""
 
 
+class Spoken(NamedTuple):
+    """A dialect, and what reads the headers of its responses and of its requests."""
+
+    dialect: Dialect
+    reader: RateLimitReader
+    scan: HeaderScan
+
+
 class Dialects:
     """Which dialect an origin speaks, and what reads its rate-limit headers."""
 
     __slots__ = ("_by_origin", "_default")
 
     def __init__(self, given: Dialect | Mapping[str, Dialect]) -> None:
-        self._by_origin: dict[str, tuple[Dialect, RateLimitReader]] = {}
+        self._by_origin: dict[str, Spoken] = {}
         if isinstance(given, Mapping):
             for key, dialect in given.items():
                 checks.instance(f"dialect[{key!r}]", dialect, Dialect, "a Dialect")
                 if key != "*":
-                    self._by_origin[_origin(key)] = _with_reader(dialect)
-            self._default = _with_reader(given.get("*", GENERIC))
+                    self._by_origin[_origin(key)] = _spoken(dialect)
+            self._default = _spoken(given.get("*", GENERIC))
         else:
             checks.instance("dialect", given, Dialect, "a Dialect, or a map from origin to Dialect")
-            self._default = _with_reader(given)
+            self._default = _spoken(given)
 
     def __str__(self) -> str:
         return "+".join(sorted({dialect.name for dialect in self.all()}))
 
-    def of(self, origin: str) -> tuple[Dialect, RateLimitReader]:
-        """Return an origin's dialect, and a reader for it."""
+    def of(self, origin: str) -> Spoken:
+        """Return an origin's dialect, and what reads it."""
         return self._by_origin.get(origin, self._default)
 
     def all(self) -> tuple[Dialect, ...]:
         """Return every dialect that may be spoken."""
-        return (*(dialect for dialect, _ in self._by_origin.values()), self._default[0])
+        return (*(spoken.dialect for spoken in self._by_origin.values()), self._default.dialect)
 
 
-def _with_reader(dialect: Dialect) -> tuple[Dialect, RateLimitReader]:
-    return dialect, RateLimitReader(dialect.rate_limits)
+def _spoken(dialect: Dialect) -> Spoken:
+    return Spoken(dialect, RateLimitReader(dialect.rate_limits), HeaderScan(dialect))
 
 
 def _origin(key: str) -> str:
@@ -114,25 +123,30 @@ class SharedState:
             return self._budgets.get(call.origin)
         return self._budgets.get((call.origin, policy.budget), partial(RetryBudget, policy.budget))
 
-    def throttle_of(self, request: httpx.Request, call: Call, dialect: Dialect) -> Throttle | None:
+    def throttle_of(
+        self, request: httpx.Request, call: Call, dialect: Dialect, seen: Seen
+    ) -> Throttle | None:
         """Return the throttle of a call's scope: origin, identity, category; None for none."""
         if self._policy.throttle is None:
             return None
-        who = self._who(request)
+        who = self._who(request, seen)
         category = dialect.requests.category_of(call.method, call.path)
         if category is not None:
-            return self._throttles.get(
-                (call.origin, who, category),
-                lambda: self._new_throttle(call.origin, who, category),
-            )
+            scope = (call.origin, who, category)
+            throttle = self._throttles.find(scope)
+            if throttle is not None:
+                return throttle
+            return self._throttles.get(scope, partial(self._new_throttle, *scope))
         key = (call.origin, who, route_of(call))
         return self._routes.get(key, lambda: self._common(call.origin, who))
 
-    def _who(self, request: httpx.Request) -> str:
+    def _who(self, request: httpx.Request, seen: Seen) -> str:
         if self._identity is not None:
-            return hashed(self._identity(request) or "")
+            return hashed((self._identity(request) or "").encode())
         name = request.extensions.get(IDENTITY)
-        return hashed(name) if isinstance(name, str) else identity_of(request)
+        if isinstance(name, str):
+            return hashed(name.encode())
+        return identity_of(seen.authorization, seen.api_key)
 
     def _common(self, origin: str, who: str) -> Throttle:
         """Return the throttle of the routes that no bucket of their own is known of."""

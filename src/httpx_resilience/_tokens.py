@@ -15,7 +15,7 @@ from ._core.envelope import told
 from ._errors import PEEKED, error_of
 from ._exceptions import TokenRefused
 from ._exchange import STAMP
-from ._httpx import new_id, origin_of
+from ._request import new_id, origin_of
 from ._shared import IDENTITY
 from .dialects.generic import GENERIC
 

@@ -19,6 +19,10 @@ from .policy import BudgetPolicy
 _TAU = 10.0
 """Seconds over which the rate of first-attempt successes is averaged, exponentially."""
 
+_BATCH = 0.01
+"""Seconds for which successes are merely counted, and put down together: a thousandth of what the
+rate is averaged over. Whoever asks for tokens has them put down first."""
+
 _EPSILON = 1e-9
 """Ten deposits of 0.1 pay for one retry, whatever binary fractions make of them."""
 
@@ -39,6 +43,7 @@ class RetryBudget:
     __slots__ = (
         "__weakref__",
         "_clock",
+        "_earned",
         "_failed_at",
         "_lock",
         "_rate",
@@ -56,6 +61,7 @@ class RetryBudget:
         self._tokens = self.policy.floor
         self._rate = 0.0
         self._rate_at = -math.inf
+        self._earned = 0
         self._failed_at = -math.inf
 
     def __repr__(self) -> str:
@@ -65,22 +71,22 @@ class RetryBudget:
         """Count a first attempt that succeeded."""
         with self._lock:
             now = now if self._clock is None else self._clock()
-            self._rate = self._rate_now(now) + 1.0 / _TAU
-            self._rate_at = now
-            self._add(self.policy.ratio, now)
+            self._earned += 1
+            if now - self._rate_at >= _BATCH:
+                self._settle(now)
 
     def fail(self, now: float) -> None:
         """Count a failed attempt: healing starts anew."""
         with self._lock:
             now = now if self._clock is None else self._clock()
-            self._heal(now)
+            self._settle(now)
             self._failed_at = now
 
     def withdraw(self, cost: float, now: float) -> bool:
         """Take the cost of a retry, or refuse and take nothing."""
         with self._lock:
             now = now if self._clock is None else self._clock()
-            self._heal(now)
+            self._settle(now)
             self._failed_at = now  # who wants to retry has failed
             if self._tokens < cost - _EPSILON:
                 return False
@@ -90,22 +96,31 @@ class RetryBudget:
     def deposit(self, cost: float, now: float) -> None:
         """Give back the cost of a retry that succeeded, or that was cancelled."""
         with self._lock:
-            self._add(cost, now if self._clock is None else self._clock())
+            now = now if self._clock is None else self._clock()
+            self._settle(now)
+            self._add(cost, self._rate_now(now))
 
     def balance(self, now: float) -> float:
         """Return the tokens that a retry could draw on now."""
         with self._lock:
-            self._heal(now if self._clock is None else self._clock())
+            self._settle(now if self._clock is None else self._clock())
             return self._tokens
 
     def _rate_now(self, now: float) -> float:
         return self._rate * math.exp(min(0.0, self._rate_at - now) / _TAU)
 
-    def _add(self, tokens: float, now: float) -> None:
+    def _add(self, tokens: float, rate: float) -> None:
         p = self.policy
-        cap = min(p.maximum, max(p.floor, p.ratio * p.window * self._rate_now(now)))
+        cap = min(p.maximum, max(p.floor, p.ratio * p.window * rate))
         self._tokens = max(self._tokens, min(self._tokens + tokens, cap))
 
-    def _heal(self, now: float) -> None:
+    def _settle(self, now: float) -> None:
+        """Put down what was earned since it was last done, and heal."""
+        if self._earned:
+            self._rate, self._rate_at = self._rate_now(now), now
+            for _ in range(self._earned):
+                self._rate += 1.0 / _TAU
+                self._add(self.policy.ratio, self._rate)
+            self._earned = 0
         if self._tokens < self.policy.floor and now - self._failed_at >= self.policy.heal_after:
             self._tokens = self.policy.floor

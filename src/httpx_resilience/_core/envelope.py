@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from .catalog import TOKEN, ErrorSpec, Path
@@ -15,10 +16,16 @@ MAX_BODY = 262_144
 MAX_DEPTH = 100
 """Levels of nesting; a body beyond it is no error (and no strain on the parser's stack)."""
 
+MAX_NESTED = 10_000
+"""Objects and lists in a body: by far the dearest to parse of what fits into ``MAX_BODY``."""
+
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]')
+# A string that is never closed ends with the body: looked for anew behind each of its quotes it
+# would take quadratic time.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -115,7 +122,7 @@ def _last_segment(uri: str) -> str:
 
 
 def _parse(body: bytes) -> Any:
-    if not body or len(body) > MAX_BODY or _too_deep(body):
+    if not body or len(body) > MAX_BODY or _is_too_nested(body):
         return None
     try:
         document = json.loads(body)
@@ -124,19 +131,13 @@ def _parse(body: bytes) -> Any:
     return document if isinstance(document, dict) else None
 
 
-def _too_deep(body: bytes) -> bool:
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for match in _BRACKETS.finditer(body):
-        mark = match.group()
-        if mark in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif mark in b"]}":
-            depth -= 1
-    return False
+def _is_too_nested(body: bytes) -> bool:
+    nested = body.count(b"[") + body.count(b"{")
+    if not MAX_DEPTH < nested <= MAX_NESTED:
+        return nested > MAX_NESTED
+    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKET)
+    depths = accumulate(1 if bracket in b"[{" else -1 for bracket in brackets)
+    return any(depth > MAX_DEPTH for depth in depths)
 
 
 def _first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:

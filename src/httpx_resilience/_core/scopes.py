@@ -29,11 +29,17 @@ class RecentMap(Generic[V]):
     def __len__(self) -> int:
         return len(self._recent)
 
-    def get(self, key: Hashable, make: Callable[[], V] | None = None) -> V:
-        """Return the entry of ``key``, made if there is none, and count it as just used."""
+    def find(self, key: Hashable) -> V | None:
+        """Return the entry of ``key`` if it is kept, and count it as just used."""
         entry = self._recent.get(key)
         if entry is not None:
             self._recent.move_to_end(key)
+        return entry
+
+    def get(self, key: Hashable, make: Callable[[], V] | None = None) -> V:
+        """Return the entry of ``key``, made if there is none, and count it as just used."""
+        entry = self.find(key)
+        if entry is not None:
             return entry
         entry = self._live.get(key)
         if entry is None:

@@ -23,6 +23,10 @@ _FAR = -CLOSE - 1
 class ServerClock:
     """What is known of one server's clock; all times are seconds of the caller's monotonic clock.
 
+    Attributes:
+        version: Another number whenever what was known turned out wrong: bounds of an older
+            version are not merely wider.
+
     Intervals are intersected as they come, and widened by 100 ppm per second of age. One that
     contradicts the rest starts the estimate anew: the server's clock was stepped, or ours slept.
     When that happens twice within 100 responses, several hosts with different clocks share the
@@ -44,11 +48,13 @@ class ServerClock:
         "_recent",
         "_restarts",
         "_seen",
+        "version",
     )
 
     def __init__(self) -> None:
         self._low = self._low_at = self._high = self._high_at = 0.0
         self._seen = 0
+        self.version = 0
         self._restarts = (_FAR, _FAR)  # after which response, the last two, older first
         self._recent: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
 
@@ -79,6 +85,7 @@ class ServerClock:
             self._high, self._high_at = high, received
 
     def _restart(self, low: float, high: float, received: float) -> None:
+        self.version += 1
         if self._seen > 1:
             self._restarts = (self._restarts[1], self._seen)
         self._low, self._high = low, high

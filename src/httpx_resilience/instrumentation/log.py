@@ -38,9 +38,9 @@ def write_line(level: Level, name: str, fields: Any) -> None:
     if structlog.is_configured():
         logger = structlog.get_logger(LOGGER_NAME).bind()
         if _allows(logger, level):
-            getattr(logger, level.name.lower())(name, **fields())
+            getattr(logger, level.name.lower())(name, **_printable(fields()))
     elif _stdlib.isEnabledFor(level):
-        _stdlib.log(level, "%s", _render(level, name, fields()))
+        _stdlib.log(level, "%s", _render(level, name, _printable(fields())))
 
 
 def _allows(logger: Any, level: Level) -> bool:
@@ -51,6 +51,17 @@ def _allows(logger: Any, level: Level) -> bool:
         return bool(asked(int(level)))
     except Exception:  # noqa: BLE001 - a logger that cannot say, whatever it is
         return level >= Level.INFO
+
+
+def _printable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with whatever could forge a line, or colour a terminal, escaped.
+
+    Servers' words are checked before they are told; a path is whatever ``redact`` makes of it.
+    """
+    for name, value in fields.items():
+        if isinstance(value, str) and not value.isprintable():
+            fields[name] = value.encode("unicode_escape").decode("ascii")
+    return fields
 
 
 def _render(level: Level, name: str, fields: dict[str, Any]) -> str:

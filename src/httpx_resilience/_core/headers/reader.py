@@ -2,20 +2,34 @@
 
 This runs for every response, so it is quick: a name is recognised by one dictionary lookup of its
 raw bytes, once it has been seen; what servers repeat (a Date for a second, a limit for ever, a
-reset for a window) is parsed once.
+reset for a window) is parsed once. Where a response differs from the one before in what remains,
+and in nothing else that counts, that is all that is read of it.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from .. import checks
 from .families import Fields, HeaderFamily, readable_name
 from .limits import MAX_LIMITS, RateLimit, Reading, merged
 from .resets import Context
-from .roles import MAX_NAMES, Roles, Slot
+from .roles import MAX_NAMES, Role, Roles, Slot
 from .values import MAX_FIELD, clipped, http_date, number
 
 _NOTHING = Reading()
 _LONGEST_DATE = 64
+
+_Found = list[tuple[Role, bytes]]
+
+
+class _Last(NamedTuple):
+    """The response before: what was found in it, where its remainder stood, what it told."""
+
+    found: _Found
+    at: int
+    limit: int
+    told: RateLimit
+    date: float
 
 
 class RateLimitReader:
@@ -45,7 +59,7 @@ class RateLimitReader:
     (7, 30.0)
     """
 
-    __slots__ = ("_families", "_roles")
+    __slots__ = ("_families", "_last", "_roles")
 
     def __init__(self, families: Iterable[HeaderFamily] = ()) -> None:
         self._families = tuple(families)
@@ -55,6 +69,7 @@ class RateLimitReader:
                 f"RateLimitReader.families[{at}]", family, HeaderFamily, "a HeaderFamily"
             )
         self._roles = Roles(self._families)
+        self._last: _Last | None = None
 
     def __repr__(self) -> str:
         return f"RateLimitReader(families={self._families!r})"
@@ -83,6 +98,17 @@ class RateLimitReader:
         found = [(role, value) for name, value in headers if (role := roles[name]) is not None]
         if from_cache or not found:
             return _NOTHING
+        last = self._last
+        if last is not None and len(found) == len(last.found):
+            reading = _repeated(found, last)
+            if reading is not None:
+                return reading
+        reading = self._read(found, wall)
+        self._last = _to_remember(found, reading)
+        return reading
+
+    @staticmethod
+    def _read(found: _Found, wall: float) -> Reading:
         slots: dict[Slot | None, Fields] = {}
         for (slot, part), value in found:
             told = value if len(value) <= MAX_FIELD else clipped(value)
@@ -92,6 +118,47 @@ class RateLimitReader:
             else:
                 fields[part] = _joined(fields[part], told) if part in fields else told
         return _reading(slots, wall)
+
+
+def _to_remember(found: _Found, reading: Reading) -> _Last | None:
+    """Return what the next response may repeat; None unless one policy tells all of it."""
+    if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
+        return None
+    told = reading.limits[0]
+    places = [at for at, (role, _) in enumerate(found) if role[1] in ("remaining", "used")]
+    if len(places) != 1 or found[places[0]][0][1] != "remaining" or told.limit is None:
+        return None
+    if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
+        return None
+    return _Last(found, places[0], told.limit, told, reading.date)
+
+
+def _repeated(found: _Found, last: _Last) -> Reading | None:
+    """Return what a response tells that repeats the last one but for what remains; None if not."""
+    at = last.at
+    entry = found[at]
+    found[at] = before = last.found[at]
+    is_repeated = found == last.found
+    found[at] = entry
+    role, value = entry
+    if not is_repeated or role is not before[0] or not value.isdigit() or len(value) > 18:
+        return None
+    remaining = int(value)
+    if remaining > last.limit:
+        return None
+    told = last.told
+    repeated = RateLimit(
+        told.limit,
+        remaining,
+        told.reset_in,
+        told.reset_at,
+        told.granularity,
+        told.window,
+        told.unit,
+        told.bucket,
+        told.refill,
+    )
+    return Reading((repeated,), last.date)
 
 
 def _joined(first: bytes, second: bytes) -> bytes:

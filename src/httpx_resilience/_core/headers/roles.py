@@ -10,7 +10,7 @@ from .structured import read_structured, read_totals, read_used_of, read_windows
 from .trios import read_trio
 
 MAX_NAMES = 1024
-"""Header names a reader remembers before it starts anew."""
+"""Header names a reader remembers before it starts anew; of one response at most as many again."""
 
 _LONGEST_NAME = 128
 
@@ -84,7 +84,7 @@ class Roles(dict[bytes, Role | None]):
                 self._exact.setdefault(name.lower(), (slot, part))
 
     def __missing__(self, name: bytes) -> Role | None:
-        if len(name) > _LONGEST_NAME:
+        if len(name) > _LONGEST_NAME or len(self) >= 2 * MAX_NAMES:
             return None
         role = self._role(name.decode("latin-1").lower())
         self[name] = role

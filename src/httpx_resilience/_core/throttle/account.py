@@ -38,6 +38,11 @@ class Account:
         self._reason: str | None = None
         self._since = self._told_at = -math.inf
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether it was told that calls are held back, and not yet that none is."""
+        return self._reason is not None
+
     def held(self, reason: str, wake_at: float, queued: int, now: float) -> None:
         """Tell that calls are held back: once a hold.
 

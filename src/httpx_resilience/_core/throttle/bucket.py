@@ -74,15 +74,14 @@ class Bucket:
             return
         low, high = (reset_low - at) / missing, (reset_high - sent) / (missing - 1)
         self._low, self._high = max(self._low, low), min(self._high, high)
+        if self._low > self._high:
+            self.is_refuted, self.is_known = True, False
+            return
         if (reset_low + reset_high) / 2 - at < _SHARP * (reset_high - reset_low) / 2:
             return  # too coarse to tell a bucket by
         self._fewest, self._most = min(self._fewest, missing), max(self._most, missing)
-        if self._low > self._high:
-            self.is_refuted, self.is_known = True, False
         apart = self._most >= _SPREAD * self._fewest
-        self.is_known = (
-            not self.is_refuted and apart and 0 < self._high <= _PRECISE * max(self._low, 1e-9)
-        )
+        self.is_known = apart and 0 < self._high <= _PRECISE * max(self._low, 1e-9)
 
     def refresh(self, limit: int, surely: int, remaining: int, sent: float, now: float) -> bool:
         """Take in what a response says is left; return False if it disproves the level.

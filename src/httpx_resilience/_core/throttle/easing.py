@@ -18,6 +18,9 @@ _MEMORY = 8.0
 _MOST = 0.5
 """Share of failures that is trouble."""
 
+_FORGOTTEN = 1e-3
+"""Share that is as good as none."""
+
 _STEP = 1.0
 """Seconds without any outcome after which one more may go, or twice as many if none succeeded."""
 
@@ -27,20 +30,23 @@ class Easing:
 
     Attributes:
         limit: How many may be in flight; None if as many as there are.
+        share: Of the last outcomes, those that are failures; 0 if they were long ago.
     """
 
-    __slots__ = ("_has_succeeded", "_lowered_at", "_share", "_stepped_at", "_threshold", "limit")
+    __slots__ = ("_has_succeeded", "_lowered_at", "_stepped_at", "_threshold", "limit", "share")
 
     def __init__(self) -> None:
         self.limit: float | None = None
-        self._share = 0.0
+        self.share = 0.0
         self._threshold = math.inf
         self._lowered_at = self._stepped_at = -math.inf
         self._has_succeeded = False
 
     def succeeded(self, now: float) -> None:
         """Count a request that was answered well."""
-        self._share -= self._share / _MEMORY
+        self.share -= self.share / _MEMORY
+        if self.share < _FORGOTTEN:
+            self.share = 0.0
         if self.limit is not None:
             self._has_succeeded = True
             self._stepped_at = now
@@ -55,16 +61,16 @@ class Easing:
             flying: How many others are in flight.
             is_holding: Calls are held back.
         """
-        self._share += (1.0 - self._share) / _MEMORY
+        self.share += (1.0 - self.share) / _MEMORY
         if self.limit is None:
-            if is_holding and self._share >= _MOST:
+            if is_holding and self.share >= _MOST:
                 self._lower(max(1.0, flying / 2), now)
                 self._has_succeeded = False
             return
         self._stepped_at = now
         if not self._has_succeeded:
             self.limit += 1.0
-        elif self._share >= _MOST and granted_at >= self._lowered_at:
+        elif self.share >= _MOST and granted_at >= self._lowered_at:
             self._lower(max(1.0, self.limit / 2), now)
 
     def _lower(self, limit: float, now: float) -> None:

@@ -253,8 +253,9 @@ class Throttle:
         """
         ticket.state = LEFT
         self._land(ticket)
-        if reading.limits and self.home_of is not None and call is not None:
-            home = self.home_of(self, call, signature_of(reading.limits))
+        limits = reading.limits
+        if limits and self.home_of is not None and call is not None:
+            home = self.home_of(self, call, signature_of(limits))
             if home is not self:
                 home.observe(ticket, sent, received, reading, failure)
                 self._slow = None if self._slow is None else self._slow + 1
@@ -262,26 +263,48 @@ class Throttle:
                 return
         if reading.date is not None:
             self._clock.observe(reading.date, sent, received)
-        refused = failure is not None and failure.error_class is ErrorClass.RATE_LIMITED
-        wait = failure.wait.seconds if failure is not None and failure.wait is not None else 0.0
+        if failure is not None:
+            self._failure(ticket, sent, received, limits, failure)
+        else:
+            if limits:
+                self._learn(limits, sent, received)
+            else:
+                self._without_headers(ticket, received, success=True, counted=True)
+            self._pacer.accepted(sent, received)
+            if self._easing.share:
+                self._easing.succeeded(received)
+        if self._keeper is not None or self._queue or self._account.is_holding:
+            self.tick(received)
+
+    def _failure(
+        self,
+        ticket: Ticket,
+        sent: float,
+        received: float,
+        limits: tuple[RateLimit, ...],
+        failure: Failure,
+    ) -> None:
+        """Learn from an error response: a refusal, trouble of the server's, or neither."""
+        refused = failure.error_class is ErrorClass.RATE_LIMITED
+        wait = failure.wait.seconds if failure.wait is not None else 0.0
         silent = False
-        if wait > 0 and failure is not None and self._closes(failure):
+        if wait > 0 and self._closes(failure):
             self._close(received + min(wait, LONGEST) + GUARD, ticket, refused=refused)
-        elif reading.limits:
-            self._learn(reading.limits, sent, received)
+        elif limits:
+            self._learn(limits, sent, received)
             silent = refused and not self._ledgers.are_drained(self._outstanding)
         else:
-            self._without_headers(ticket, received, success=failure is None, counted=True)
-            silent = refused or (failure is not None and self._may_be_silent(failure))
+            self._without_headers(ticket, received, success=False, counted=True)
+            silent = refused or self._may_be_silent(failure)
+        is_well = (failure.status or 500) < 500
         if silent:
             self._pacer.refused(sent, received, surely=refused)
-        elif failure is None or (not refused and (failure.status or 500) < 500):
-            self._pacer.accepted(sent, received)  # a 404 is no refusal either
-        if failure is None or (failure.status or 500) < 500:
+        elif is_well and not refused:
+            self._pacer.accepted(sent, received)  # a 404 is no refusal
+        if is_well:
             self._easing.succeeded(received)
         else:
             self._trouble(ticket, received)
-        self.tick(received)
 
     def _trouble(self, ticket: Ticket, now: float) -> None:
         flying, is_holding = len(self._in_flight), bool(self._queue)
@@ -330,7 +353,8 @@ class Throttle:
 
     def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
         self._ledgers.learn(limits, sent, received, self._clock, self._outstanding)
-        self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
+        if self._ghosts:
+            self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
         self._knows_headers = True
         self._headerless = 0
         self._slow = 1  # should the headers vanish

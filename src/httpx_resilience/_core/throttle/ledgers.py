@@ -42,6 +42,7 @@ class Ledgers(dict[_Key, Ledger]):
     ) -> None:
         """Learn from a response's headers."""
         mentioned: list[_Key] = []
+        policy = self._policy
         for limit in limits:
             key = (limit.bucket, limit.unit, limit.window, 0)
             while key in mentioned:
@@ -51,8 +52,8 @@ class Ledgers(dict[_Key, Ledger]):
             if ledger is None:
                 ledger = self[key] = Ledger(limit.unit, limit.bucket)
             before = ledger.limit
-            ledger.window = self._policy.window or limit.window
-            ledger.reserve = self._policy.reserve
+            ledger.window = policy.window or limit.window
+            ledger.reserve = policy.reserve
             ledger.observe(limit, sent, received, clock, outstanding)
             self._account.limit(ledger, before, received)
         if len(self) > len(mentioned):

@@ -30,6 +30,9 @@ successes it is closer: refusals that are rare come of chance, not of the pace."
 _TAU = 1.0
 """Seconds over which what was accepted and refused is averaged."""
 
+_FINE = 0.02
+"""Seconds within which what was accepted does not fade, which spares an exponential."""
+
 _KNEE, _FAR = 0.9, 1.5
 """Shares of the measured rate between which the pace probes."""
 
@@ -123,7 +126,8 @@ class Pacer:
 
     def accepted(self, sent: float, now: float) -> None:
         """Count a request that the server took."""
-        self._fade(now)
+        if now - self._at >= _FINE:
+            self._fade(now)
         self._accepted += 1.0
         self._share -= self._share / _RECENT
         self._succeeded_at = now

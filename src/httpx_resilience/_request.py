@@ -1,0 +1,162 @@
+"""httpx.Request → Call, and the request that is really sent.
+
+This runs for every request, so its headers are gone through once, and a name is recognised by one
+dictionary lookup of its raw bytes, once it has been seen.
+"""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httpx
+
+from ._body import OneShotStream, replayable
+from ._core.catalog import TOKEN
+from ._core.dialect import Dialect
+from ._core.outcome import Call
+
+_IDEMPOTENCY_KEY = "Idempotency-Key"
+_KEYED_METHODS = ("POST", "PATCH")
+_USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "PUT", "POST", "PATCH"})
+_MAX_NAMES = 1024
+"""Header names that are remembered before that starts anew."""
+
+_OTHER, _AUTHORIZATION, _API_KEY, _ID, _KEY = range(5)
+
+
+class Seen(NamedTuple):
+    """What a call needs of its request's headers.
+
+    Attributes:
+        authorization: The header's value, or None.
+        api_key: The value of ``X-Api-Key``, or None.
+        has_id: It bears a request id.
+        has_key: It bears an ``Idempotency-Key``, or the dialect's own such header.
+    """
+
+    authorization: bytes | None = None
+    api_key: bytes | None = None
+    has_id: bool = False
+    has_key: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Seen has_id={self.has_id} has_key={self.has_key}>"
+
+
+class HeaderScan:
+    """Looks at requests' headers, as a dialect wants it; it keeps names, and no value."""
+
+    __slots__ = ("_known", "_roles")
+
+    def __init__(self, dialect: Dialect) -> None:
+        rules = dialect.requests
+        self._roles = {"authorization": _AUTHORIZATION, "x-api-key": _API_KEY}
+        for name, role in (
+            (rules.request_id_header, _ID),
+            (rules.idempotency_header, _KEY),
+            (_IDEMPOTENCY_KEY, _KEY),
+        ):
+            if name is not None:
+                self._roles.setdefault(name.lower(), role)
+        self._known: dict[bytes, int] = {}
+
+    def __call__(self, request: httpx.Request) -> Seen:
+        """Return what a request's headers tell."""
+        known = self._known
+        authorization = api_key = None
+        has_id = has_key = False
+        for name, value in request.headers.raw:
+            role = known.get(name)
+            if role is None:
+                role = self._recognise(name)
+            if role == _OTHER:
+                continue
+            if role == _AUTHORIZATION:
+                authorization = value
+            elif role == _API_KEY:
+                api_key = value
+            elif role == _ID:
+                has_id = True
+            else:
+                has_key = True
+        return Seen(authorization, api_key, has_id, has_key)
+
+    def _recognise(self, name: bytes) -> int:
+        if len(self._known) >= _MAX_NAMES:
+            self._known.clear()
+        role = self._known[name] = self._roles.get(name.lower().decode("latin-1"), _OTHER)
+        return role
+
+
+def new_id() -> str:
+    """Return an id of 32 hexadecimal digits, unlike any other."""
+    return os.urandom(16).hex()
+
+
+def origin_of(url: httpx.URL) -> str:
+    """Return ``scheme://host:port``, without userinfo; the scheme's own port may be left out.
+
+    >>> origin_of(httpx.URL("https://user:pw@vault.example/v1?q=1"))
+    'https://vault.example'
+    """
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def call_of(
+    request: httpx.Request,
+    origin: str,
+    dialect: Dialect,
+    order: int,
+    redact: Callable[[str], str] | None,
+    seen: Seen,
+) -> Call:
+    """Return what the core knows of a request: a new call."""
+    rules, method = dialect.requests, request.method
+    path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+    has_key = seen.has_key
+    if rules.idempotency_header is not None:
+        has_key = has_key or method in _KEYED_METHODS
+    is_usual = method in _USUAL_METHODS or TOKEN.fullmatch(method)
+    cost = rules.cost_of(method, path) if rules.categories else 1
+    return Call(
+        new_id(), method if is_usual else "invalid", origin, path, has_key, redact, order, cost
+    )
+
+
+def prepare(
+    request: httpx.Request, call: Call, dialect: Dialect, seen: Seen, *, is_changed: bool = False
+) -> tuple[httpx.Request, Callable[[], bool]]:
+    """Return the request to send, and whether it can be sent (again) now.
+
+    It bears the ids that the dialect wants. The user's own request is never changed: what is
+    added goes onto a copy; so does what the driver changes later (``is_changed``).
+    """
+    stream: httpx.AsyncByteStream
+    if isinstance(request.stream, OneShotStream):  # a recovery hook returned what it was given
+        stream, is_replayable = request.stream, request.stream.is_replayable
+    else:
+        stream, is_replayable = replayable(request.stream)
+    rules = dialect.requests
+    added: list[tuple[str, str]] = []
+    if rules.request_id_header is not None and not seen.has_id:
+        added.append((rules.request_id_header, call.call_id))
+    key = rules.idempotency_header
+    if key is not None and not seen.has_key and request.method in _KEYED_METHODS:
+        added.append((key, new_id()))
+    if added or is_changed or stream is not request.stream:
+        request = _copy(request, stream, added)
+    return request, is_replayable
+
+
+def _copy(
+    request: httpx.Request, stream: httpx.AsyncByteStream, added: list[tuple[str, str]]
+) -> httpx.Request:
+    # httpx.Request has no public copy: its constructor would add headers, copy.copy drop the body.
+    clone = httpx.Request.__new__(httpx.Request)
+    clone.__dict__.update(request.__dict__)
+    clone.headers = headers = httpx.Headers(request.headers)
+    clone.extensions = dict(request.extensions)
+    for name, value in added:
+        headers[name] = value
+    clone.stream = stream
+    return clone

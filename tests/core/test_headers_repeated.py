@@ -1,0 +1,93 @@
+"""What is remembered of the response before never changes what a response tells."""
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from httpx_resilience._core.headers import RateLimitReader
+
+Headers = list[tuple[bytes, bytes]]
+DATE = b"Tue, 14 Nov 2023 22:13:20 GMT"
+PLAIN: Headers = [
+    (b"Date", DATE),
+    (b"X-RateLimit-Limit", b"100"),
+    (b"X-RateLimit-Remaining", b"7"),
+    (b"X-RateLimit-Reset", b"1700000030"),
+]
+
+
+def changed(headers: Headers, name: bytes, value: bytes) -> Headers:
+    return [(key, value if key == name else old) for key, old in headers]
+
+
+def both(before: Sequence[Headers], headers: Headers) -> None:
+    """Check that a reader that read others before reads as one that did not."""
+    reader = RateLimitReader()
+    for earlier in before:
+        reader.read(earlier, wall=5.0)
+    assert reader.read(headers, wall=9.0) == RateLimitReader().read(headers, wall=9.0)
+
+
+@pytest.mark.parametrize(
+    "remaining",
+    [b"6", b"0", b"100", b"101", b"-1", b"6.5", b"", b"six", b"9" * 30, b" 5", b"5, 4", b"5;w=60"],
+)
+def test_another_remainder_is_read_as_if_nothing_had_come_before(remaining: bytes) -> None:
+    both([PLAIN], changed(PLAIN, b"X-RateLimit-Remaining", remaining))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"Date", b"Tue, 14 Nov 2023 22:13:21 GMT"),
+        (b"Date", b"yesterday"),
+        (b"X-RateLimit-Limit", b"50"),
+        (b"X-RateLimit-Reset", b"1700000031"),
+        (b"X-RateLimit-Reset", b"30"),
+    ],
+)
+def test_whatever_else_changes_is_read_anew(name: bytes, value: bytes) -> None:
+    both([PLAIN], changed(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), name, value))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*PLAIN, (b"Age", b"5")],
+        [*PLAIN, (b"X-RateLimit-Used", b"93")],
+        [*PLAIN, (b"X-RateLimit-Remaining", b"3")],
+        [*PLAIN, (b"X-RateLimit-Scope", b"user")],
+        [*PLAIN, (b"RateLimit", b'"p";r=3;t=5')],
+        [*PLAIN, (b"Retry-After", b"4")],
+        PLAIN[1:],
+        PLAIN[:1],
+        [],
+    ],
+)
+def test_more_or_fewer_headers_are_read_anew(headers: Headers) -> None:
+    both([PLAIN, PLAIN], headers)
+    both([headers, headers], PLAIN)
+
+
+def test_any_sequence_of_responses_is_read_as_each_alone() -> None:
+    chance = Random(7)
+    names = [name for name, _ in PLAIN] + [b"x-ratelimit-used", b"X-RateLimit-Remaining", b"Age"]
+    values = [DATE, b"100", b"7", b"8", b"0", b"1700000030", b"1700000031", b"x", b"-3", b"60"]
+    repeated = RateLimitReader()
+    for _ in range(20_000):
+        headers = changed(PLAIN, b"X-RateLimit-Remaining", chance.choice(values))
+        for _ in range(chance.choice([0, 0, 0, 1, 2])):
+            headers.insert(chance.randrange(5), (chance.choice(names), chance.choice(values)))
+        alone = RateLimitReader().read(headers, wall=1.0) if chance.random() < 0.05 else None
+        told = repeated.read(headers, wall=1.0)
+        assert alone is None or told == alone, headers
+
+
+def test_only_the_remainder_is_read_of_a_response_that_repeats_the_rest() -> None:
+    reader = RateLimitReader()
+    first = reader.read(PLAIN, wall=5.0)
+    told = reader.read(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), wall=77.0)
+    assert reader._last is not None
+    assert reader._last.told is first.limits[0]
+    assert told.limits[0] == first.limits[0]._replace(remaining=6)
