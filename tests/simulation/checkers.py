@@ -7,8 +7,8 @@ from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.outcome import Call
 from httpx_resilience._core.throttle import Throttle, Ticket
-from httpx_resilience._core.throttle.gate import Gate
-from httpx_resilience._core.throttle.ledger import BUCKET, SETTLED
+from httpx_resilience._core.throttle.kinds import BUCKET
+from httpx_resilience._core.throttle.ledger import SETTLED
 
 
 class Checker(Protocol):
@@ -34,10 +34,10 @@ class Watched(Throttle):
         self.responses = 0
         self.first_response_at: float | None = None
 
-    def _grant(self, ticket: Ticket, gate: Gate, now: float) -> None:
+    def _launch(self, ticket: Ticket, now: float) -> None:
         for checker in self.checkers:
             checker.granted(self, ticket, now)
-        super()._grant(ticket, gate, now)
+        super()._launch(ticket, now)
         self.grants.append((ticket.order, now))
         if now > ticket.arrived_at:
             self.delayed.append((ticket.arrived_at, now))

@@ -6,6 +6,7 @@ offset (server - ours) lies in [D - r, D + 1 - s]. Each response cuts a differen
 intersection over a few of them is narrower than the second that a header is precise to.
 """
 
+import math
 from collections import deque
 
 DRIFT = 1e-4
@@ -16,6 +17,9 @@ KEPT = 32
 
 CLOSE = 100
 """Responses; two restarts within as many mean several clocks, and not one that was stepped."""
+
+_DENSE = 0.005
+"""Seconds within which another response of the same Date teaches nothing worth its time."""
 
 _FAR = -CLOSE - 1
 
@@ -41,10 +45,12 @@ class ServerClock:
 
     __slots__ = (
         "__weakref__",
+        "_date",
         "_high",
         "_high_at",
         "_low",
         "_low_at",
+        "_next",
         "_recent",
         "_restarts",
         "_seen",
@@ -53,6 +59,7 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._low = self._low_at = self._high = self._high_at = 0.0
+        self._date, self._next = 0.0, -math.inf
         self._seen = 0
         self.version = 0
         self._restarts = (_FAR, _FAR)  # after which response, the last two, older first
@@ -69,8 +76,9 @@ class ServerClock:
             sent: When the request began to be sent.
             received: When the response's headers had arrived; not before ``sent``.
         """
-        if not sent <= received:
+        if not sent <= received or (date == self._date and sent < self._next):
             return
+        self._date, self._next = date, sent + _DENSE
         low, high = date - received, date + 1.0 - sent
         self._recent.append((low, high, received))
         self._seen += 1

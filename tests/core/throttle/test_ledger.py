@@ -7,16 +7,8 @@ import pytest
 
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.ledger import (
-    BUCKET,
-    FIXED,
-    GUARD,
-    LOG,
-    MOVING,
-    UNKNOWN,
-    WEIGHTED,
-    Ledger,
-)
+from httpx_resilience._core.throttle.kinds import BUCKET, FIXED, LOG, MOVING, UNKNOWN, WEIGHTED
+from httpx_resilience._core.throttle.ledger import GUARD, Ledger
 from simulation.servers import LIMITERS
 
 FINE = 0.001

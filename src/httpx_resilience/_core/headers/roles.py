@@ -66,7 +66,7 @@ class Roles(dict[bytes, Role | None]):
         rows += _FORMATS
         rows += [(family, read_trio) for family in DEFAULT_FAMILIES]
         self._exact: dict[str, Role] = {}
-        self._patterns: list[tuple[str, int, str, HeaderFamily, Read]] = []
+        self._patterns: list[tuple[str, str, int, str, HeaderFamily, Read]] = []
         self._words: dict[tuple[int, str], Slot] = {}
         for rank, row in enumerate(rows):
             self._add(rank, *row)
@@ -79,7 +79,9 @@ class Roles(dict[bytes, Role | None]):
         slot = Slot(rank, facts(family), read)
         for part, name in family.headers().items():
             if "*" in name:
-                self._patterns.append((name.lower(), rank, part, family, read))
+                pattern = name.lower()
+                start = pattern.partition("*")[0]  # which most names lack, and is quickly looked at
+                self._patterns.append((start, pattern, rank, part, family, read))
             else:
                 self._exact.setdefault(name.lower(), (slot, part))
 
@@ -93,8 +95,8 @@ class Roles(dict[bytes, Role | None]):
     def _role(self, name: str) -> Role | None:
         if name in self._exact:
             return self._exact[name]
-        for pattern, rank, part, family, read in self._patterns:
-            if (word := word_of(pattern, name)) is not None:
+        for start, pattern, rank, part, family, read in self._patterns:
+            if name.startswith(start) and (word := word_of(pattern, name)) is not None:
                 slot = Slot(rank, facts(family, word), read)
                 return self._words.setdefault((rank, word), slot), part
         return None

@@ -89,6 +89,7 @@ class Throttle:
     __slots__ = (
         "__weakref__",
         "_account",
+        "_ample",
         "_clock",
         "_closed_until",
         "_easing",
@@ -133,6 +134,7 @@ class Throttle:
         self._in_flight: dict[Ticket, None] = {}
         self._ghosts: deque[tuple[float, int]] = deque()
         self._outstanding = 0
+        self._ample = 0
         self._last_granted = -math.inf
         self._closed_until = -math.inf
         self._pacer = Pacer()
@@ -161,6 +163,10 @@ class Throttle:
             cost: Units that the request takes.
         """
         ticket = Ticket(order, give_up_at, now, cost)
+        if self._ample >= cost:  # nobody waits, nothing is closed, and there is plenty
+            self._ample -= cost
+            self._launch(ticket, now)
+            return ticket
         if not self._queue:
             gate = self._gate(now, cost)
             if gate.is_open:
@@ -169,6 +175,7 @@ class Throttle:
         if not self._admits(ticket, now, patience):
             ticket.state = EXPIRED
             return ticket
+        self._ample = 0
         self._queue.push(ticket)
         self.tick(now)
         return ticket
@@ -176,6 +183,7 @@ class Throttle:
     def count(self, order: int, now: float, cost: int = 1) -> Ticket:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost)
+        self._ample = 0
         self._grant(ticket, _OPEN, now)
         return ticket
 
@@ -228,6 +236,7 @@ class Throttle:
 
     def failed(self, ticket: Ticket, now: float, *, sent: bool) -> None:
         """Learn from an attempt that ended in an exception, and give its place back."""
+        self._ample = 0
         self._without_headers(ticket, now, success=False, counted=False)
         self._trouble(ticket, now)
         self.leave(ticket, now, sent=sent)
@@ -265,6 +274,7 @@ class Throttle:
             self._clock.observe(reading.date, sent, received)
         if failure is not None:
             self._failure(ticket, sent, received, limits, failure)
+            self._ample = 0
         else:
             if limits:
                 self._learn(limits, sent, received)
@@ -274,7 +284,16 @@ class Throttle:
             if self._easing.share:
                 self._easing.succeeded(received)
         if self._keeper is not None or self._queue or self._account.is_holding:
+            self._ample = 0
             self.tick(received)
+        elif failure is None:
+            self._ample = self._free(received)
+
+    def _free(self, now: float) -> int:
+        """Return how many units may go from now on without another look."""
+        if now < self._closed_until or self._pacer.rate is not None or not self._ledgers:
+            return 0
+        return 0 if self._easing.limit is not None else self._ledgers.ample(self._outstanding)
 
     def _failure(
         self,
@@ -352,7 +371,9 @@ class Throttle:
             self._ledgers.distrust(at_reset=ticket.is_scout)
 
     def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
-        self._ledgers.learn(limits, sent, received, self._clock, self._outstanding)
+        ledgers, clock = self._ledgers, self._clock
+        if not ledgers.repeat(limits, sent, received, clock):
+            ledgers.learn(limits, sent, received, clock, self._outstanding)
         if self._ghosts:
             self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
         self._knows_headers = True
@@ -423,13 +444,16 @@ class Throttle:
             return _SCOUT
         return Gate(False, COLD_START, self._slow_at + step)
 
-    def _grant(self, ticket: Ticket, gate: Gate, now: float) -> None:
+    def _launch(self, ticket: Ticket, now: float) -> None:
         ticket.state = GRANTED
         ticket.granted_at = now
-        ticket.is_scout = gate.is_scout
         self._in_flight[ticket] = None
         self._outstanding += ticket.cost
         self._last_granted = now
+
+    def _grant(self, ticket: Ticket, gate: Gate, now: float) -> None:
+        self._launch(ticket, now)
+        ticket.is_scout = gate.is_scout
         if self._pacer.rate is not None:
             self._pacer.took(now)
         outstanding = self._outstanding

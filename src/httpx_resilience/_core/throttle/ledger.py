@@ -14,25 +14,21 @@
 
 import math
 from collections import deque
-from typing import NamedTuple
 
 from ..headers import RateLimit
 from ..serverclock import ServerClock
 from .bucket import Bucket
-
-UNKNOWN = "unknown"
-FIXED = "fixed"
-"""A window at whose end everything comes back."""
-LOG = "log"
-"""At the reset at least one unit comes back: a log, or a bucket that tells its next token."""
-BUCKET = "bucket"
-"""A continuously refilled bucket whose reset is when it is full."""
-WEIGHTED = "weighted"
-"""A sliding counter: at the reset nothing comes back, after it units trickle in."""
-MOVING = "moving"
-"""None of these, as far as is known: after a refusal, or when it does not add up."""
-
-_TRICKLING = frozenset({WEIGHTED, MOVING, LOG})
+from .kinds import (
+    BUCKET,
+    FIXED,
+    LOG,
+    MOVING,
+    TRICKLING,
+    UNKNOWN,
+    WEIGHTED,
+    Reset,
+    Verdict,
+)
 
 GUARD = 0.002
 """Seconds past the latest possible reset, for the rounding of timers."""
@@ -42,7 +38,7 @@ SETTLED = 5.0
 
 _FIXED_VOTES = 2
 _MAX_HELD = 3
-_MAX_PROBES = 10
+MAX_PROBES = 10
 _BOUNDARY_UNITS = 1.25
 """A sliding counter gives nothing at its reset: wait for this many units' worth more. The former
 window's L requests lose one unit's weight in window / L."""
@@ -54,36 +50,16 @@ _FIRST_GAP, _MAX_GAP = 1.0, 60.0
 """Seconds between scouts while a server says "none left" and not until when."""
 
 
-class _Reset(NamedTuple):
-    """When a window ends, in the driver's time; ``key`` tells one window's end from another's."""
-
-    key: float
-    low: float
-    nominal: float
-    high: float
-    slack: float
-
-
-class Verdict(NamedTuple):
-    """Whether one more request may go now.
-
-    Attributes:
-        is_open: It may.
-        is_scout: It may, although nothing is known to be left: exactly one at a time.
-        wake_at: If it may not: when to ask again, unless a response comes first.
-    """
-
-    is_open: bool
-    is_scout: bool = False
-    wake_at: float = math.inf
-
-
 _OPEN = Verdict(is_open=True)
 _SCOUT = Verdict(is_open=True, is_scout=True)
 
 
 class Ledger:
-    """What is known of one policy. Times are the driver's, in seconds."""
+    """What is known of one policy. Times are the driver's, in seconds.
+
+    Attributes:
+        low_mark: Units; with no more than these left, each response is looked at as a whole.
+    """
 
     __slots__ = (
         "_anchor",
@@ -103,12 +79,14 @@ class Ledger:
         "_resets",
         "_since_low",
         "_span",
+        "_stated_window",
         "_tau",
         "_unseen",
         "_unseen_at",
         "bucket",
         "kind",
         "limit",
+        "low_mark",
         "low_told_until",
         "penalty",
         "remaining",
@@ -134,7 +112,7 @@ class Ledger:
         self.low_told_until = -math.inf
         self.reset_low = self.reset_nominal = self.reset_high = math.inf
         self._drops: deque[tuple[float, int]] = deque()
-        self._resets: deque[tuple[float, _Reset]] = deque()
+        self._resets: deque[tuple[float, Reset]] = deque()
         self._newest_sent = -math.inf
         self._reset_key = -math.inf
         self._finest = math.inf
@@ -152,7 +130,9 @@ class Ledger:
         self._gap = 0.0
         self._reset_at: float | None = None
         self._repeats_until = -math.inf
+        self._stated_window: float | None = None
         self._clock_version = -1
+        self.low_mark: float = math.inf
 
     # What a response tells.
 
@@ -162,16 +142,6 @@ class Ledger:
         """Learn from a response's headers; ``outstanding`` requests are in flight beside it."""
         self.unmentioned = 0
         self._processed += 1
-        if (
-            told.reset_at == self._reset_at
-            and self._newest_sent <= received < self._repeats_until
-            and told.limit == self.limit
-            and told.remaining is not None
-            and told.remaining > _MAX_PROBES
-            and clock.version == self._clock_version
-        ):
-            self._repeat(told.remaining, sent, received)
-            return
         self._repeats_until = -math.inf
         if told.limit is not None and told.limit != self.limit:
             if self.limit is not None:
@@ -189,17 +159,35 @@ class Ledger:
         if self.limit is not None and self.is_counted and told.reset_in is not None:
             self._fill(self.limit, told.remaining, reset, sent, received, outstanding)
         self._plan()
-        self._reset_at, self._clock_version = told.reset_at, clock.version
+        self._reset_at, self._stated_window = told.reset_at, told.window
+        self._clock_version = clock.version
         is_told_apart = self.kind == FIXED or (self.kind != BUCKET and self._bucket.is_refuted)
         if is_told_apart and len(self._resets) == 1 and told.reset_at is not None:
             self._repeats_until = min(self.reset_low, received + _REPEATS)
 
-    def _repeat(self, remaining: int, sent: float, received: float) -> None:
+    def repeat(self, told: RateLimit, sent: float, received: float, clock: ServerClock) -> bool:
         """Learn from a response that differs from the one before in what remains alone.
 
-        All there is to learn of it is how much that is; the window, its end and its kind are as
-        they were. Two thirds of the time that a response takes here (0.5 µs instead of 2.5).
+        All there is to learn of it is how much that is, as long as that is plenty; the window, its
+        end and its kind are as they were. A fifth of the time of ``observe``.
+
+        Returns:
+            Whether it is such a response; if not, nothing was learned.
         """
+        remaining = told.remaining
+        if not (
+            told.reset_at == self._reset_at
+            and self._newest_sent <= received < self._repeats_until
+            and remaining is not None
+            and remaining > self.low_mark
+            and told.limit == self.limit
+            and told.window == self._stated_window
+            and told.bucket == self.bucket
+            and told.unit == self.unit
+            and clock.version == self._clock_version
+        ):
+            return False
+        self._processed += 1
         self._newest_sent = since = max(self._newest_sent, sent)
         if sent >= self._unseen_at:
             self._unseen = 0
@@ -213,12 +201,13 @@ class Ledger:
             drops.popleft()
         resets[0] = received, resets[0][1]
         self.remaining = drops[0][1]
+        return True
 
     def _fill(
         self,
         limit: int,
         remaining: int,
-        reset: _Reset,
+        reset: Reset,
         sent: float,
         received: float,
         outstanding: int,
@@ -273,7 +262,7 @@ class Ledger:
 
     def _read_reset(
         self, told: RateLimit, sent: float, received: float, clock: ServerClock
-    ) -> _Reset:
+    ) -> Reset:
         # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
         g = self._finest = min(self._finest, told.granularity)
         if told.reset_in is None:
@@ -282,19 +271,19 @@ class Ledger:
             doubled = 2 * self._gap if told.remaining == 0 else 0.0
             self._gap = max(least, min(_MAX_GAP, doubled))
             at = received + self._gap
-            return _Reset(at, at, at, at, self._gap)
+            return Reset(at, at, at, at, self._gap)
         self._gap = 0.0
         if told.reset_at is not None:
             local = clock.to_local(told.reset_at, received)
             if local is not None:
                 low, high = local
-                return _Reset(told.reset_at, low - g, (low + high) / 2, high + g, 0.0)
+                return Reset(told.reset_at, low - g, (low + high) / 2, high + g, 0.0)
         low, high = sent + told.reset_in, received + told.reset_in
         nominal = (low + high) / 2
-        return _Reset(nominal, low - g, nominal, high + g, g + received - sent)
+        return Reset(nominal, low - g, nominal, high + g, g + received - sent)
 
     def _learn_window(
-        self, remaining: int, reset: _Reset, sent: float, received: float, outstanding: int
+        self, remaining: int, reset: Reset, sent: float, received: float, outstanding: int
     ) -> None:
         self._span = max(self._span, reset.nominal - received)
         if received >= self.reset_low:
@@ -336,7 +325,7 @@ class Ledger:
                 self.kind = FIXED
             self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
 
-    def _add(self, remaining: int, reset: _Reset, received: float) -> None:
+    def _add(self, remaining: int, reset: Reset, received: float) -> None:
         """Add to the evidence: two queues whose heads are its least remaining, its latest reset."""
         drops, resets, since = self._drops, self._resets, self._newest_sent
         if drops:
@@ -381,6 +370,12 @@ class Ledger:
 
     # What may go.
 
+    def ample(self, outstanding: int) -> int:
+        """Return how many units may go without a look at anything; 0 if there is no telling."""
+        if not self._drops or self.kind == BUCKET or not self.is_counted:
+            return 0
+        return self.left(outstanding) - MAX_PROBES
+
     def verdict(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Verdict:
         """Say whether one more request may go.
 
@@ -397,7 +392,7 @@ class Ledger:
                 return _OPEN
             return self._past_reset(now, outstanding, settles_at)
         left = self.left(outstanding)
-        if left >= cost + _MAX_PROBES or left - self._held(now) >= cost:
+        if left >= cost + MAX_PROBES or left - self._held(now) >= cost:
             return _OPEN
         if self.kind == BUCKET and self.limit is not None:
             token_at = self._bucket.tokens_at(self.limit, self.reserve + cost, now)
@@ -405,7 +400,7 @@ class Ledger:
         if left < cost:
             return self._past_reset(now, outstanding, settles_at)
         wake_at = self._next_step(now)
-        if self.kind in _TRICKLING:
+        if self.kind in TRICKLING:
             if now >= self._next_trickle:
                 return _OPEN
             wake_at = min(wake_at, self._next_trickle)
@@ -415,10 +410,10 @@ class Ledger:
         """Note that a request went: if it came out of the units kept back, pace the next."""
         if self.limit is not None:
             self._bucket.take(self.limit, cost, now)
-        if not self._drops or self.kind not in _TRICKLING or not self.is_counted:
+        if not self._drops or self.kind not in TRICKLING or not self.is_counted:
             return
         left = self.left(outstanding)
-        if left >= _MAX_PROBES or left >= self._held(now):
+        if left >= MAX_PROBES or left >= self._held(now):
             return
         tau = self._unit_time()
         self._next_trickle = now + (tau if left >= 1 else 2.5 * tau)
@@ -460,7 +455,7 @@ class Ledger:
             return 0
         uncertain = min(self.reset_high - self.reset_nominal, 2.0)
         worth = uncertain * limit / self._span if self._span > 0 else 0.0
-        probes = min(_MAX_PROBES, limit // 10, int(math.sqrt(worth))) if worth >= 2 else 0
+        probes = min(MAX_PROBES, limit // 10, int(math.sqrt(worth))) if worth >= 2 else 0
         if self.kind in (FIXED, LOG):
             return probes
         return max(probes, min(_MAX_HELD, max(1, limit // 10)))

@@ -6,7 +6,7 @@ from ..headers import RateLimit
 from ..policy import ThrottlePolicy
 from ..serverclock import ServerClock
 from .account import Account
-from .ledger import Ledger
+from .ledger import MAX_PROBES, Ledger
 
 MAX_LEDGERS = 64
 """Policies that one scope keeps; a response tells 32 at the most."""
@@ -32,6 +32,19 @@ class Ledgers(dict[_Key, Ledger]):
         """Tell whether any of them has nothing left."""
         return any(ledger.left(outstanding) <= 0 for ledger in self.values())
 
+    def ample(self, outstanding: int) -> int:
+        """Return how many units may go without a look at anything."""
+        return min(ledger.ample(outstanding) for ledger in self.values())
+
+    def repeat(
+        self, limits: tuple[RateLimit, ...], sent: float, received: float, clock: ServerClock
+    ) -> bool:
+        """Learn from a response that tells the one policy there is, and little news of it."""
+        if len(limits) != 1 or len(self) != 1:
+            return False
+        (ledger,) = self.values()
+        return ledger.repeat(limits[0], sent, received, clock)
+
     def learn(
         self,
         limits: tuple[RateLimit, ...],
@@ -55,6 +68,7 @@ class Ledgers(dict[_Key, Ledger]):
             ledger.window = policy.window or limit.window
             ledger.reserve = policy.reserve
             ledger.observe(limit, sent, received, clock, outstanding)
+            ledger.low_mark = max(MAX_PROBES, policy.low_below * (ledger.limit or 0))
             self._account.limit(ledger, before, received)
         if len(self) > len(mentioned):
             self.miss(set(mentioned), received)
