@@ -26,6 +26,7 @@ FORBIDDEN = {
 ORDER = (
     "checks",
     "frozen",
+    "tuples",
     "outcome",
     "headers",
     "serverclock",

@@ -12,8 +12,9 @@ import httpx
 from ._clock import running_clock
 from ._core import checks
 from ._core.budget import RetryBudget
+from ._core.decision import SUCCESS
 from ._core.dialect import Dialect
-from ._core.flow import Admit, Done, Pause, Rules, Send, call_flow
+from ._core.flow import Admit, Done, Pause, Send, call_flow, make_rules
 from ._core.outcome import Cancelled
 from ._core.policy import Policy
 from ._core.throttle import RateLimitStatus
@@ -21,14 +22,14 @@ from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._exchange import Exchange
 from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
-from ._request import call_of, origin_of
+from ._request import Origins, call_of
 from ._shared import Dialects, Identity, SharedState
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import FOREVER, CallHistory
 from .instrumentation.sink import EventSink, Listener, listeners_of
 
 EXTENSION = "resilience"
-_DEFAULT = object()
+_NO_HOOKS: Mapping[str, Hook] = {}
 
 
 class AsyncResilientTransport(httpx.AsyncBaseTransport):
@@ -82,6 +83,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._transport = _checked_transport(transport)
         self._dialects = Dialects(dialect)
+        self._origin_of = Origins()
         self._policy = (
             Policy() if policy is None else checks.instance("policy", policy, Policy, "a Policy")
         )
@@ -116,24 +118,27 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
         """
-        policy = self._policy_of(request)
+        extensions = request.extensions
+        policy = self._policy_of(request) if EXTENSION in extensions else self._policy
         clock, shared = self._bind()
-        origin = origin_of(request.url)
+        origin = self._origin_of(request.url)
         spoken = self._dialects.of(origin)
         dialect, reader, scan = spoken
         seen = scan(request)
         call = call_of(request, origin, dialect, next(shared.arrivals), self._redact, seen)
         history = CallHistory(call, self._sink)
-        hooks = self._hooks_of(request, dialect)
-        rules = Rules(policy, dialect, reader, random.random, hooks)
+        is_plain = not self._recover and RECOVER not in extensions
+        hooks = _NO_HOOKS if is_plain else self._hooks_of(request, dialect)
+        rules = make_rules((policy, dialect, reader, random.random, hooks))
         budget = shared.budget_of(call, policy)
         throttle = shared.throttle_of(request, call, dialect, seen)
         exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
         flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
+        ready = shared.ready
         try:
             step = next(flow)
             while not isinstance(step, Done):
-                if shared.ready:
+                if ready:
                     shared.wake()
                 if isinstance(step, Send):
                     step = flow.send(await exchange.send(step))
@@ -143,7 +148,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                     step = flow.send(await exchange.admit(step))
                 else:
                     step = flow.send(await exchange.recover(step))
-            if shared.ready:
+            if ready:
                 shared.wake()
         except BaseException as error:
             with suppress(StopIteration):
@@ -153,13 +158,19 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                 await exchange.abandon()
             raise
         flow.close()
+        last = exchange.last
+        response = last.response
+        if step.reason == SUCCESS and response is not None:
+            history.close(step, last.outcome)
+            response.extensions[HISTORY] = history
+            return response
         scope = throttle.scope if throttle is not None else ""
         return _finish(request, step, exchange, history, dialect, scope)
 
     def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
         own, hooks = request.extensions.get(RECOVER), self._recover
-        if not (own or hooks) or IN_HOOK.get():
-            return {}
+        if IN_HOOK.get():
+            return _NO_HOOKS
         if own is not None:
             where = f'request.extensions["{RECOVER}"]'
             hooks = {**hooks, **checked_hooks(where, own, (dialect,))}
@@ -168,9 +179,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         return hooks
 
     def _policy_of(self, request: httpx.Request) -> Policy | None:
-        given = request.extensions.get(EXTENSION, _DEFAULT)
-        if given is _DEFAULT:
-            return self._policy
+        given = request.extensions[EXTENSION]
         if given is None or isinstance(given, Policy):
             return given
         raise TypeError(

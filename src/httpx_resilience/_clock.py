@@ -5,6 +5,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,4 +20,7 @@ def running_clock() -> tuple[object, Callable[[], float]]:
     if trio is not None and trio.lowlevel.in_trio_run():
         return trio.lowlevel.current_trio_token(), trio.current_time
     loop = asyncio.get_running_loop()
-    return loop, loop.time
+    clock = loop.time
+    if getattr(clock, "__func__", None) is asyncio.BaseEventLoop.time:
+        clock = time.monotonic  # which is what it calls
+    return loop, clock

@@ -10,7 +10,7 @@ from ._body import PeekedStream, close_quietly, decode, length_of
 from ._core import checks
 from ._core.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
-from ._core.outcome import Call, HookDone, Outcome, Woken
+from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
 from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
 from ._request import Seen, call_of, origin_of, prepare
@@ -23,16 +23,12 @@ STAMP = "resilience.stamp"
 class Attempt:
     """What one attempt left in the driver's hands."""
 
-    __slots__ = ("error", "outcome", "peeked", "response")
-
-    def __init__(self) -> None:
-        self.response: httpx.Response | None = None
-        self.error: Exception | None = None
-        self.peeked: PeekedStream | None = None
-        self.outcome = _NOT_YET
+    response: httpx.Response | None = None
+    error: Exception | None = None
+    peeked: PeekedStream | None = None
+    outcome = Outcome(0.0, 0.0, 0.0)
 
 
-_NOT_YET = Outcome(0.0, 0.0, 0.0)
 _NONE = Attempt()
 
 
@@ -97,12 +93,14 @@ class Exchange:
         at = clock()
         response = attempt.response
         if response is not None and response.status_code < 400:
-            attempt.outcome = Outcome(
-                sent_at, at, at, time.time(), response.status_code, response.headers.raw
+            headers = response.headers.raw
+            outcome = make_outcome(
+                (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
         else:
-            attempt.outcome = await self._failed(attempt, sent_at, at, step.cut_at, cut)
-        return attempt.outcome
+            outcome = await self._failed(attempt, sent_at, at, step.cut_at, cut)
+        attempt.outcome = outcome
+        return outcome
 
     async def _failed(
         self, attempt: Attempt, sent_at: float, at: float, cut_at: float | None, cut: bool

@@ -20,11 +20,14 @@ def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
     >>> identity_of(None, None)
     ''
     """
-    if authorization is None:
-        return "" if api_key is None else hashed(api_key)
-    if authorization.partition(b" ")[0].lower() not in _STABLE_SCHEMES:
+    credential = authorization
+    if credential is None:
+        if api_key is None:
+            return ""
+        credential = api_key
+    elif credential.partition(b" ")[0].lower() not in _STABLE_SCHEMES:
         return ""
-    return hashed(authorization)
+    return hashed(credential)
 
 
 def hashed(name: bytes) -> str:

@@ -89,5 +89,5 @@ def test_only_the_remainder_is_read_of_a_response_that_repeats_the_rest() -> Non
     first = reader.read(PLAIN, wall=5.0)
     told = reader.read(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), wall=77.0)
     assert reader._last is not None
-    assert reader._last.told is first.limits[0]
+    assert reader._last.rest == first.limits[0][2:]
     assert told.limits[0] == first.limits[0]._replace(remaining=6)

@@ -109,18 +109,21 @@ class RetryBudget:
     def _rate_now(self, now: float) -> float:
         return self._rate * math.exp(min(0.0, self._rate_at - now) / _TAU)
 
-    def _add(self, tokens: float, rate: float) -> None:
+    def _cap(self, rate: float) -> float:
         p = self.policy
-        cap = min(p.maximum, max(p.floor, p.ratio * p.window * rate))
-        self._tokens = max(self._tokens, min(self._tokens + tokens, cap))
+        return min(p.maximum, max(p.floor, p.ratio * p.window * rate))
+
+    def _add(self, tokens: float, rate: float) -> None:
+        self._tokens = max(self._tokens, min(self._tokens + tokens, self._cap(rate)))
 
     def _settle(self, now: float) -> None:
         """Put down what was earned since it was last done, and heal."""
         if self._earned:
-            self._rate, self._rate_at = self._rate_now(now), now
-            for _ in range(self._earned):
-                self._rate += 1.0 / _TAU
-                self._add(self.policy.ratio, self._rate)
+            before = self._rate_now(now)
+            self._rate, self._rate_at = before + self._earned / _TAU, now
+            if self._tokens < self._cap(self._rate):  # else it is full, as it is most of the time
+                for nth in range(1, self._earned + 1):
+                    self._add(self.policy.ratio, before + nth / _TAU)
             self._earned = 0
         if self._tokens < self.policy.floor and now - self._failed_at >= self.policy.heal_after:
             self._tokens = self.policy.floor

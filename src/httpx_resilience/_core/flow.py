@@ -43,6 +43,7 @@ from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
 from .throttle import EXPIRED, WAITING, Throttle, Ticket
+from .tuples import maker
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]
 
@@ -91,6 +92,9 @@ class Done(NamedTuple):
     retry_in: float | None = None
 
 
+_FIRST = Send(1, None)
+_SUCCEEDED = Done("success")
+
 Step = Admit | Send | Pause | Recover | Done
 Reply = Outcome | Woken | HookDone | Cancelled
 CallFlow = Generator[Step, Reply, None]
@@ -112,6 +116,9 @@ class Rules(NamedTuple):
     reader: RateLimitReader
     rand: Callable[[], float]
     recover: Container[str] = ()
+
+
+make_rules = maker(Rules)
 
 
 def call_flow(
@@ -147,7 +154,7 @@ def call_flow(
             yield run.throttled(ticket, now)
             return None
 
-        reply = yield Send(run.attempt, run.begin(now))
+        reply = yield run.begin(now)
         now = reply.at
         if not isinstance(reply, Outcome):
             return run.cancelled(now, sent=True)
@@ -165,7 +172,7 @@ def call_flow(
         if isinstance(reply, Cancelled):
             return run.cancelled(now, sent=False)
         if run.has_hook(failure):
-            reply = yield Recover(failure, run.attempt, run.story.give_up_at)
+            reply = yield Recover(failure, run.attempt, run.give_up_at)
             now = reply.at
             if not isinstance(reply, HookDone):
                 return run.cancelled(now, sent=False)
@@ -179,22 +186,16 @@ def call_flow(
 class _Run:
     """What one call knows and holds on its way: its ticket, its tokens, its counts."""
 
-    __slots__ = (
-        "_deadline_at",
-        "_failure",
-        "_held",
-        "_is_replayable",
-        "_of_class",
-        "_outcome",
-        "_policy",
-        "_rules",
-        "_ticket",
-        "attempt",
-        "budget",
-        "call",
-        "story",
-        "throttle",
-    )
+    # What most calls never change stands here, so that none of it is set for each of them.
+    attempt = 1
+    give_up_at = _deadline_at = math.inf
+    _first_sent = 0.0
+    _held = 0.0
+    _ticket: Ticket | None = None
+    _of_class: dict[ErrorClass, int] | None = None
+    _outcome: Outcome | None = None
+    _failure: Failure | None = None
+    _story: Story | None = None
 
     def __init__(
         self,
@@ -205,27 +206,25 @@ class _Run:
         is_replayable: Callable[[], bool],
         throttle: Throttle | None,
     ) -> None:
-        policy = rules.policy or _DISABLED
         self.call = call
         self.budget = budget
         self.throttle = throttle
-        self.attempt = 1
-        self.story = Story(
-            call,
-            rules.dialect,
-            teller,
-            policy.retry.max_attempts,
-            is_repeatable(call, rules.dialect, policy.retry),
-        )
-        self._policy = policy
+        self._teller = teller
+        self._policy = rules.policy or _DISABLED
         self._rules = rules
         self._is_replayable = is_replayable
-        self._ticket: Ticket | None = None
-        self._held = 0.0
-        self._deadline_at = math.inf
-        self._of_class: dict[ErrorClass, int] | None = None
-        self._outcome: Outcome | None = None
-        self._failure: Failure | None = None
+
+    @property
+    def story(self) -> Story:
+        """What the call tells of itself; most calls tell nothing."""
+        story = self._story
+        if story is None:
+            dialect, retry = self._rules.dialect, self._policy.retry
+            is_safe = is_repeatable(self.call, dialect, retry)
+            story = Story(self.call, dialect, self._teller, retry.max_attempts, is_safe)
+            story.first_sent, story.give_up_at = self._first_sent, self.give_up_at
+            self._story = story
+        return story
 
     # Admission.
 
@@ -238,9 +237,7 @@ class _Run:
             self._ticket = throttle.count(self.call.order, now, self.call.cost)
         else:
             last_chance = (
-                now + limits.max_wait
-                if self.attempt == 1
-                else self.story.give_up_at - MINIMAL_ATTEMPT
+                now + limits.max_wait if self.attempt == 1 else self.give_up_at - MINIMAL_ATTEMPT
             )
             self._ticket = throttle.reserve(
                 self.call.order,
@@ -273,7 +270,7 @@ class _Run:
         failure = self._failure or Failure(ErrorClass.RATE_LIMITED)
         balance = _balance(self.budget, now)
         if self.attempt == 1:
-            self.story.first_sent = now
+            self._first_sent = self.story.first_sent = now
             self.story.gave_up(1, outcome, failure, stop, balance)
             return Done(THROTTLE_TIMEOUT, "throttled", 0, wait)
         self.story.gave_up(self.attempt - 1, outcome, failure, stop, balance)
@@ -281,35 +278,44 @@ class _Run:
 
     # The attempt.
 
-    def begin(self, now: float) -> float | None:
-        """Return when the attempt that starts now is cut; None if never."""
-        deadline = self._policy.retry.deadline
-        if self.attempt == 1 and deadline is not None:
+    def begin(self, now: float) -> Send:
+        """Return the attempt that starts now, and when it is cut."""
+        if self.attempt == 1:
+            deadline = self._policy.retry.deadline
+            if deadline is None:
+                return _FIRST
             self._deadline_at = now + deadline
-        cut_at = min(self.story.give_up_at, self._deadline_at)
-        return cut_at if cut_at < math.inf else None
+        return Send(self.attempt, min(self.give_up_at, self._deadline_at))
 
     def learn(self, outcome: Outcome) -> Failure | None:
         """Understand what an attempt came to; tell the throttle and the retry budget."""
-        story, rules = self.story, self._rules
-        if self.attempt == 1:
-            story.first_sent = outcome.sent_at
-            story.give_up_at = min(
-                outcome.sent_at + self._policy.retry.retry_for, self._deadline_at
-            )
+        rules, attempt = self._rules, self.attempt
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
-        failure = classify(outcome, rules.dialect, rules.reader, reading)
-        self._report(outcome, reading, failure)
-        self._settle(failure, outcome.at)
+        if 0 < outcome.status < 400:
+            failure = None
+            verbose = self._teller.verbose
+        else:
+            failure = classify(outcome, rules.dialect, rules.reader, reading)
+            verbose = True
+        if attempt == 1:
+            self._first_sent = outcome.sent_at
+            self.give_up_at = min(outcome.sent_at + self._policy.retry.retry_for, self._deadline_at)
+            if self._story is not None:
+                self._story.first_sent, self._story.give_up_at = self._first_sent, self.give_up_at
+        if self._ticket is not None:
+            self._report(outcome, reading, failure)
+        if self.budget is not None:
+            self._settle(self.budget, failure, outcome.at)
         if failure is not None:
             if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
-                story.maybe_applied = True
+                self.story.maybe_applied = True
             self._outcome, self._failure = outcome, failure
-        if failure is not None or self.attempt > 1 or story.teller.verbose:
-            story.finished(self.attempt, outcome, failure, reading)
+        if verbose or attempt > 1:
+            self.story.finished(attempt, outcome, failure, reading)
         return failure
 
     def _report(self, outcome: Outcome, reading: Reading, failure: Failure | None) -> None:
+        """Tell the throttle what its ticket came to."""
         ticket, throttle = self._ticket, self.throttle
         if ticket is None or throttle is None:
             return
@@ -318,17 +324,14 @@ class _Run:
             throttle.observe(
                 ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call
             )
-            if reading.limits and self.story.teller.verbose:
+            if reading.limits and self._teller.verbose:
                 self.story.observed(throttle.scope, reading)
         else:
             sent = failure is None or not failure.never_sent
             throttle.failed(ticket, outcome.at, sent=sent)
 
-    def _settle(self, failure: Failure | None, now: float) -> None:
+    def _settle(self, budget: RetryBudget, failure: Failure | None, now: float) -> None:
         """Charge or credit the retry budget for an attempt that came back."""
-        budget = self.budget
-        if budget is None:
-            return
         if failure is not None and failure.error_class in _UNPRODUCTIVE:
             budget.fail(now)
         elif self.attempt > 1:
@@ -341,8 +344,9 @@ class _Run:
 
     def succeeded(self, outcome: Outcome) -> Done:
         """End a call whose last attempt did not fail."""
-        if self.attempt > 1:
-            self.story.recovered(self.attempt, outcome, _balance(self.budget, outcome.at))
+        if self.attempt == 1:
+            return _SUCCEEDED
+        self.story.recovered(self.attempt, outcome, _balance(self.budget, outcome.at))
         return Done(SUCCESS, attempts=self.attempt)
 
     def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
@@ -368,7 +372,7 @@ class _Run:
             attempt=self.attempt,
             of_class=counts[failure.error_class],
             now=outcome.at,
-            give_up_at=self.story.give_up_at,
+            give_up_at=self.give_up_at,
             repeatable=self.story.repeatable,
             replayable=self._is_replayable(),
             has_hook=self.has_hook(failure),

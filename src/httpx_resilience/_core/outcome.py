@@ -7,6 +7,8 @@ counts for what is made once per request.
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
+from .tuples import maker
+
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -32,6 +34,9 @@ class Call(NamedTuple):
     redact: Callable[[str], str] | None = None
     order: int = 0
     cost: int = 1
+
+
+make_call = maker(Call)
 
 
 class Trouble(NamedTuple):
@@ -72,6 +77,9 @@ class Outcome(NamedTuple):
     body: bytes = b""
     trouble: Trouble | None = None
     cut: bool = False
+
+
+make_outcome = maker(Outcome)
 
 
 class Woken(NamedTuple):

@@ -56,23 +56,29 @@ class CallHistory:
             the call.
         body_truncated: The response's body was given up before a wait, and the response had to be
             returned after all: reading past what was seen raises ``httpx.ReadError``.
+        verbose: Whether anybody wanted events of level debug when the call began.
     """
 
-    __slots__ = ("_call", "_clean", "_events", "_sink", "body_truncated", "reason", "retry_at")
+    __slots__ = (
+        "_call",
+        "_clean",
+        "_events",
+        "_sink",
+        "body_truncated",
+        "reason",
+        "retry_at",
+        "verbose",
+    )
 
     def __init__(self, call: Call, sink: EventSink | None) -> None:
         self._call = call
         self._sink = sink
+        self.verbose = sink is not None and sink.verbose
         self._events: list[Event] = []
-        self._clean: tuple[int, float, float] | None = None
+        self._clean: tuple[int, float] | None = None
         self.reason: str | None = None
         self.retry_at: float | None = None
         self.body_truncated = False
-
-    @property
-    def verbose(self) -> bool:
-        """Whether anybody wants events of level debug."""
-        return self._sink is not None and self._sink.verbose
 
     def tell(self, event: Event) -> None:
         """Keep an event and pass it on."""
@@ -89,8 +95,7 @@ class CallHistory:
         if done.retry_in is not None and done.retry_in < FOREVER:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
         if not self._events:  # the happy path: nothing was told, one attempt was made
-            duration = outcome.received_at - outcome.sent_at
-            self._clean = (outcome.status, duration, outcome.at - outcome.sent_at)
+            self._clean = outcome.status, outcome.received_at - outcome.sent_at
 
     @property
     def call_id(self) -> str:
@@ -106,7 +111,7 @@ class CallHistory:
     def attempts(self) -> tuple[Attempt, ...]:
         """The call's attempts, in order."""
         if self._clean is not None:
-            status, duration, _ = self._clean
+            status, duration = self._clean
             return (Attempt(number=1, status=status, duration=round(duration, 3)),)
         waits = {e.attempt: e for e in self._events if isinstance(e, RetryScheduled)}
         return tuple(
@@ -129,7 +134,7 @@ class CallHistory:
     def elapsed(self) -> float:
         """Seconds from the first send to the end of the last attempt."""
         if self._clean is not None:
-            return round(self._clean[2], 3)
+            return round(self._clean[1], 3)
         told = [e.elapsed for e in self._events if isinstance(e, CallEvent)]
         return told[-1] if told else 0.0
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..tuples import maker
+
 MAX_LIMITS = 32
 
 
@@ -43,6 +45,9 @@ class RateLimit(NamedTuple):
     refill: float | None = None
 
 
+make_limit = maker(RateLimit)
+
+
 class Reading(NamedTuple):
     """What one response's headers tell.
 
@@ -56,6 +61,9 @@ class Reading(NamedTuple):
     limits: tuple[RateLimit, ...] = ()
     date: float | None = None
     scope: str | None = None
+
+
+make_reading = maker(Reading)
 
 
 class Reset(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .. import checks
 from .families import Fields, HeaderFamily, readable_name
-from .limits import MAX_LIMITS, RateLimit, Reading, merged
+from .limits import MAX_LIMITS, RateLimit, Reading, make_limit, make_reading, merged
 from .resets import Context
 from .roles import MAX_NAMES, Role, Roles, Slot
 from .values import MAX_FIELD, clipped, http_date, number
@@ -23,12 +23,12 @@ _Found = list[tuple[Role, bytes]]
 
 
 class _Last(NamedTuple):
-    """The response before: what was found in it, where its remainder stood, what it told."""
+    """The response before: what was found in it, where its remainder stood, what else it told."""
 
     found: _Found
     at: int
     limit: int
-    told: RateLimit
+    rest: tuple[object, ...]
     date: float
 
 
@@ -130,7 +130,7 @@ def _to_remember(found: _Found, reading: Reading) -> _Last | None:
         return None
     if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
         return None
-    return _Last(found, places[0], told.limit, told, reading.date)
+    return _Last(found, places[0], told.limit, told[2:], reading.date)
 
 
 def _repeated(found: _Found, last: _Last) -> Reading | None:
@@ -146,19 +146,8 @@ def _repeated(found: _Found, last: _Last) -> Reading | None:
     remaining = int(value)
     if remaining > last.limit:
         return None
-    told = last.told
-    repeated = RateLimit(
-        told.limit,
-        remaining,
-        told.reset_in,
-        told.reset_at,
-        told.granularity,
-        told.window,
-        told.unit,
-        told.bucket,
-        told.refill,
-    )
-    return Reading((repeated,), last.date)
+    repeated = make_limit((last.limit, remaining, *last.rest))
+    return make_reading(((repeated,), last.date, None))
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
