@@ -181,6 +181,22 @@ def _copy(
     clone.headers = headers = httpx.Headers(request.headers)
     clone.extensions = dict(request.extensions)
     for name, value in added:
-        headers[name] = value
+        _add(headers, name, value)
     clone.stream = stream
     return clone
+
+
+def _add(headers: httpx.Headers, name: str, value: str) -> None:
+    """Add a header that is not there yet.
+
+    ``headers[name] = value`` looks for it first, which takes a third of the time of the copy: so
+    it is put where httpx keeps its headers, as long as that is what it has always been.
+    """
+    if _HAS_LIST:
+        raw = name.encode("ascii")
+        headers._list.append((raw, raw.lower(), value.encode("ascii")))  # noqa: SLF001 - see above
+    else:
+        headers[name] = value
+
+
+_HAS_LIST = getattr(httpx.Headers({"A-b": "c"}), "_list", None) == [(b"A-b", b"a-b", b"c")]

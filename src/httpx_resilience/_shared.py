@@ -129,8 +129,16 @@ class SharedState:
         """Return the throttle of a call's scope: origin, identity, category; None for none."""
         if self._policy.throttle is None:
             return None
-        who = self._who(request, seen)
-        category = dialect.requests.category_of(call.method, call.path)
+        name = request.extensions.get(IDENTITY)
+        if name is None and self._identity is None:
+            who = identity_of(seen.authorization, seen.api_key)
+        else:
+            who = self._named(request, name, seen)
+        rules = dialect.requests
+        if rules.category is not None:
+            category: str | None = rules.category(call.method, call.path)
+        else:
+            category = rules.category_of(call.method, call.path)
         if category is not None:
             scope = (call.origin, who, category)
             throttle = self._throttles.find(scope)
@@ -140,10 +148,10 @@ class SharedState:
         key = (call.origin, who, route_of(call))
         return self._routes.get(key, lambda: self._common(call.origin, who))
 
-    def _who(self, request: httpx.Request, seen: Seen) -> str:
+    def _named(self, request: httpx.Request, name: object, seen: Seen) -> str:
+        """Return who is calling, where somebody says so."""
         if self._identity is not None:
             return hashed((self._identity(request) or "").encode())
-        name = request.extensions.get(IDENTITY)
         if isinstance(name, str):
             return hashed(name.encode())
         return identity_of(seen.authorization, seen.api_key)

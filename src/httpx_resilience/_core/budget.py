@@ -109,6 +109,16 @@ class RetryBudget:
     def _rate_now(self, now: float) -> float:
         return self._rate * math.exp(min(0.0, self._rate_at - now) / _TAU)
 
+    def _put_down(self, earned: int, before: float) -> None:
+        """Add what so many successes earned to the rate and, one by one, to the tokens."""
+        self._rate = before + earned / _TAU
+        ratio = self.policy.ratio
+        if self._tokens + ratio * earned <= self._cap(before + 1.0 / _TAU):
+            self._tokens += ratio * earned
+        elif self._tokens < self._cap(self._rate):
+            for nth in range(1, earned + 1):
+                self._add(ratio, before + nth / _TAU)
+
     def _cap(self, rate: float) -> float:
         p = self.policy
         return min(p.maximum, max(p.floor, p.ratio * p.window * rate))
@@ -119,11 +129,8 @@ class RetryBudget:
     def _settle(self, now: float) -> None:
         """Put down what was earned since it was last done, and heal."""
         if self._earned:
-            before = self._rate_now(now)
-            self._rate, self._rate_at = before + self._earned / _TAU, now
-            if self._tokens < self._cap(self._rate):  # else it is full, as it is most of the time
-                for nth in range(1, self._earned + 1):
-                    self._add(self.policy.ratio, before + nth / _TAU)
+            self._put_down(self._earned, self._rate_now(now))
+            self._rate_at = now
             self._earned = 0
         if self._tokens < self.policy.floor and now - self._failed_at >= self.policy.heal_after:
             self._tokens = self.policy.floor

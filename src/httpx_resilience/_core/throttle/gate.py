@@ -18,7 +18,7 @@ hands it on when it leaves.
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..catalog import ErrorClass
 from ..classify import Failure
@@ -37,6 +37,7 @@ from .account import (
     seconds_until,
 )
 from .easing import Easing
+from .kinds import Gate
 from .ledger import GUARD, SETTLED
 from .ledgers import Ledgers
 from .pacer import Pacer
@@ -59,15 +60,6 @@ _HEADERLESS = 3
 
 HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
 """From a throttle, a call and a signature to the throttle of that bucket."""
-
-
-class Gate(NamedTuple):
-    """Whether one more request may go now, and if not, why and until when."""
-
-    is_open: bool
-    reason: str = ""
-    wake_at: float = math.inf
-    is_scout: bool = False
 
 
 _OPEN = Gate(is_open=True)
@@ -270,8 +262,15 @@ class Throttle:
                 self._slow = None if self._slow is None else self._slow + 1
                 self.tick(received)
                 return
+        clock = self._clock
         if reading.date is not None:
-            self._clock.observe(reading.date, sent, received)
+            clock.observe(reading.date, sent, received)
+        if self._ample > 0 and failure is None and not self._ghosts:
+            ledger = self._ledgers.repeat(limits, sent, received, clock.version)
+            if ledger is not None:  # nobody waits, nothing is closed, all is as it was
+                self._ample = ledger.ample(self._outstanding)
+                self._went_well(sent, received)
+                return
         if failure is not None:
             self._failure(ticket, sent, received, limits, failure)
             self._ample = 0
@@ -280,14 +279,17 @@ class Throttle:
                 self._learn(limits, sent, received)
             else:
                 self._without_headers(ticket, received, success=True, counted=True)
-            self._pacer.accepted(sent, received)
-            if self._easing.share:
-                self._easing.succeeded(received)
+            self._went_well(sent, received)
         if self._keeper is not None or self._queue or self._account.is_holding:
             self._ample = 0
             self.tick(received)
         elif failure is None:
             self._ample = self._free(received)
+
+    def _went_well(self, sent: float, received: float) -> None:
+        self._pacer.accepted(sent, received)
+        if self._easing.share:
+            self._easing.succeeded(received)
 
     def _free(self, now: float) -> int:
         """Return how many units may go from now on without another look."""
@@ -371,9 +373,7 @@ class Throttle:
             self._ledgers.distrust(at_reset=ticket.is_scout)
 
     def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
-        ledgers, clock = self._ledgers, self._clock
-        if not ledgers.repeat(limits, sent, received, clock):
-            ledgers.learn(limits, sent, received, clock, self._outstanding)
+        self._ledgers.learn(limits, sent, received, self._clock, self._outstanding)
         if self._ghosts:
             self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
         self._knows_headers = True

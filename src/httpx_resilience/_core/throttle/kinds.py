@@ -40,3 +40,12 @@ class Verdict(NamedTuple):
     is_open: bool
     is_scout: bool = False
     wake_at: float = math.inf
+
+
+class Gate(NamedTuple):
+    """Whether one more request may go now, and if not, why and until when."""
+
+    is_open: bool
+    reason: str = ""
+    wake_at: float = math.inf
+    is_scout: bool = False

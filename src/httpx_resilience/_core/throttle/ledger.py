@@ -165,7 +165,7 @@ class Ledger:
         if is_told_apart and len(self._resets) == 1 and told.reset_at is not None:
             self._repeats_until = min(self.reset_low, received + _REPEATS)
 
-    def repeat(self, told: RateLimit, sent: float, received: float, clock: ServerClock) -> bool:
+    def repeat(self, told: RateLimit, sent: float, received: float, version: int) -> bool:
         """Learn from a response that differs from the one before in what remains alone.
 
         All there is to learn of it is how much that is, as long as that is plenty; the window, its
@@ -184,7 +184,7 @@ class Ledger:
             and told.window == self._stated_window
             and told.bucket == self.bucket
             and told.unit == self.unit
-            and clock.version == self._clock_version
+            and version == self._clock_version
         ):
             return False
         self._processed += 1

@@ -37,13 +37,18 @@ class Ledgers(dict[_Key, Ledger]):
         return min(ledger.ample(outstanding) for ledger in self.values())
 
     def repeat(
-        self, limits: tuple[RateLimit, ...], sent: float, received: float, clock: ServerClock
-    ) -> bool:
-        """Learn from a response that tells the one policy there is, and little news of it."""
-        if len(limits) != 1 or len(self) != 1:
-            return False
-        (ledger,) = self.values()
-        return ledger.repeat(limits[0], sent, received, clock)
+        self, limits: tuple[RateLimit, ...], sent: float, received: float, version: int
+    ) -> Ledger | None:
+        """Learn from a response that tells the one policy there is, and little news of it.
+
+        Returns:
+            Its ledger; None if it is no such response, and nothing was learned.
+        """
+        if len(limits) == 1 and len(self) == 1:
+            for ledger in self.values():
+                if ledger.repeat(limits[0], sent, received, version):
+                    return ledger
+        return None
 
     def learn(
         self,
