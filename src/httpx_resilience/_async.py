@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from ._clock import running_clock
+from ._clock import running_clock, running_loop
 from ._core import checks
 from ._core.budget import RetryBudget
 from ._core.decision import SUCCESS
@@ -120,7 +120,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         """
         extensions = request.extensions
         policy = self._policy_of(request) if EXTENSION in extensions else self._policy
-        clock, shared = self._bind()
+        if running_loop() is not self._loop:
+            self._bind()
+        clock, shared = self._clock, self._shared
         origin = self._origin_of(request.url)
         spoken = self._dialects.of(origin)
         dialect, reader, scan = spoken
@@ -187,12 +189,10 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             "allowed is a Policy, or None to send without wait or retry"
         )
 
-    def _bind(self) -> tuple[Callable[[], float], SharedState]:
-        loop, clock = running_clock()
-        if loop is not self._loop:  # first use, or a second run(): its clock may start anywhere
-            self._loop, self._clock = loop, clock
-            self._shared = self._fresh_state()
-        return clock, self._shared
+    def _bind(self) -> None:
+        """Begin anew: at first use, and in a second run(), whose clock may start anywhere."""
+        self._loop, self._clock = running_loop(), running_clock()
+        self._shared = self._fresh_state()
 
     def _fresh_state(self) -> SharedState:
         return SharedState(self._policy, self._budget, self._identity, self._sink.emit)

@@ -9,18 +9,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+_modules = sys.modules
 
-def running_clock() -> tuple[object, Callable[[], float]]:
-    """Return a token of the running event loop, unlike any other loop's, and its clock.
+
+def running_loop() -> object:
+    """Return a token of the running event loop, unlike any other loop's.
 
     Raises:
         RuntimeError: No event loop runs.
     """
-    trio: Any = sys.modules.get("trio")
+    trio: Any = _modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
-        return trio.lowlevel.current_trio_token(), trio.current_time
-    loop = asyncio.get_running_loop()
-    clock = loop.time
-    if getattr(clock, "__func__", None) is asyncio.BaseEventLoop.time:
-        clock = time.monotonic  # which is what it calls
-    return loop, clock
+        return trio.lowlevel.current_trio_token()
+    return asyncio.get_running_loop()
+
+
+def running_clock() -> Callable[[], float]:
+    """Return the clock of the running event loop.
+
+    Raises:
+        RuntimeError: No event loop runs.
+    """
+    trio: Any = _modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        clock: Callable[[], float] = trio.current_time
+        return clock
+    told = asyncio.get_running_loop().time
+    if getattr(told, "__func__", None) is asyncio.BaseEventLoop.time:
+        return time.monotonic  # which is what it calls
+    return told

@@ -42,7 +42,7 @@ from .headers import RateLimitReader, Reading
 from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
-from .throttle import EXPIRED, WAITING, Throttle, Ticket
+from .throttle import EXPIRED, GRANTED, WAITING, Throttle, Ticket
 from .tuples import maker
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]
@@ -143,16 +143,17 @@ def call_flow(
     """
     run = _Run(call, rules, budget, teller, is_replayable, throttle)
     while True:
-        ticket = run.reserve(now)
-        while ticket is not None and ticket.state == WAITING:
-            reply = yield Admit(ticket, run.keep(ticket))
-            now = reply.at
-            if isinstance(reply, Cancelled):
-                return run.cancelled(now, sent=False)
-            run.tick(ticket, now)
-        if ticket is not None and ticket.state == EXPIRED:
-            yield run.throttled(ticket, now)
-            return None
+        ticket = run.reserve(now) if throttle is not None else None
+        if ticket is not None and ticket.state != GRANTED:
+            while ticket.state == WAITING:
+                reply = yield Admit(ticket, run.keep(ticket))
+                now = reply.at
+                if isinstance(reply, Cancelled):
+                    return run.cancelled(now, sent=False)
+                run.tick(ticket, now)
+            if ticket.state == EXPIRED:
+                yield run.throttled(ticket, now)
+                return None
 
         reply = yield run.begin(now)
         now = reply.at
@@ -291,17 +292,12 @@ class _Run:
         """Understand what an attempt came to; tell the throttle and the retry budget."""
         rules, attempt = self._rules, self.attempt
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
-        if 0 < outcome.status < 400:
-            failure = None
-            verbose = self._teller.verbose
-        else:
+        failure = None
+        if not 0 < outcome.status < 400:
             failure = classify(outcome, rules.dialect, rules.reader, reading)
-            verbose = True
-        if attempt == 1:
-            self._first_sent = outcome.sent_at
-            self.give_up_at = min(outcome.sent_at + self._policy.retry.retry_for, self._deadline_at)
-            if self._story is not None:
-                self._story.first_sent, self._story.give_up_at = self._first_sent, self.give_up_at
+        is_told = failure is not None or attempt > 1 or self._teller.verbose
+        if is_told and attempt == 1:
+            self._begin_story(outcome.sent_at)
         if self._ticket is not None:
             self._report(outcome, reading, failure)
         if self.budget is not None:
@@ -310,9 +306,15 @@ class _Run:
             if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
                 self.story.maybe_applied = True
             self._outcome, self._failure = outcome, failure
-        if verbose or attempt > 1:
+        if is_told:
             self.story.finished(attempt, outcome, failure, reading)
         return failure
+
+    def _begin_story(self, sent_at: float) -> None:
+        self._first_sent = sent_at
+        self.give_up_at = min(sent_at + self._policy.retry.retry_for, self._deadline_at)
+        if self._story is not None:
+            self._story.first_sent, self._story.give_up_at = sent_at, self.give_up_at
 
     def _report(self, outcome: Outcome, reading: Reading, failure: Failure | None) -> None:
         """Tell the throttle what its ticket came to."""

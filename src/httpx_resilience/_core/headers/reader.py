@@ -99,8 +99,8 @@ class RateLimitReader:
         if from_cache or not found:
             return _NOTHING
         last = self._last
-        if last is not None and len(found) == len(last.found):
-            reading = _repeated(found, last)
+        if last is not None and len(found) == len(last[0]):
+            reading = _repeated(found, *last)
             if reading is not None:
                 return reading
         reading = self._read(found, wall)
@@ -133,21 +133,23 @@ def _to_remember(found: _Found, reading: Reading) -> _Last | None:
     return _Last(found, places[0], told.limit, told[2:], reading.date)
 
 
-def _repeated(found: _Found, last: _Last) -> Reading | None:
+def _repeated(
+    found: _Found, before: _Found, at: int, limit: int, rest: tuple[object, ...], date: float
+) -> Reading | None:
     """Return what a response tells that repeats the last one but for what remains; None if not."""
-    at = last.at
-    entry = found[at]
-    found[at] = before = last.found[at]
-    is_repeated = found == last.found
-    found[at] = entry
-    role, value = entry
-    if not is_repeated or role is not before[0] or not value.isdigit() or len(value) > 18:
+    entry, then = found[at], before[at]
+    value = entry[1]
+    if entry[0] is not then[0] or not value.isdigit() or len(value) > 18:
+        return None
+    found[at] = then
+    if found != before:
+        found[at] = entry
         return None
     remaining = int(value)
-    if remaining > last.limit:
+    if remaining > limit:
+        found[at] = entry
         return None
-    repeated = make_limit((last.limit, remaining, *last.rest))
-    return make_reading(((repeated,), last.date, None))
+    return make_reading(((make_limit((limit, remaining, *rest)),), date, None))
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
