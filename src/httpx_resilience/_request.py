@@ -24,8 +24,8 @@ _MAX_NAMES = 1024
 
 _HAS_LIST = getattr(httpx.Headers({"A-b": "c"}), "_list", None) == [(b"A-b", b"a-b", b"c")]
 """Whether httpx keeps a request's headers where it always has: as raw name, name in small letters,
-and value. To go through them, or to add one, is twice as quick there; elsewhere it is done by the
-public way."""
+and value. To go through them is twice as quick there, to add one thrice; if it is ever
+otherwise, the public way is taken."""
 
 _OTHER, _AUTHORIZATION, _API_KEY, _ID, _KEY = range(5)
 
@@ -188,21 +188,19 @@ def _copy(
     # httpx.Request has no public copy: its constructor would add headers, copy.copy drop the body.
     clone = httpx.Request.__new__(httpx.Request)
     clone.__dict__.update(request.__dict__)
-    clone.headers = headers = httpx.Headers(request.headers)
+    clone.headers = _with(request.headers, added)
     clone.extensions = dict(request.extensions)
-    for name, value in added:
-        _add(headers, name, value)
     clone.stream = stream
     return clone
 
 
-def _add(headers: httpx.Headers, name: str, value: str) -> None:
-    """Add a header that is not there yet.
-
-    ``headers[name] = value`` looks for it first, which takes a third of the time of the copy.
-    """
-    if _HAS_LIST:
-        raw = name.encode("ascii")
-        headers._list.append((raw, raw.lower(), value.encode("ascii")))  # noqa: SLF001 - see there
-    else:
-        headers[name] = value
+def _with(headers: httpx.Headers, added: list[tuple[str, str]]) -> httpx.Headers:
+    """Return a copy of headers, with some that are not among them."""
+    fresh = httpx.Headers(headers)
+    for name, value in added:
+        if _HAS_LIST:
+            raw = name.encode("ascii")
+            fresh._list.append((raw, raw.lower(), value.encode("ascii")))  # noqa: SLF001 - see there
+        else:
+            fresh[name] = value
+    return fresh

@@ -6,7 +6,8 @@ reset for a window) is parsed once. Where a response differs from the one before
 and in nothing else that counts, that is all that is read of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from .. import checks
@@ -23,9 +24,21 @@ _Found = list[tuple[Role, bytes]]
 
 
 class _Last(NamedTuple):
-    """The response before: what was found in it, where its remainder stood, what else it told."""
+    """The response before, as far as the next one may repeat it.
 
-    found: _Found
+    Attributes:
+        names: Of all its headers, in order.
+        pick: Takes from a response's values those that count, but for what remains.
+        picked: What it took of that one's.
+        at: Where what remains stands.
+        limit: What it told.
+        rest: Of what it told, all that comes after the remainder.
+        date: What it told.
+    """
+
+    names: tuple[bytes, ...]
+    pick: Callable[[tuple[bytes, ...]], object]
+    picked: object
     at: int
     limit: int
     rest: tuple[object, ...]
@@ -92,20 +105,43 @@ class RateLimitReader:
                 it tells nothing: its limits are those of another time (gh froze for a day on a
                 cached ``remaining: 0``, cli/cli#12812).
         """
+        if from_cache or not headers:
+            return _NOTHING
+        last = self._last
+        names, values = zip(*headers)  # noqa: B905 - pairs, and the keyword costs as much as they do
+        if last is not None and names == last[0] and last[1](values) == last[2]:
+            reading = _repeated(values, last)
+            if reading is not None:
+                return reading
         roles = self._roles
         if len(roles) > MAX_NAMES:
             roles.forget()
         found = [(role, value) for name, value in headers if (role := roles[name]) is not None]
-        if from_cache or not found:
+        if not found:
             return _NOTHING
-        last = self._last
-        if last is not None and len(found) == len(last[0]):
-            reading = _repeated(found, *last)
-            if reading is not None:
-                return reading
         reading = self._read(found, wall)
-        self._last = _to_remember(found, reading)
+        self._last = self._to_remember(names, values, found, reading)
         return reading
+
+    def _to_remember(
+        self,
+        names: tuple[bytes, ...],
+        values: tuple[bytes, ...],
+        found: _Found,
+        reading: Reading,
+    ) -> _Last | None:
+        """Return what the next response may repeat; None unless one policy tells all of it."""
+        if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
+            return None
+        told, parts = reading.limits[0], [role[1] for role, _ in found]
+        if told.limit is None or parts.count("remaining") != 1 or "used" in parts:
+            return None
+        if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
+            return None
+        places = [place for place, name in enumerate(names) if self._roles[name] is not None]
+        at = places.pop(parts.index("remaining"))
+        pick: Callable[[tuple[bytes, ...]], object] = itemgetter(*places)
+        return _Last(names, pick, pick(values), at, told.limit, told[2:], reading.date)
 
     @staticmethod
     def _read(found: _Found, wall: float) -> Reading:
@@ -120,34 +156,14 @@ class RateLimitReader:
         return _reading(slots, wall)
 
 
-def _to_remember(found: _Found, reading: Reading) -> _Last | None:
-    """Return what the next response may repeat; None unless one policy tells all of it."""
-    if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
-        return None
-    told = reading.limits[0]
-    places = [at for at, (role, _) in enumerate(found) if role[1] in ("remaining", "used")]
-    if len(places) != 1 or found[places[0]][0][1] != "remaining" or told.limit is None:
-        return None
-    if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
-        return None
-    return _Last(found, places[0], told.limit, told[2:], reading.date)
-
-
-def _repeated(
-    found: _Found, before: _Found, at: int, limit: int, rest: tuple[object, ...], date: float
-) -> Reading | None:
+def _repeated(values: tuple[bytes, ...], last: _Last) -> Reading | None:
     """Return what a response tells that repeats the last one but for what remains; None if not."""
-    entry, then = found[at], before[at]
-    value = entry[1]
-    if entry[0] is not then[0] or not value.isdigit() or len(value) > 18:
-        return None
-    found[at] = then
-    if found != before:
-        found[at] = entry
+    _, _, _, at, limit, rest, date = last
+    value = values[at]
+    if not value.isdigit() or len(value) > 18:
         return None
     remaining = int(value)
     if remaining > limit:
-        found[at] = entry
         return None
     return make_reading(((make_limit((limit, remaining, *rest)),), date, None))
 

@@ -175,8 +175,12 @@ class Throttle:
     def count(self, order: int, now: float, cost: int = 1) -> Ticket:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost)
-        self._ample = 0
-        self._grant(ticket, _OPEN, now)
+        if self._ample >= cost:
+            self._ample -= cost
+            self._launch(ticket, now)
+        else:
+            self._ample = 0
+            self._grant(ticket, _OPEN, now)
         return ticket
 
     def keep(self, ticket: Ticket) -> float | None:
@@ -266,9 +270,9 @@ class Throttle:
         if reading.date is not None:
             clock.observe(reading.date, sent, received)
         if self._ample > 0 and failure is None and not self._ghosts:
-            ledger = self._ledgers.repeat(limits, sent, received, clock.version)
-            if ledger is not None:  # nobody waits, nothing is closed, all is as it was
-                self._ample = ledger.ample(self._outstanding)
+            ample = self._ledgers.repeat(limits, sent, received, clock.version, self._outstanding)
+            if ample >= 0:  # nobody waits, nothing is closed, all is as it was
+                self._ample = ample
                 self._went_well(sent, received)
                 return
         if failure is not None:

@@ -74,13 +74,12 @@ class Ledger:
         "_next_trickle",
         "_processed",
         "_repeats_until",
-        "_reset_at",
         "_reset_key",
         "_resets",
         "_since_low",
         "_span",
-        "_stated_window",
         "_tau",
+        "_told",
         "_unseen",
         "_unseen_at",
         "bucket",
@@ -128,9 +127,8 @@ class Ledger:
         self._anchor: tuple[float, int, int] | None = None
         self._bucket = Bucket()
         self._gap = 0.0
-        self._reset_at: float | None = None
+        self._told: tuple[object, ...] = ()
         self._repeats_until = -math.inf
-        self._stated_window: float | None = None
         self._clock_version = -1
         self.low_mark: float = math.inf
 
@@ -159,49 +157,60 @@ class Ledger:
         if self.limit is not None and self.is_counted and told.reset_in is not None:
             self._fill(self.limit, told.remaining, reset, sent, received, outstanding)
         self._plan()
-        self._reset_at, self._stated_window = told.reset_at, told.window
+        self._told = told[2:]
         self._clock_version = clock.version
         is_told_apart = self.kind == FIXED or (self.kind != BUCKET and self._bucket.is_refuted)
-        if is_told_apart and len(self._resets) == 1 and told.reset_at is not None:
+        if (
+            is_told_apart
+            and self.is_counted
+            and len(self._resets) == 1
+            and told.reset_at is not None
+        ):
             self._repeats_until = min(self.reset_low, received + _REPEATS)
 
-    def repeat(self, told: RateLimit, sent: float, received: float, version: int) -> bool:
+    def repeat(
+        self, told: RateLimit, sent: float, received: float, version: int, outstanding: int
+    ) -> int:
         """Learn from a response that differs from the one before in what remains alone.
 
         All there is to learn of it is how much that is, as long as that is plenty; the window, its
         end and its kind are as they were. A fifth of the time of ``observe``.
 
         Returns:
-            Whether it is such a response; if not, nothing was learned.
+            How many units may go without a look at anything; -1 if it is no such response, and
+            nothing was learned.
         """
-        remaining = told.remaining
-        if not (
-            told.reset_at == self._reset_at
-            and self._newest_sent <= received < self._repeats_until
-            and remaining is not None
-            and remaining > self.low_mark
-            and told.limit == self.limit
-            and told.window == self._stated_window
-            and told.bucket == self.bucket
-            and told.unit == self.unit
-            and version == self._clock_version
+        limit, remaining = told[0], told[1]
+        since = self._newest_sent
+        if (
+            limit != self.limit
+            or told[2:] != self._told  # when it ends, and what it is about
+            or not since <= received < self._repeats_until
+            or remaining is None
+            or remaining <= self.low_mark
+            or version != self._clock_version
         ):
-            return False
+            return -1
         self._processed += 1
-        self._newest_sent = since = max(self._newest_sent, sent)
-        if sent >= self._unseen_at:
+        if sent > since:
+            self._newest_sent = since = sent
+        if self._unseen and sent >= self._unseen_at:
             self._unseen = 0
         drops, resets = self._drops, self._resets
-        if drops:
-            received = max(received, drops[-1][0])
-        while drops and drops[-1][1] >= remaining:
+        while drops:
+            at, least = drops[-1]
+            if received < at:
+                received = at
+            if least < remaining:
+                break
             drops.pop()
         drops.append((received, remaining))
         while drops[0][0] < since:
             drops.popleft()
         resets[0] = received, resets[0][1]
-        self.remaining = drops[0][1]
-        return True
+        self.remaining = least = drops[0][1]
+        ample = least - outstanding - self._unseen - self.reserve - MAX_PROBES
+        return max(0, ample)
 
     def _fill(
         self,

@@ -37,18 +37,23 @@ class Ledgers(dict[_Key, Ledger]):
         return min(ledger.ample(outstanding) for ledger in self.values())
 
     def repeat(
-        self, limits: tuple[RateLimit, ...], sent: float, received: float, version: int
-    ) -> Ledger | None:
+        self,
+        limits: tuple[RateLimit, ...],
+        sent: float,
+        received: float,
+        version: int,
+        outstanding: int,
+    ) -> int:
         """Learn from a response that tells the one policy there is, and little news of it.
 
         Returns:
-            Its ledger; None if it is no such response, and nothing was learned.
+            How many units may go without a look at anything; -1 if it is no such response, and
+            nothing was learned.
         """
         if len(limits) == 1 and len(self) == 1:
             for ledger in self.values():
-                if ledger.repeat(limits[0], sent, received, version):
-                    return ledger
-        return None
+                return ledger.repeat(limits[0], sent, received, version, outstanding)
+        return -1
 
     def learn(
         self,

@@ -1,0 +1,103 @@
+"""What a call costs that goes well, counted in steps of the interpreter: no clock, no flakes.
+
+The figures in microseconds are the benchmarks' business (``python -m benchmarks``); here a doubling
+is noticed.
+"""
+
+import asyncio
+import itertools
+import sys
+from email.utils import formatdate
+from types import FrameType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from httpx_resilience import AsyncResilientTransport, Policy
+
+MOST, MOST_WITHOUT_THROTTLE = 2500, 1700
+"""Bytecode instructions that a call may take beside the bare transport's: a third more than it took
+when this was written (1,930 and 1,270 on CPython 3.11)."""
+
+CALLS = 50
+NOW = 1_700_000_000.0
+
+
+class Vault(httpx.AsyncBaseTransport):
+    """Answers well, with a little less left each time."""
+
+    def __init__(self) -> None:
+        self._left = itertools.count(999_999, -1)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        headers = [
+            (b"Date", formatdate(NOW, usegmt=True).encode()),
+            (b"X-RateLimit-Limit", b"1000000"),
+            (b"X-RateLimit-Remaining", str(next(self._left)).encode()),
+            (b"X-RateLimit-Reset", b"1700000060"),
+        ]
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"{}"))
+
+
+class Steps:
+    """Counts bytecode instructions while it is entered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
+        if event == "opcode":
+            self.count += 1
+        else:
+            frame.f_trace_opcodes = True
+        return self._trace
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+
+def steps_of(transport: httpx.AsyncBaseTransport) -> float:
+    """Return how many instructions a call takes, once what is done once is done."""
+
+    async def calls(count: int) -> None:
+        for _ in range(count):
+            request = httpx.Request(
+                "GET", "https://vault.example/v1/secrets/a", headers={"Authorization": "Bearer t"}
+            )
+            await transport.handle_async_request(request)
+
+    async def counted() -> float:
+        await calls(20)
+        with Steps() as steps:
+            await calls(CALLS)
+        return steps.count / CALLS
+
+    return asyncio.run(counted())
+
+
+@pytest.fixture(scope="module")
+def bare() -> float:
+    return steps_of(Vault())
+
+
+def test_a_call_that_goes_well_takes_no_more_steps_than_it_did(bare: float) -> None:
+    added = steps_of(AsyncResilientTransport(Vault())) - bare
+    assert 300 < added < MOST, f"{added:.0f} instructions a call"
+
+
+def test_without_the_throttle_it_takes_fewer(bare: float) -> None:
+    whole = steps_of(AsyncResilientTransport(Vault()))
+    without = steps_of(AsyncResilientTransport(Vault(), policy=Policy(throttle=None)))
+    assert without < whole
+    assert without - bare < MOST_WITHOUT_THROTTLE, f"{without - bare:.0f} instructions a call"
+
+
+def test_the_count_notices_a_doubling(bare: float) -> None:
+    twice = AsyncResilientTransport(AsyncResilientTransport(Vault()))
+    assert steps_of(twice) - bare > MOST
