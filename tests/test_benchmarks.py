@@ -25,6 +25,8 @@ NAMES = (
 )
 COUNTED = "instructions"
 """Takes ten seconds at the least, for it starts Python under valgrind."""
+LENGTHY = {COUNTED, "happy", "loopback", "throttle", "growth", "imports"}
+"""Left to ``pytest -m soak``: they take seconds each, however little they are to do."""
 TINY = 0.01
 
 
@@ -56,7 +58,7 @@ def quiet(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name == COUNTED)) for name in NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.soak] * (name in LENGTHY)) for name in NAMES]
 )
 def test_a_benchmark_gives_rows_with_figures_of_ours(name: str) -> None:
     from benchmarks._targets import OURS
@@ -100,6 +102,7 @@ def test_the_child_marks_the_beginning_and_the_end_of_each_lot(
     assert len(marks) == 2 * _counted.MARKS
 
 
+@pytest.mark.soak
 def test_every_target_is_of_a_figure_that_is_measured() -> None:
     from benchmarks._targets import TARGETS
 

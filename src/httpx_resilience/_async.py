@@ -14,10 +14,10 @@ from ._core import checks
 from ._core.budget import RetryBudget
 from ._core.decision import SUCCESS
 from ._core.dialect import Dialect
-from ._core.flow import Admit, Done, Pause, Send, call_flow, make_rules
-from ._core.outcome import Cancelled
+from ._core.flow import Admit, CallFlow, Done, Pause, Rules, Send, call_flow, make_rules
+from ._core.outcome import Cancelled, Woken
 from ._core.policy import Policy
-from ._core.throttle import RateLimitStatus
+from ._core.throttle import RateLimitStatus, Throttle
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._exchange import Exchange
@@ -100,6 +100,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         self._loop: object = None
         self._clock: Callable[[], float] = time.monotonic
         self._shared = self._fresh_state()
+        self._rules: Rules | None = None
 
     def __repr__(self) -> str:
         inner = type(self._transport).__name__
@@ -118,39 +119,24 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
         """
-        extensions = request.extensions
-        policy = self._policy_of(request) if EXTENSION in extensions else self._policy
-        if running_loop() is not self._loop:
-            self._bind()
+        flow, exchange, history, throttle = self._begin(request)
         clock, shared = self._clock, self._shared
-        origin = self._origin_of(request.url)
-        spoken = self._dialects.of(origin)
-        dialect, reader, scan = spoken
-        seen = scan(request)
-        call = call_of(request, origin, dialect, next(shared.arrivals), self._redact, seen)
-        history = CallHistory(call, self._sink)
-        is_plain = not self._recover and RECOVER not in extensions
-        hooks = _NO_HOOKS if is_plain else self._hooks_of(request, dialect)
-        rules = make_rules((policy, dialect, reader, random.random, hooks))
-        budget = shared.budget_of(call, policy)
-        throttle = shared.throttle_of(request, call, dialect, seen)
-        exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
-        flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
-        ready = shared.ready
         try:
             step = next(flow)
             while not isinstance(step, Done):
-                if ready:
+                if shared.ready:
                     shared.wake()
                 if isinstance(step, Send):
                     step = flow.send(await exchange.send(step))
                 elif isinstance(step, Pause):
                     step = flow.send(await exchange.pause(step))
                 elif isinstance(step, Admit):
-                    step = flow.send(await exchange.admit(step))
+                    woken = exchange.admit(step)
+                    del step  # thousands may wait here, each with what it holds
+                    step = flow.send(await woken or Woken(clock()))
                 else:
                     step = flow.send(await exchange.recover(step))
-            if ready:
+            if shared.ready:
                 shared.wake()
         except BaseException as error:
             with suppress(StopIteration):
@@ -167,7 +153,41 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             response.extensions[HISTORY] = history
             return response
         scope = throttle.scope if throttle is not None else ""
-        return _finish(request, step, exchange, history, dialect, scope)
+        return _finish(request, step, exchange, history, scope)
+
+    def _begin(
+        self, request: httpx.Request
+    ) -> tuple[CallFlow, Exchange, CallHistory, Throttle | None]:
+        """Return a call's flow, and what the driver holds of it while it waits; no more than that.
+
+        Of what it is made of, nothing stays in the frame of a call that waits.
+        """
+        extensions = request.extensions
+        policy = self._policy_of(request) if EXTENSION in extensions else self._policy
+        if running_loop() is not self._loop:
+            self._bind()
+        clock, shared = self._clock, self._shared
+        origin = self._origin_of(request.url)
+        spoken = self._dialects.of(origin)
+        dialect, reader, scan = spoken
+        seen = scan(request)
+        call = call_of(request, origin, dialect, next(shared.arrivals), self._redact, seen)
+        history = CallHistory(call, self._sink)
+        is_plain = not self._recover and RECOVER not in extensions
+        hooks = _NO_HOOKS if is_plain else self._hooks_of(request, dialect)
+        rules = self._rules
+        if (
+            rules is None
+            or rules.policy is not policy
+            or rules.reader is not reader
+            or rules.recover is not hooks
+        ):
+            rules = self._rules = make_rules((policy, dialect, reader, random.random, hooks))
+        budget = shared.budget_of(call, policy)
+        throttle = shared.throttle_of(request, call, dialect, seen)
+        exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
+        flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
+        return flow, exchange, history, throttle
 
     def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
         own, hooks = request.extensions.get(RECOVER), self._recover
@@ -230,7 +250,6 @@ def _finish(
     done: Done,
     exchange: Exchange,
     history: CallHistory,
-    dialect: Dialect,
     scope: str,
 ) -> httpx.Response:
     last = exchange.previous if done.result == "previous" else exchange.last
@@ -240,7 +259,7 @@ def _finish(
         error = DeadlineExceeded("the call was cut at its deadline", request=request)
     elif done.result == "throttled":
         error = _throttle_timeout(request, done, scope)
-    response = last.response
+    response, dialect = last.response, exchange.dialect
     if response is not None and last.peeked is not None:
         response.extensions[PEEKED] = last.peeked
         response.extensions[DIALECT] = dialect

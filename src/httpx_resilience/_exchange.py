@@ -1,13 +1,15 @@
 """One call's steps, carried out: what the driver holds between them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 import httpx
 
-from ._body import PeekedStream, close_quietly, decode, length_of
+from ._body import PeekedStream, always, body_headers, close_quietly, decode
+from ._clock import scope_until, sleep
 from ._core import checks
+from ._core.dialect import Dialect
 from ._core.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
@@ -15,6 +17,7 @@ from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
 from ._request import Seen, call_of, origin_of, prepare
 from ._shared import Spoken
+from ._waiting import new_place, woken
 
 STAMP = "resilience.stamp"
 """Key in a request's extensions: a callable that puts what is current onto it before each send."""
@@ -43,6 +46,7 @@ class Exchange:
         "_request",
         "_spoken",
         "_transport",
+        "_unprepared",
         "last",
         "previous",
     )
@@ -62,17 +66,41 @@ class Exchange:
         self._spoken = spoken
         self._hooks = hooks
         self._clock = clock
-        self._request, self._is_replayable = prepare(
-            request, call, spoken.dialect, seen, is_changed=STAMP in request.extensions
-        )
+        self._request = request
+        self._unprepared: Seen | None = seen.anonymous()
+        self._is_replayable = always
         self.last = self.previous = _NONE
+        if type(request.stream) is not httpx.ByteStream:  # it may be refused, before any wait
+            self._prepare(seen)
 
-    def is_replayable(self) -> bool:
-        """Tell whether the request can be sent (again) now."""
+    def _prepare(self, seen: Seen) -> None:
+        """Make the request to send: when it is sent, for a call that waits needs no copy."""
+        self._unprepared = None
+        self._request, self._is_replayable = prepare(
+            self._request,
+            self._call,
+            self._spoken.dialect,
+            seen,
+            is_changed=STAMP in self._request.extensions,
+        )
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server speaks."""
+        return self._spoken.dialect
+
+    @property
+    def is_replayable(self) -> Callable[[], bool]:
+        """What tells whether the request, or one that a hook made, can be sent (again) now."""
+        return self._asked if self._hooks else self._is_replayable
+
+    def _asked(self) -> bool:
         return self._is_replayable()
 
     async def send(self, step: Send) -> Outcome:
         """Send the request once; return what it came to."""
+        if self._unprepared is not None:
+            self._prepare(self._unprepared)
         clock = self._clock
         self.previous, self.last = self.last, Attempt()
         attempt, request = self.last, self._request
@@ -85,7 +113,7 @@ class Exchange:
             if step.cut_at is None:
                 attempt.response = await self._transport.handle_async_request(request)
             else:
-                with anyio.CancelScope(deadline=step.cut_at) as scope:
+                with scope_until(step.cut_at) as scope:
                     attempt.response = await self._transport.handle_async_request(request)
                 cut = scope.cancelled_caught
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
@@ -110,32 +138,36 @@ class Exchange:
         if response is None:
             trouble = None if attempt.error is None else trouble_of(attempt.error)
             return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
-        body = b""
+        headers, body = response.headers.raw, b""
         if isinstance(response.stream, httpx.AsyncByteStream):
-            response.stream = attempt.peeked = PeekedStream(response.stream, length_of(response))
-            await attempt.peeked.look(self._clock, cut_at)
-            body = decode(attempt.peeked.head, response.headers.get("content-encoding", ""))
-        return Outcome(
-            sent_at, at, self._clock(), wall, response.status_code, response.headers.raw, body
-        )
+            length, encoding = body_headers(headers)
+            response.stream = attempt.peeked = peeked = PeekedStream(response.stream, length)
+            if not peeked.is_exhausted:
+                await peeked.look(self._clock, cut_at)
+            body = decode(peeked.head, encoding)
+        status = response.status_code
+        return Outcome(sent_at, at, self._clock(), wall, status, headers, body)
 
-    async def admit(self, step: Admit) -> Woken:
-        """Wait until somebody wakes the ticket, or until the time that this call keeps."""
-        event = anyio.Event()
-        step.ticket.wake = event.set
-        if step.until is None:
-            await event.wait()
-        else:
-            with anyio.CancelScope(deadline=step.until) as scope:
-                await event.wait()
-            if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
-                return Woken(max(step.until, self._clock()))
-        return Woken(self._clock())
+    def admit(self, step: Admit) -> Awaitable[Woken | None]:
+        """Return what to await until the ticket is woken, or the time that this call keeps comes.
+
+        It comes to None if somebody woke it. Thousands may wait here: no frame of ours for each.
+        """
+        step.ticket.wake = place = new_place()
+        waited = woken(place)
+        return waited if step.until is None else self._keep(waited, step.until)
+
+    async def _keep(self, waited: Awaitable[None], until: float) -> Woken | None:
+        with anyio.CancelScope(deadline=until) as scope:
+            await waited
+        if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
+            return Woken(max(until, self._clock()))
+        return None
 
     async def pause(self, step: Pause) -> Woken:
         """Give the connection back, then sleep."""
         await self.abandon()
-        await anyio.sleep_until(step.until)
+        await sleep(max(0.0, step.until - self._clock()))
         return Woken(max(step.until, self._clock()))
 
     async def recover(self, step: Recover) -> HookDone:

@@ -20,6 +20,7 @@ from ._core.serverclock import ServerClock
 from ._core.throttle import RateLimitStatus, Signature, Throttle, Ticket
 from ._identity import hashed, identity_of
 from ._request import HeaderScan, Seen, origin_of
+from ._waiting import wake
 from .dialects.generic import GENERIC
 
 Identity = Callable[[httpx.Request], str | None]
@@ -207,7 +208,7 @@ class SharedState:
         """Wake whoever waits for the tickets that are ready."""
         for ticket in self.ready:
             if ticket.wake is not None:
-                ticket.wake()
+                wake(ticket.wake)
         self.ready.clear()
 
 

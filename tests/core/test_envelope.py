@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
-from httpx_resilience._core.envelope import MAX_BODY, MAX_DEPTH, read_error, read_wait, told
+from httpx_resilience._core.envelope import MAX_BODY, MAX_DEPTH, read_error, read_said, told
 from support.core import envelope
 
 FULL: dict[str, Any] = {
@@ -78,7 +78,7 @@ def test_a_hostile_body_is_no_error(body: bytes, dialect: Dialect) -> None:
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_body_names_no_wait(body: bytes) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "wait"), ("x",))))
-    assert read_wait(body, dialect) is None
+    assert read_said(body, dialect).wait is None
 
 
 @pytest.mark.parametrize("odd", [None, 7, True, "text", [], [1], {}, {"a": 1}, 1.5])
@@ -135,6 +135,22 @@ def test_a_bom_does_not_hide_the_code() -> None:
     assert info.code == "rate_limited"
 
 
+@pytest.mark.parametrize("body", [
+    b'{"code": "a"}', b' \t\r\n{"code": "a"}\n\r\t ', b'{"code": "a"} x', b'{"code": "a"}{}',
+    b'{"code": "a"}\x00', b'\x0c{"code": "a"}', b'{"code": "a"}\xc2\xa0', b'{"code": "a"},', b" ",
+    b'\xef\xbb\xbf\xef\xbb\xbf{"code": "a"}', b'{"code": "a", "b": "\xed\xa0\x80"}',
+    b'{"code": "a", "b": "\xff"}', b'{"code": "a", "b": NaN}', b'{"code": "a", "b": "\n"}',
+    *('{"code": "a"}'.encode(e) for e in ("utf-16", "utf-16-le", "utf-32", "utf-32-be")),
+])  # fmt: skip
+def test_a_body_is_json_where_the_standard_library_says_so(body: bytes) -> None:
+    try:
+        expected = json.loads(body)["code"]
+    except ValueError:
+        expected = None
+    info = read_error(body, GENERIC)
+    assert (None if info is None else info.code) == read_said(body, GENERIC).code == expected
+
+
 @pytest.mark.parametrize(
     ("document", "code"),
     [
@@ -166,17 +182,17 @@ def test_a_wait_in_a_body_is_a_number_of_seconds_within_reason(
 ) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "retry_after"),)))
     body = json.dumps({"error": {"retry_after": wait}}).encode()
-    assert read_wait(body, dialect) == seconds
+    assert read_said(body, dialect).wait == seconds
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"9" * 4000])
 def test_a_wait_that_is_no_number_of_seconds_is_none(number: bytes) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("w",),)))
-    assert read_wait(b'{"w": ' + number + b"}", dialect) is None
+    assert read_said(b'{"w": ' + number + b"}", dialect).wait is None
 
 
 def test_a_wait_is_read_only_where_the_dialect_says_so() -> None:
-    assert read_wait(b'{"error": {"retry_after": 5}}', SCAIVAULT) is None
+    assert read_said(b'{"error": {"retry_after": 5}}', SCAIVAULT).wait is None
 
 
 @pytest.mark.parametrize("word", ["a", "rate_limited", "a.b:c-d_E9", "x" * 128])

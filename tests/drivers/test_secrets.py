@@ -1,5 +1,7 @@
 """A secret planted anywhere appears in nothing that this library emits."""
 
+import copy
+import dataclasses
 import io
 import json
 import logging
@@ -19,8 +21,12 @@ from httpx_resilience import (
     AsyncResilientTransport,
     Dialect,
     Event,
+    FailedAttempt,
     Policy,
+    RetryBudget,
     RetryPolicy,
+    ThrottlePolicy,
+    ThrottleTimeout,
     error_of,
     history_of,
     raise_for_error,
@@ -75,6 +81,11 @@ STORIES: dict[str, tuple[Line, ...]] = {
 }
 
 
+def limits_of(transport: AsyncResilientTransport) -> str:
+    """Return the snapshot without the names that servers give their buckets, which are public."""
+    return repr([dataclasses.replace(row, bucket=None) for row in transport.rate_limits()])
+
+
 @pytest.fixture(params=["structlog as JSON", "structlog in colours", "standard library"])
 def log(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     out = io.StringIO()
@@ -111,15 +122,21 @@ async def test_a_secret_appears_in_nothing_that_is_emitted(
     binary: list[bytes] = []
 
     def keep(event: Event) -> None:
-        emitted.extend((repr(event), str(event.as_fields())))
+        emitted.extend((repr(event), str(event.as_fields()), str(dataclasses.asdict(event))))
+        emitted.append(repr(copy.deepcopy(event)))
         binary.append(pickle.dumps(event))
 
     def fails(event: Event) -> None:
         raise RuntimeError(SECRET)
 
     policy = Policy(retry=RetryPolicy(deadline=100.0))
+    budget = RetryBudget()
     transport = AsyncResilientTransport(
-        Scripted(*STORIES[story]), dialect=dialect, policy=policy, on_event=[keep, fails]
+        Scripted(*STORIES[story]),
+        dialect=dialect,
+        policy=policy,
+        budget=budget,
+        on_event=[keep, fails],
     )
     source: httpx.Response | Exception
     try:
@@ -136,6 +153,7 @@ async def test_a_secret_appears_in_nothing_that_is_emitted(
     history = history_of(source)
     assert history is not None
     emitted += [repr(history), repr(history.attempts), repr(history.events), str(history)]
+    emitted += [repr(copy.deepcopy(history)), repr(copy.copy(history).events)]
     binary += [pickle.dumps(history), pickle.dumps(history.attempts)]
     if isinstance(source, httpx.Response) and source.status_code >= 400:
         emitted += [repr(error_of(source)), str(error_of(source))]
@@ -144,12 +162,74 @@ async def test_a_secret_appears_in_nothing_that_is_emitted(
         emitted += [str(caught.value), repr(caught.value)]
         emitted.append("".join(traceback.format_exception_only(caught.value)))
         emitted.append(repr(source.stream))
-    emitted += [repr(transport), log()]
+    emitted += [repr(transport), repr(transport.policy), transport.policy.describe()]
+    emitted += [limits_of(transport), repr(budget), log()]
+    assert transport.rate_limits()
     assert log()
     for text in emitted:
         assert SECRET not in text
     for data in binary:
         assert SECRET.encode() not in data
+
+
+async def test_what_a_hook_raises_is_told_by_its_class_alone(log: Callable[[], str]) -> None:
+    async def hook(failed: FailedAttempt, request: httpx.Request) -> None:
+        told.append(repr(failed))
+        raise ValueError(f"{SECRET} was wrong")
+
+    told: list[str] = []
+    transport = AsyncResilientTransport(
+        Scripted(planted(409, "version_conflict")),
+        recover={"version_conflict": hook},
+        on_event=lambda event: told.append(repr(event)),
+    )
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(ValueError, match=SECRET) as caught:
+            await client.get(URL, headers=HEADERS)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ApiError)
+    history = history_of(caught.value)
+    assert history is not None
+    assert history.attempts[0].code == "version_conflict"
+    told += [str(cause), repr(cause), *caught.value.__notes__, repr(history), repr(history.events)]
+    assert all(SECRET not in text for text in [*told, log()])
+    assert "raised" in log()
+
+
+async def test_a_redirects_target_is_told_without_its_query_and_userinfo(
+    log: Callable[[], str],
+) -> None:
+    to = f"https://user:{SECRET}@other.example/v1/secrets/next?token={SECRET}#{SECRET}"
+    told: list[str] = []
+    transport = AsyncResilientTransport(
+        Scripted(Reply(302, headers=(("Location", to),)), planted(404, "secret_not_found")),
+        on_event=lambda event: told.append(repr(event)),
+    )
+    async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
+        response = await client.get(URL, headers=HEADERS)
+    assert response.url.host == "other.example"
+    told += [repr(history_of(each)) for each in (*response.history, response)]
+    assert "/v1/secrets/next" in log()
+    assert all(SECRET not in text for text in [*told, log(), limits_of(transport)])
+
+
+async def test_a_call_that_the_throttle_refuses_tells_no_secret(log: Callable[[], str]) -> None:
+    spent = (("X-RateLimit-Limit", "9"), ("X-RateLimit-Remaining", "0"))
+    told: list[str] = []
+    transport = AsyncResilientTransport(
+        Scripted(Reply(200, headers=(*spent, ("X-RateLimit-Reset", "3000")))),
+        policy=Policy(throttle=ThrottlePolicy(max_wait=5.0)),
+        on_event=lambda event: told.append(repr(event)),
+    )
+    async with httpx.AsyncClient(transport=transport) as client:
+        await client.get(URL, headers=HEADERS)
+        with pytest.raises(ThrottleTimeout) as caught:
+            await client.get(URL, headers=HEADERS)
+    error = caught.value
+    told += [str(error), repr(error), error.scope, *error.__notes__, repr(history_of(error))]
+    told += [repr(transport.rate_limits()), log()]
+    assert "throttle_timeout" in log()
+    assert all(SECRET not in text for text in told)
 
 
 async def test_the_secret_is_where_it_was_asked_for() -> None:

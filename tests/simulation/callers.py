@@ -18,6 +18,7 @@ from httpx_resilience._core.flow import Admit, CallFlow, Done, Pause, Reply, Rul
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
 from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.telling import Fact
 from httpx_resilience._core.throttle import Throttle, Ticket
 from simulation.engine import EPOCH, Engine
 
@@ -110,8 +111,8 @@ class _Teller:
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def tell(self, event: Event) -> None:
-        self._report.events.append(event)
+    def tell(self, fact: Fact) -> None:
+        self._report.events.append(fact.event())
 
 
 class Caller:

@@ -96,8 +96,8 @@ def test_a_loaded_server_that_stalled_recovers_under_every_fleet(clients: int) -
 
 def test_naive_retries_keep_the_loaded_server_down_in_the_same_model() -> None:
     naive = Policy(retry=RetryPolicy(max_attempts=4), budget=None, throttle=None)
-    played = play(LOADED._replace(clients=30, policy=naive, until=65.0), 0)
-    ends = [record.succeeded for record in played.records if record.arrived_at > 60.0]
+    played = play(LOADED._replace(clients=30, policy=naive, until=56.0), 0)
+    ends = [record.succeeded for record in played.records if record.arrived_at > 52.0]
     assert sum(ends) < 0.5 * len(ends)
 
 

@@ -84,7 +84,7 @@ def test_a_rate_is_found_for_a_silent_limiter(
 def test_chance_is_not_taken_for_a_limiter_for_long(
     share: float, tasks: int, think: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for seed in range(4):
+    for seed in range(2):
         job = unreliable(share, tasks, think, seed)
         waits = watched(job, monkeypatch)
         report = job.run(until=60.0)
@@ -94,7 +94,7 @@ def test_chance_is_not_taken_for_a_limiter_for_long(
 
 @pytest.mark.parametrize("tasks", [5, 50])
 def test_an_outage_is_not_taken_for_a_limiter(tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for seed in range(4):
+    for seed in range(2):
 
         def respond(now: float) -> tuple[int, list[tuple[bytes, bytes]]]:
             return (503 if 10.0 <= now < 40.0 else 200), []

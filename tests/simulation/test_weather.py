@@ -17,7 +17,7 @@ from simulation.servers import LIMITERS, RateLimitedServer
 from simulation.watchers import NothingTooEarly, WithinLimit
 from simulation.weather import LATER, Outlived, Weather, any_weather, outlive
 
-SUITE, SOAK = range(16), range(16, 492)
+SUITE, SOAK = range(10), range(10, 486)
 
 
 def check(seeds: Iterable[int]) -> list[Outlived]:
@@ -42,8 +42,8 @@ def check(seeds: Iterable[int]) -> list[Outlived]:
 
 def test_random_fleets_outlive_random_faults() -> None:
     lived = check(SUITE)
-    assert sum(outlived.futile for outlived in lived) > 500, "the weather was too good"
-    assert sum(outlived.asked for outlived in lived) > 1000, "nobody was told to wait"
+    assert sum(outlived.futile for outlived in lived) > 200, "the weather was too good"
+    assert sum(outlived.asked for outlived in lived) > 200, "nobody was told to wait"
 
 
 @pytest.mark.soak

@@ -10,6 +10,7 @@ from httpx_resilience._core.events import GaveUp, RetryScheduled
 from httpx_resilience._core.flow import Done, Pause, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
+from httpx_resilience._core.telling import Fact
 
 START = 100.0
 """When every call of these tests begins, on the driver's clock."""
@@ -53,8 +54,8 @@ class Ear:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, event: Event) -> None:
-        self.events.append(event)
+    def tell(self, fact: Fact) -> None:
+        self.events.append(fact.event())
 
     def only(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]

@@ -27,6 +27,7 @@ from httpx_resilience._core.decision import REASONS
 from httpx_resilience._core.flow import Done, Rules, Send, Step, call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, Trouble, Woken
+from httpx_resilience._core.telling import Fact
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -229,7 +230,7 @@ REQUESTS = {
 class Silent:
     verbose = False
 
-    def tell(self, event: Event) -> None:
+    def tell(self, fact: Fact) -> None:
         pass
 
 

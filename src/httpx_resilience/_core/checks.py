@@ -1,6 +1,5 @@
 """Validation of configuration: each error names the field, the value and what is allowed."""
 
-import difflib
 import math
 from collections.abc import Iterable
 from typing import TypeVar
@@ -59,6 +58,8 @@ def instance(field: str, value: object, kind: type[T], allowed: str) -> T:
 
 def nearest(value: object, words: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `` (did you mean …?)`` for the nearest known word, or an empty string."""
+    import difflib
+
     found = difflib.get_close_matches(str(value), list(words), n=1, cutoff=cutoff)
     return f" (did you mean {found[0]!r}?)" if found else ""
 

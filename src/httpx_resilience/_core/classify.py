@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
-from .envelope import ErrorInfo, read_error, read_wait, told
+from .envelope import read_said, told
 from .headers import RateLimitReader, Reading, Wait, server_wait
 from .outcome import Outcome, RawHeaders
 
@@ -55,20 +55,20 @@ def classify(
         return _of_exception(outcome)
     if outcome.status < 400:
         return None
-    info = read_error(outcome.body, dialect) if outcome.body else None
-    error_class, coded = _class_of(outcome.status, info, dialect)
-    spec = info.spec if info is not None else None
+    status, headers = outcome.status, outcome.headers
+    said = read_said(outcome.body, dialect)
+    spec = dialect.spec(said.code) if said.code is not None else None
+    error_class, coded = _class_of(status, said.code, spec, dialect)
     return Failure(
-        error_class=error_class,
-        status=outcome.status,
-        code=told(info.code) if info is not None else None,
-        coded=coded,
-        request_id=request_id_of(outcome.headers, dialect)
-        or told(info.request_id if info is not None else None),
+        error_class,
+        status,
+        told(said.code),
+        coded,
+        request_id=request_id_of(headers, dialect) or told(said.request_id),
         spec=spec,
-        status_mismatch=spec is not None and spec.status not in (None, outcome.status),
-        perhaps_processed=outcome.status >= 500 or outcome.status == 408,
-        wait=_wait(outcome, dialect, reading or reader.read(outcome.headers, wall=outcome.wall)),
+        status_mismatch=spec is not None and spec.status not in (None, status),
+        perhaps_processed=status >= 500 or status == 408,
+        wait=_wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall)),
     )
 
 
@@ -84,32 +84,34 @@ def _of_exception(outcome: Outcome) -> Failure:
     )
 
 
-def _class_of(status: int, info: ErrorInfo | None, dialect: Dialect) -> tuple[ErrorClass, bool]:
-    if info is not None and info.spec is not None and dialect.is_ruled(info.code):
-        return info.spec.error_class, True
+def _class_of(
+    status: int, code: str | None, spec: ErrorSpec | None, dialect: Dialect
+) -> tuple[ErrorClass, bool]:
+    if code is not None and spec is not None and dialect.is_ruled(code):
+        return spec.error_class, True
     ruled = dialect.status_rules.get(status)
     if ruled is not None:
         return ruled, False
-    if info is not None:
-        if info.spec is not None:
-            return info.spec.error_class, True
+    if code is not None:
+        if spec is not None:
+            return spec.error_class, True
         if dialect.unknown_code is not None:
             return dialect.unknown_code, True
     return dialect.statuses.get(status, ErrorClass.PERMANENT), False
 
 
-def _wait(outcome: Outcome, dialect: Dialect, reading: Reading) -> Wait | None:
+def _wait(outcome: Outcome, in_body: float | None, reading: Reading) -> Wait | None:
     asked = server_wait(outcome.headers, status=outcome.status, wall=outcome.wall, reading=reading)
     if asked is not None and asked.source == "retry_after":
         return asked
-    in_body = read_wait(outcome.body, dialect)
     return Wait(in_body, "error_body") if in_body is not None else asked
 
 
 def request_id_of(headers: RawHeaders, dialect: Dialect) -> str | None:
     """Return the server's id for a request, as it may be told; None if the headers give none."""
     name = (dialect.requests.request_id_header or "X-Request-ID").lower().encode()
+    size = len(name)
     for key, value in headers:
-        if key.lower() == name:
+        if len(key) == size and key.lower() == name:
             return told(value[:200].decode("latin-1"))
     return None

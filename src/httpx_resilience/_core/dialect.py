@@ -10,7 +10,6 @@ from typing import Self
 
 from . import checks
 from .catalog import Envelope, ErrorClass, ErrorSpec, RequestRules
-from .dialectfile import read_dialect
 from .frozen import FrozenMap
 from .headers import HeaderFamily
 
@@ -110,6 +109,8 @@ class Dialect:
         >>> mine.spec("busy").error_class
         ErrorClass.TRANSIENT
         """
+        from .dialectfile import read_dialect
+
         return cls(**read_dialect(text))
 
     def key(self, code: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from .catalog import TOKEN, ErrorSpec, Path
 from .dialect import Dialect
@@ -18,6 +18,9 @@ MAX_DEPTH = 100
 
 MAX_NESTED = 10_000
 """Objects and lists in a body: by far the dearest to parse of what fits into ``MAX_BODY``."""
+
+_WHITESPACE = " \t\n\r"
+_decoder = json.JSONDecoder()
 
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
@@ -53,6 +56,40 @@ class ErrorInfo:
         return f"ErrorInfo(code={code!r}, request_id={request_id!r}, spec={self.spec!r})"
 
 
+class Said(NamedTuple):
+    """What an error body says that decides, and what names it in a ticket.
+
+    Attributes:
+        code: The machine-readable code, or None.
+        request_id: The server's request id.
+        wait: Seconds to wait, where the dialect says that a body names them.
+    """
+
+    code: str | None = None
+    request_id: str | None = None
+    wait: float | None = None
+
+
+_SILENT = Said()
+
+
+def read_said(body: bytes, dialect: Dialect) -> Said:
+    """Return what an error body says that a decision needs; it is parsed once.
+
+    Never raises, as ``read_error``.
+
+    >>> read_said(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
+    'busy'
+    """
+    document = _parse(body)
+    if document is None:
+        return _SILENT
+    envelope = dialect.envelope
+    code = _code(document, envelope.code)
+    request_id = _first(document, envelope.request_id, str) if code else None
+    return Said(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
+
+
 def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
     """Return what an error body says in the dialect's envelope, or None if it says no code.
 
@@ -83,15 +120,9 @@ def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
     )
 
 
-def read_wait(body: bytes, dialect: Dialect) -> float | None:
-    """Return the seconds to wait that a body names where the dialect says so, or None."""
-    if not dialect.envelope.wait:
-        return None
-    document = _parse(body)
-    if document is None:
-        return None
+def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
     for kind in (int, float):
-        value = _first(document, dialect.envelope.wait, kind)
+        value = _first(document, paths, kind)
         if value is not None and not isinstance(value, bool) and 0 <= value <= _LONGEST_WAIT:
             return float(value)
     return None
@@ -124,11 +155,12 @@ def _last_segment(uri: str) -> str:
 def _parse(body: bytes) -> Any:
     if not body or len(body) > MAX_BODY or _is_too_nested(body):
         return None
-    try:
-        document = json.loads(body)
+    try:  # as json.loads does, which takes half as long again
+        text = body.decode(json.detect_encoding(body), "surrogatepass").strip(_WHITESPACE)
+        document, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and end == len(text) else None
 
 
 def _is_too_nested(body: bytes) -> bool:
@@ -144,15 +176,13 @@ def _first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:
     for path in paths:
         value = document
         for key in path:
-            value = _step(value, key)
+            value = value.get(key) if type(value) is dict else _step(value, key)
         if isinstance(value, kind):
             return value
     return None
 
 
 def _step(value: Any, key: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(key)
     if key == "*" and isinstance(value, list) and value:
         return value[0]
     return None

@@ -396,9 +396,8 @@ class _Run:
     def takes(self, call: Call | None) -> bool:
         """Go on with the request that a hook made; tell whether its body can be sent."""
         if call is not None:
-            story = self.story
-            self.call = story.call = call
-            story.repeatable = is_repeatable(call, self._rules.dialect, self._policy.retry)
+            self.call = call
+            self.story.goes_on(call, is_repeatable(call, self._rules.dialect, self._policy.retry))
         return self._is_replayable()
 
     def unrecovered(self, failure: Failure, reply: HookDone) -> Done:

@@ -1,12 +1,17 @@
-"""A call's history: what happened to it, made from the same events as its log lines."""
+"""A call's history: what happened to it, made from the same events as its log lines.
+
+It keeps facts, and makes events of them when it is asked or when somebody listens.
+"""
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from .._core.events import AttemptFinished, CallEvent, Event, RetryScheduled
+from .._core.decision import SUCCESS
+from .._core.events import AttemptFinished, CallEvent, Event, Level, RetryScheduled
 from .._core.flow import Done
 from .._core.outcome import Call, Outcome
+from .._core.telling import Fact
 from .sink import EventSink
 
 KEPT = 500
@@ -60,10 +65,10 @@ class CallHistory:
     """
 
     __slots__ = (
-        "_call",
+        "_call_id",
         "_clean",
-        "_events",
         "_sink",
+        "_told",
         "body_truncated",
         "reason",
         "retry_at",
@@ -71,22 +76,24 @@ class CallHistory:
     )
 
     def __init__(self, call: Call, sink: EventSink | None) -> None:
-        self._call = call
+        self._call_id = call.call_id
         self._sink = sink
         self.verbose = sink is not None and sink.verbose
-        self._events: list[Event] = []
+        self._told: list[Fact | Event] | None = None  # made when there is something to tell
         self._clean: tuple[int, float] | None = None
         self.reason: str | None = None
         self.retry_at: float | None = None
         self.body_truncated = False
 
-    def tell(self, event: Event) -> None:
-        """Keep an event and pass it on."""
-        self._events.append(event)
-        if len(self._events) > 2 * KEPT:
-            del self._events[KEPT]
-        if self._sink is not None:
-            self._sink.emit(event)
+    def tell(self, fact: Fact) -> None:
+        """Keep a fact, and pass its event on to whoever wants it."""
+        sink = self._sink
+        is_wanted = self.verbose or fact.level is not Level.DEBUG
+        event = sink.offer(fact) if is_wanted and sink is not None else None
+        told = self._told = self._told or []
+        told.append(fact if event is None else event)
+        if len(told) > 2 * KEPT:
+            del told[KEPT]
 
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
@@ -94,18 +101,23 @@ class CallHistory:
         self.reason = done.reason
         if done.retry_in is not None and done.retry_in < FOREVER:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
-        if not self._events:  # the happy path: nothing was told, one attempt was made
+        if not self._told or (done.reason == SUCCESS and done.attempts == 1):
+            # The happy path: one attempt was made, and nothing was told but that it waited.
             self._clean = outcome.status, outcome.received_at - outcome.sent_at
 
     @property
     def call_id(self) -> str:
         """The call's id, as in its log lines."""
-        return self._call.call_id
+        return self._call_id
 
     @property
     def events(self) -> tuple[Event, ...]:
         """What was told of the call, in order."""
-        return tuple(self._events)
+        told = self._told or []
+        for at, each in enumerate(told):
+            if isinstance(each, Fact):
+                told[at] = each.event()
+        return tuple(told)  # type: ignore[arg-type]  # no fact is left
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -113,10 +125,11 @@ class CallHistory:
         if self._clean is not None:
             status, duration = self._clean
             return (Attempt(number=1, status=status, duration=round(duration, 3)),)
-        waits = {e.attempt: e for e in self._events if isinstance(e, RetryScheduled)}
+        events = self.events
+        waits = {e.attempt: e for e in events if isinstance(e, RetryScheduled)}
         return tuple(
             _attempt(event, waits.get(event.attempt))
-            for event in self._events
+            for event in events
             if isinstance(event, AttemptFinished)
         )
 
@@ -128,14 +141,14 @@ class CallHistory:
     @property
     def maybe_applied(self) -> bool:
         """The server may have carried out a change that an attempt asked for and that failed."""
-        return any(e.maybe_applied for e in self._events if isinstance(e, CallEvent))
+        return any(e.maybe_applied for e in self.events if isinstance(e, CallEvent))
 
     @property
     def elapsed(self) -> float:
         """Seconds from the first send to the end of the last attempt."""
         if self._clean is not None:
             return round(self._clean[1], 3)
-        told = [e.elapsed for e in self._events if isinstance(e, CallEvent)]
+        told = [e.elapsed for e in self.events if isinstance(e, CallEvent)]
         return told[-1] if told else 0.0
 
     def __repr__(self) -> str:
@@ -146,7 +159,7 @@ class CallHistory:
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return {**state, "_sink": None, "_call": self._call._replace(redact=None, path="")}
+        return {**state, "_sink": None, "_told": list(self.events)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

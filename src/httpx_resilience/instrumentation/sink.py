@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from .._core.events import Event, Level
+from .._core.telling import Fact
 from . import log
 
 Listener = Callable[[Event], object]
@@ -25,6 +26,23 @@ class EventSink:
     def emit(self, event: Event) -> None:
         """Tell everybody; never raises."""
         log.write(event)
+        self._tell_listeners(event)
+
+    def offer(self, fact: Fact) -> Event | None:
+        """Tell everybody; return the event, or None if nobody wanted it, so that it was not made.
+
+        Never raises.
+        """
+        logger = log.logger_for(fact.level)
+        if logger is None and not self._listeners:
+            return None
+        event = fact.event()
+        if logger is not None:
+            log.write_to(logger, event.level, event.name, event.as_fields())
+        self._tell_listeners(event)
+        return event
+
+    def _tell_listeners(self, event: Event) -> None:
         for index, listener in enumerate(self._listeners):
             try:
                 listener(event)

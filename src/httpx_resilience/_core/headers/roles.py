@@ -1,7 +1,6 @@
 """From a header's raw name to the part it plays, and the parser of what it belongs to."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from .families import ASIDES, DEFAULT_FAMILIES, Facts, Fields, HeaderFamily, facts, word_of
 from .limits import RateLimit
@@ -35,13 +34,15 @@ _FORMATS: tuple[tuple[HeaderFamily, Read], ...] = (
 """Formats of their own; the family says which header plays which part."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """A family in use; ``rank`` orders them, best first."""
 
-    rank: int
-    facts: Facts
-    read: Read
+    __slots__ = ("facts", "rank", "read")
+
+    def __init__(self, rank: int, facts: Facts, read: Read) -> None:
+        self.rank = rank
+        self.facts = facts
+        self.read = read
 
 
 Role = tuple[Slot | None, str]

@@ -5,7 +5,6 @@
 a parameter that cannot be read counts as absent, a member without any as not sent.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,10 +12,19 @@ from typing import NamedTuple
 from .families import Facts, Fields, readable_name
 from .limits import UNKNOWN, RateLimit, Reset, policy
 from .resets import Context, reset_of
-from .values import MAX_MEMBERS, members, moment, parameters, positive, unquoted, whole
+from .values import (
+    MAX_MEMBERS,
+    compiled,
+    members,
+    moment,
+    parameters,
+    positive,
+    unquoted,
+    whole,
+)
 
-_PAIR = re.compile(r"\s*(\d{1,20}):(\d{1,20})\s*", re.ASCII)
-_USED_OF = re.compile(r"(?:([\w-]{1,64})\s*=\s*)?(\d{1,20})\s*/\s*(\d{1,20})", re.ASCII)
+_PAIR = r"\s*(\d{1,20}):(\d{1,20})\s*"
+_USED_OF = r"(?:([\w-]{1,64})\s*=\s*)?(\d{1,20})\s*/\s*(\d{1,20})"
 
 
 class Announced(NamedTuple):
@@ -114,13 +122,13 @@ def read_windows(facts: Facts, fields: Fields, context: Context) -> Iterator[Rat
 
 def _pairs(value: bytes) -> list[tuple[int, int]]:
     parts = value.decode("latin-1").split(",", MAX_MEMBERS)[:MAX_MEMBERS]
-    found = (_PAIR.fullmatch(part) for part in parts)
+    found = (compiled(_PAIR).fullmatch(part) for part in parts)
     return [(int(match[2]), int(match[1])) for match in found if match]
 
 
 def read_used_of(facts: Facts, fields: Fields, context: Context) -> Iterator[RateLimit | None]:
     """Read ``32/40`` (Shopify) or ``api-usage=18/5000`` (Salesforce): used, of the limit."""
     for member in members(fields["used"].decode("latin-1").replace(";", ",")):
-        if match := _USED_OF.match(unquoted(member)):
+        if match := compiled(_USED_OF).match(unquoted(member)):
             name, used, limit = match.groups()
             yield policy(int(limit), int(limit) - int(used), UNKNOWN, bucket=name or facts.bucket)

@@ -1,13 +1,14 @@
 """Numbers, dates, durations and lists out of header bytes; whatever cannot be read is None.
 
 Everything is bounded: 8 KiB of a field, 32 members of a list, 20 digits of a number. The parsers
-of strings that servers repeat (a limit, a reset, a Date) remember their last answers.
+of strings that servers repeat (a limit, a reset, a Date) remember their last answers. Patterns
+are compiled when first used, for that takes longer than to import the module.
 """
 
 import math
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 MAX_FIELD = 8192
@@ -19,19 +20,18 @@ _DIGITS = 20
 _LONGEST_TIME = 128
 _REMEMBERED = 256
 
-_NUMBER = re.compile(r"[+-]?\d{1,20}(?:\.(\d{1,20}))?", re.ASCII)
-_THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])", re.ASCII)
-_MEMBER = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+')
-_PARAMETER = re.compile(r'(?:[^";]|"(?:[^"\\]|\\.)*"?)+')
+_NUMBER = r"[+-]?\d{1,20}(?:\.(\d{1,20}))?"
+_THOUSANDS = r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])"
+_MEMBER = r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+'
+_PARAMETER = r'(?:[^";]|"(?:[^"\\]|\\.)*"?)+'
 # A comma after a weekday belongs to the date; all the long names end in "day".
-_DATE_COMMA = re.compile(r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),", re.IGNORECASE)
+_DATE_COMMA = r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),"
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Go writes the micro sign in UTF-8; both of Unicode's, and the Latin-1 one, as bytes read one by
 # one.
 _DURATION_PART = r"(\d{1,20})(?:\.(\d{1,20}))?(ns|us|\xc2\xb5s|\xce\xbcs|\xb5s|ms|s|m|h|d)"
-_DURATION = re.compile(f"(?:{_DURATION_PART})+", re.ASCII)
-_PART_OF_DURATION = re.compile(_DURATION_PART, re.ASCII)
+_DURATION = f"(?:{_DURATION_PART})+"
 
 _MONTHS: tuple[str, ...] = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
@@ -54,12 +54,15 @@ _JS_ZONE = r"GMT(?P<zone>[+-]\d{4})(?: \(.{1,64}\))?"
 _JAVASCRIPT = rf"[a-z]{{3}} {_MONTH} {_DAY} {_YEAR} {_CLOCK} {_JS_ZONE}"
 
 
-def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern, re.ASCII | re.IGNORECASE) for pattern in patterns)
+_HTTP_DATES = (_IMF_FIXDATE, _RFC_850, _ASCTIME)
+_DATES = (*_HTTP_DATES, _ISO, _JAVASCRIPT)
+_DATE_FLAGS = re.ASCII | re.IGNORECASE
 
 
-_HTTP_DATES = _compiled(_IMF_FIXDATE, _RFC_850, _ASCTIME)
-_DATES = (*_HTTP_DATES, *_compiled(_ISO, _JAVASCRIPT))
+@cache
+def compiled(pattern: str, flags: re.RegexFlag = re.ASCII) -> re.Pattern[str]:
+    """Return a pattern, compiled at its first use."""
+    return re.compile(pattern, flags)
 
 
 class Moment(NamedTuple):
@@ -92,7 +95,7 @@ def clipped(value: bytes) -> bytes:
 
 def number(text: str) -> float | int | None:
     """Return a plain decimal number of at most 20 digits; an exponent, inf and nan are none."""
-    match = _NUMBER.fullmatch(text.strip(" \t"))
+    match = compiled(_NUMBER).fullmatch(text.strip(" \t"))
     if match is None:
         return None
     return float(match[0]) if match[1] else int(match[0])
@@ -106,13 +109,13 @@ def whole(text: str) -> int | None:
 
 def members(text: str) -> list[str]:
     """Split at commas outside quoted strings; at most 32 members."""
-    found = (member.strip(" \t") for member in _MEMBER.findall(text))
+    found = (member.strip(" \t") for member in compiled(_MEMBER).findall(text))
     return [member for member in found if member][:MAX_MEMBERS]
 
 
 def parameters(member: str) -> tuple[str, dict[str, str]]:
     """Split ``item;key=value;…`` into the item and its parameters, quotes taken off."""
-    item, *rest = _PARAMETER.findall(member) or [""]
+    item, *rest = compiled(_PARAMETER).findall(member) or [""]
     pairs = (part.partition("=") for part in rest)
     return unquoted(item), {key.strip(" \t").lower(): unquoted(value) for key, _, value in pairs}
 
@@ -131,7 +134,8 @@ def quotas(value: bytes) -> tuple[Quota, ...]:
     """
     if value.isdigit() and len(value) <= _DIGITS:
         return (Quota(int(value), None),)
-    text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), value.decode("latin-1"))
+    thousands = compiled(_THOUSANDS)
+    text = thousands.sub(lambda match: match[0].replace(",", ""), value.decode("latin-1"))
     every = [_quota(member) for member in members(text)]
     plain = [quota for quota in every if quota.window is None or quota.amount is None]
     if not plain:
@@ -158,7 +162,8 @@ def positive(text: str | None) -> float | None:
 @lru_cache(_REMEMBERED)
 def moments(value: bytes) -> tuple[Moment | None, ...]:
     """Read a comma-separated list of times, None in the place of one that cannot be read."""
-    parts = _DATE_COMMA.split(value.decode("latin-1"), maxsplit=MAX_MEMBERS)[:MAX_MEMBERS]
+    comma = compiled(_DATE_COMMA, re.IGNORECASE)
+    parts = comma.split(value.decode("latin-1"), maxsplit=MAX_MEMBERS)[:MAX_MEMBERS]
     return tuple(moment(part) for part in parts)
 
 
@@ -173,7 +178,7 @@ def moment(text: str) -> Moment | None:
     text = text.strip(' \t"')
     if len(text) > _LONGEST_TIME:
         return None
-    if (match := _NUMBER.fullmatch(text)) is not None:
+    if (match := compiled(_NUMBER).fullmatch(text)) is not None:
         value = float(text) if match[1] else int(text)
         return Moment(value, "number", _step(match[1]))
     if (seconds := _duration_seconds(text)) is not None:
@@ -194,17 +199,17 @@ def _step(decimals: str | None) -> float:
 
 
 def _duration_seconds(text: str) -> float | None:
-    if len(text) > _LONGEST_TIME or not _DURATION.fullmatch(text):
+    if len(text) > _LONGEST_TIME or not compiled(_DURATION).fullmatch(text):
         return None
     return sum(
         float(f"{whole_part}.{decimals or 0}") * _UNITS[_ascii_unit(unit)]
-        for whole_part, decimals, unit in _PART_OF_DURATION.findall(text)
+        for whole_part, decimals, unit in compiled(_DURATION_PART).findall(text)
     )
 
 
 def _duration_step(text: str) -> float:
     """Return the last place of the last unit; at most a minute, for ``1h`` is rarely that vague."""
-    _, decimals, unit = _PART_OF_DURATION.findall(text)[-1]
+    _, decimals, unit = compiled(_DURATION_PART).findall(text)[-1]
     return min(60.0, max(FINEST, _step(decimals) * _UNITS[_ascii_unit(unit)]))
 
 
@@ -212,9 +217,11 @@ def _ascii_unit(unit: str) -> str:
     return unit if unit.isascii() else "us"
 
 
-def _date(text: str, patterns: tuple[re.Pattern[str], ...]) -> Moment | None:
-    match = next((found for pattern in patterns if (found := pattern.fullmatch(text))), None)
-    return _epoch(match.groupdict()) if match else None
+def _date(text: str, patterns: tuple[str, ...]) -> Moment | None:
+    for pattern in patterns:
+        if match := compiled(pattern, _DATE_FLAGS).fullmatch(text):
+            return _epoch(match.groupdict())
+    return None
 
 
 def _epoch(parts: dict[str, str | None]) -> Moment | None:

@@ -37,7 +37,7 @@ from .account import (
     seconds_until,
 )
 from .easing import Easing
-from .kinds import Gate
+from .kinds import OPEN, SCOUT, Gate
 from .ledger import GUARD, SETTLED
 from .ledgers import Ledgers
 from .pacer import Pacer
@@ -57,13 +57,8 @@ _STEP = 1.0
 _HEADERLESS = 3
 """Successes without rate-limit headers that show that a server sends none."""
 
-
 HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
 """From a throttle, a call and a signature to the throttle of that bucket."""
-
-
-_OPEN = Gate(is_open=True)
-_SCOUT = Gate(is_open=True, is_scout=True)
 
 
 class Throttle:
@@ -169,7 +164,9 @@ class Throttle:
             return ticket
         self._ample = 0
         self._queue.push(ticket)
-        self.tick(now)
+        keeper, until = self._keeper, self._keeper_until
+        if keeper is None or order < keeper.order or not now < until <= give_up_at:
+            self.tick(now)  # else it is behind the one who keeps the time, and changes nothing
         return ticket
 
     def count(self, order: int, now: float, cost: int = 1) -> Ticket:
@@ -180,7 +177,7 @@ class Throttle:
             self._launch(ticket, now)
         else:
             self._ample = 0
-            self._grant(ticket, _OPEN, now)
+            self._grant(ticket, OPEN, now)
         return ticket
 
     def keep(self, ticket: Ticket) -> float | None:
@@ -194,15 +191,20 @@ class Throttle:
             gone.retry_at = self._expected(now)
             self._ready.append(gone)
         head = queue.head()
-        wake_at = math.inf
+        wake_at, ample = math.inf, 0
         while head is not None:
-            gate = self._gate(now, head.cost)
-            if not gate.is_open:
-                wake_at = gate.wake_at
-                self._account.held(gate.reason, gate.wake_at, len(queue), now)
-                break
+            if ample >= head.cost:
+                ample -= head.cost
+                self._launch(head, now)
+            else:
+                gate = self._gate(now, head.cost)
+                if not gate.is_open:
+                    wake_at = gate.wake_at
+                    self._account.held(gate.reason, wake_at, len(queue), now)
+                    break
+                self._grant(head, gate, now)
+                ample = self._free(now) if gate is OPEN else 0
             queue.remove(head, GRANTED)
-            self._grant(head, gate, now)
             self._ready.append(head)
             head = queue.head()
         self._hand_over(head, wake_at)
@@ -411,7 +413,7 @@ class Throttle:
             self._drop_ghosts(now)
         outstanding = self._outstanding
         settles_at = self._last_granted + SETTLED if outstanding else -math.inf
-        opened, known = _OPEN, False
+        opened, known = OPEN, False
         for ledger in self._ledgers.values():
             if ledger.has_evidence:
                 known = True
@@ -419,7 +421,7 @@ class Throttle:
                 if not verdict.is_open:
                     return Gate(False, EXHAUSTED, verdict.wake_at)
                 if verdict.is_scout:
-                    opened = _SCOUT
+                    opened = SCOUT
         if not known:
             return self._cold(now)
         if self._easing.limit is not None:
@@ -436,7 +438,7 @@ class Throttle:
 
     def _cold(self, now: float) -> Gate:
         if self._slow is None:
-            return _OPEN
+            return OPEN
         flying = len(self._in_flight)
         if flying == 0:
             self._slow_at = now
@@ -445,7 +447,7 @@ class Throttle:
             self._slow *= 2
             self._slow_at = now
         if flying < self._slow:
-            return _SCOUT
+            return SCOUT
         return Gate(False, COLD_START, self._slow_at + step)
 
     def _launch(self, ticket: Ticket, now: float) -> None:

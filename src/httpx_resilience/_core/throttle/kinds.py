@@ -49,3 +49,7 @@ class Gate(NamedTuple):
     reason: str = ""
     wake_at: float = math.inf
     is_scout: bool = False
+
+
+OPEN = Gate(is_open=True)
+SCOUT = Gate(is_open=True, is_scout=True)

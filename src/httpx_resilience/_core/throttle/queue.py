@@ -1,14 +1,15 @@
 """Tickets of calls that wait to be admitted, ordered by the arrival of their calls.
 
 New calls come in order and go into a deque; a retry keeps its call's place and goes into a small
-heap beside it. So admission is O(1), and a retry never starves at the end. A ticket that leaves is
-marked and dropped when it comes up.
+heap beside it. So admission is O(1), and a retry never starves at the end. Likewise the tickets by
+when they give up, which is as they come for the most part. A ticket that leaves is marked and
+dropped when it comes up.
 """
 
 import heapq
 import math
 from collections import deque
-from collections.abc import Callable
+from typing import Any
 
 WAITING, GRANTED, EXPIRED, LEFT = range(4)
 
@@ -25,7 +26,7 @@ class Ticket:
         granted_at: When it was admitted.
         retry_at: When the scope expects room, for a ticket that expired.
         is_scout: Nothing was known to be left when it was admitted.
-        wake: The driver's own: wakes whoever waits for the ticket.
+        wake: The driver's own: by what it wakes whoever waits for the ticket.
     """
 
     __slots__ = (
@@ -49,7 +50,7 @@ class Ticket:
         self.granted_at = 0.0
         self.retry_at: float | None = None
         self.is_scout = False
-        self.wake: Callable[[], object] | None = None
+        self.wake: Any = None
 
     def __lt__(self, other: "Ticket") -> bool:
         return self.order < other.order
@@ -62,12 +63,13 @@ class Ticket:
 class TicketQueue:
     """Waiting tickets, earliest call first."""
 
-    __slots__ = ("_deadlines", "_new", "_retries", "_size")
+    __slots__ = ("_deadlines", "_new", "_retries", "_size", "_sooner")
 
     def __init__(self) -> None:
         self._new: deque[Ticket] = deque()
         self._retries: list[Ticket] = []
-        self._deadlines: list[tuple[float, int, Ticket]] = []
+        self._deadlines: deque[Ticket] = deque()
+        self._sooner: list[tuple[float, int, Ticket]] = []
         self._size = 0
 
     def __len__(self) -> int:
@@ -79,7 +81,10 @@ class TicketQueue:
             self._new.append(ticket)
         else:
             heapq.heappush(self._retries, ticket)
-        heapq.heappush(self._deadlines, (ticket.give_up_at, ticket.order, ticket))
+        if not self._deadlines or self._deadlines[-1].give_up_at <= ticket.give_up_at:
+            self._deadlines.append(ticket)
+        else:
+            heapq.heappush(self._sooner, (ticket.give_up_at, ticket.order, ticket))
         self._size += 1
 
     def head(self) -> Ticket | None:
@@ -97,22 +102,34 @@ class TicketQueue:
         """Take a waiting ticket out, into another state."""
         ticket.state = state
         self._size -= 1
-        if len(self._deadlines) > 64 + 2 * self._size:  # mostly those that left: sweep
-            self._deadlines = [entry for entry in self._deadlines if entry[2].state == WAITING]
-            heapq.heapify(self._deadlines)
+        if len(self._deadlines) + len(self._sooner) > 64 + 2 * self._size:  # mostly left: sweep
+            self._deadlines = deque(each for each in self._deadlines if each.state == WAITING)
+            self._sooner = [entry for entry in self._sooner if entry[2].state == WAITING]
+            heapq.heapify(self._sooner)
 
     def next_deadline(self) -> float:
         """Return when the next waiting ticket gives up; infinity if none waits."""
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][2].state != WAITING:
-            heapq.heappop(deadlines)
-        return deadlines[0][0] if deadlines else math.inf
+        ticket = self._most_urgent()
+        return math.inf if ticket is None else ticket.give_up_at
 
     def expired(self, now: float) -> list[Ticket]:
         """Take out and return the tickets whose time is up."""
         gone = []
-        while self.next_deadline() <= now:
-            ticket = heapq.heappop(self._deadlines)[2]
+        ticket = self._most_urgent()
+        while ticket is not None and ticket.give_up_at <= now:
             self.remove(ticket, EXPIRED)
             gone.append(ticket)
+            ticket = self._most_urgent()
         return gone
+
+    def _most_urgent(self) -> Ticket | None:
+        """Return the waiting ticket that gives up first, or None."""
+        later, sooner = self._deadlines, self._sooner
+        while later and later[0].state != WAITING:
+            later.popleft()
+        while sooner and sooner[0][2].state != WAITING:
+            heapq.heappop(sooner)
+        if not sooner:
+            return later[0] if later else None
+        first = sooner[0][2]
+        return later[0] if later and later[0].give_up_at <= first.give_up_at else first
