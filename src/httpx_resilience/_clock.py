@@ -40,7 +40,7 @@ def running_clock() -> Callable[[], float]:
     """
     trio: Any = _modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
-        clock: Callable[[], float] = trio.current_time
+        clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         return clock
     asyncio = _asyncio()
     told = asyncio.get_running_loop().time

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -11,7 +12,27 @@ if TYPE_CHECKING:
 
 
 class ResilienceError(Exception):
-    """Root of the errors that this library raises itself; httpx's own come out as themselves."""
+    """Root of the errors that this library raises itself; httpx's own come out as themselves.
+
+    A pickle of one holds neither request nor response, nor what a server said in words.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {name: v for name, v in vars(self).items() if name not in _CONFIDENTIAL}
+        return _restored, (type(self), str(self), {**state, **self._told()})
+
+    def _told(self) -> dict[str, Any]:
+        """Return what is told of itself in place of what is left out."""
+        return {"_request": None}
+
+
+_CONFIDENTIAL = ("_request", "request", "response")
+
+
+def _restored(kind: type[ResilienceError], message: str, state: dict[str, Any]) -> ResilienceError:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(state)
+    return error
 
 
 class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 - DESIGN 15
@@ -77,6 +98,11 @@ class ApiError(ResilienceError, httpx.HTTPStatusError):
     ) -> None:
         super().__init__(message, request=request, response=response)
         self.info = info
+
+    def _told(self) -> dict[str, Any]:
+        info = self.info and replace(self.info, message=None, details={}, fields=())
+        bare = httpx.Response(self.response.status_code)
+        return {**super()._told(), "response": bare, "info": info}
 
     @property
     def code(self) -> str | None:

@@ -17,6 +17,7 @@ from ._core.outcome import Call
 from ._core.policy import Policy
 from ._core.scopes import RecentMap
 from ._core.serverclock import ServerClock
+from ._core.telling import shown_path
 from ._core.throttle import RateLimitStatus, Signature, Throttle, Ticket
 from ._identity import hashed, identity_of
 from ._request import HeaderScan, Seen, origin_of
@@ -152,7 +153,9 @@ class SharedState:
             throttle = self._throttles.find(scope)
             if throttle is not None:
                 return throttle
-            return self._throttles.get(scope, partial(self._new_throttle, *scope))
+            # A category may be a segment of the path: it is told as that of the redacted one.
+            told = dialect.requests.category_of(call.method, shown_path(call)) or ""
+            return self._throttles.get(scope, partial(self._new_throttle, *scope[:2], told))
         key = (call.origin, who, route_of(call))
         return self._routes.get(key, lambda: self._common(call.origin, who))
 

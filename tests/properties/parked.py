@@ -165,7 +165,7 @@ class Parked:
             assert until <= min(each.give_up_at for each in waiting)
             assert until < math.inf or flying, "nothing will ever happen"
             # A timer may be a little late, and ghosts are forgotten without one.
-            if known > self.now and not throttle._ghosts:
+            if known > self.now:
                 assert not throttle._gate(self.now, ticket.cost).is_open, "the gate is open"
 
     def settle(self, finish: Callable[[Ticket], None], limit: int = 10_000) -> None:

@@ -12,12 +12,12 @@ from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
-from httpx_resilience._core.throttle.gate import LONGEST
+from httpx_resilience._core.throttle.kinds import LONGEST
 from properties.parked import Parked
 from properties.soaking import LONG
 from simulation.servers import LIMITERS
 
-FARTHEST = 86_400.0
+FARTHEST = 400 * 86_400.0
 """Seconds; a scope that is told of a reset beyond it is held for as long."""
 
 EPOCH = 1.7e9

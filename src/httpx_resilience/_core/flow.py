@@ -42,7 +42,7 @@ from .headers import RateLimitReader, Reading
 from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
-from .throttle import EXPIRED, GRANTED, WAITING, Throttle, Ticket
+from .throttle import EXPIRED, WAITING, Throttle, Ticket
 from .tuples import maker
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]
@@ -143,14 +143,14 @@ def call_flow(
     """
     run = _Run(call, rules, budget, teller, is_replayable, throttle)
     while True:
-        ticket = run.reserve(now) if throttle is not None else None
-        if ticket is not None and ticket.state != GRANTED:
+        if throttle is not None:
+            ticket = run.reserve(throttle, now)
             while ticket.state == WAITING:
-                reply = yield Admit(ticket, run.keep(ticket))
+                reply = yield Admit(ticket, throttle.keep(ticket))
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
-                run.tick(ticket, now)
+                run.tick(throttle, ticket, now)
             if ticket.state == EXPIRED:
                 yield run.throttled(ticket, now)
                 return None
@@ -229,38 +229,31 @@ class _Run:
 
     # Admission.
 
-    def reserve(self, now: float) -> Ticket | None:
-        """Ask the throttle for a place; None where there is no throttle."""
-        throttle, limits = self.throttle, self._policy.throttle
-        if throttle is None:
-            return None
+    def reserve(self, throttle: Throttle, now: float) -> Ticket:
+        """Ask the throttle for a place."""
+        limits = self._policy.throttle
         if limits is None:
-            self._ticket = throttle.count(self.call.order, now, self.call.cost)
+            ticket = throttle.count(self.call.order, now, self.call.cost)
         else:
             last_chance = (
                 now + limits.max_wait if self.attempt == 1 else self.give_up_at - MINIMAL_ATTEMPT
             )
-            self._ticket = throttle.reserve(
+            ticket = throttle.reserve(
                 self.call.order,
                 now,
                 last_chance,
                 self._policy.retry.max_retry_after,
                 self.call.cost,
             )
-        return self._ticket
+        self._ticket = ticket
+        return ticket
 
-    def keep(self, ticket: Ticket) -> float | None:
-        """Return until when this call keeps its scope's time."""
-        return None if self.throttle is None else self.throttle.keep(ticket)
-
-    def tick(self, ticket: Ticket, now: float) -> None:
+    def tick(self, throttle: Throttle, ticket: Ticket, now: float) -> None:
         """Let the throttle look whether anybody may go; tell if it is us."""
-        if self.throttle is None:
-            return
         if ticket.state == WAITING:
-            self.throttle.tick(now)
+            throttle.tick(now)
         if ticket.state not in (WAITING, EXPIRED):
-            self.story.delayed(self.attempt, self.throttle.scope, now - ticket.arrived_at)
+            self.story.delayed(self.attempt, throttle.scope, now - ticket.arrived_at)
 
     def throttled(self, ticket: Ticket, now: float) -> Done:
         """End a call that the rate-limit budget will not allow in time."""
@@ -298,8 +291,10 @@ class _Run:
         is_told = failure is not None or attempt > 1 or self._teller.verbose
         if is_told and attempt == 1:
             self._begin_story(outcome.sent_at)
-        if self._ticket is not None:
-            self._report(outcome, reading, failure)
+        ticket, throttle = self._ticket, self.throttle
+        if ticket is not None and throttle is not None:
+            self._ticket = None
+            self._report(throttle, ticket, outcome, reading, failure)
         if self.budget is not None:
             self._settle(self.budget, failure, outcome.at)
         if failure is not None:
@@ -316,12 +311,15 @@ class _Run:
         if self._story is not None:
             self._story.first_sent, self._story.give_up_at = sent_at, self.give_up_at
 
-    def _report(self, outcome: Outcome, reading: Reading, failure: Failure | None) -> None:
+    def _report(
+        self,
+        throttle: Throttle,
+        ticket: Ticket,
+        outcome: Outcome,
+        reading: Reading,
+        failure: Failure | None,
+    ) -> None:
         """Tell the throttle what its ticket came to."""
-        ticket, throttle = self._ticket, self.throttle
-        if ticket is None or throttle is None:
-            return
-        self._ticket = None
         if outcome.status:
             throttle.observe(
                 ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call
@@ -390,8 +388,8 @@ class _Run:
 
     def hooked(self, failure: Failure, reply: HookDone) -> None:
         """Tell what a hook came to."""
-        if self._outcome is not None:
-            self.story.hooked(self.attempt, self._outcome, failure, reply)
+        outcome = self._outcome or Outcome(reply.at, reply.at, reply.at)
+        self.story.hooked(self.attempt, outcome, failure, reply)
 
     def takes(self, call: Call | None) -> bool:
         """Go on with the request that a hook made; tell whether its body can be sent."""
@@ -404,9 +402,9 @@ class _Run:
         """End a call whose hook made no request, or one whose body was sent already."""
         self._give_back(reply.at)
         reason = _UNRECOVERED.get(reply.outcome, PERMANENT)
-        if self._outcome is not None:
-            balance = _balance(self.budget, reply.at)
-            self.story.gave_up(self.attempt, self._outcome, failure, Stop(reason), balance)
+        outcome = self._outcome or Outcome(reply.at, reply.at, reply.at)
+        balance = _balance(self.budget, reply.at)
+        self.story.gave_up(self.attempt, outcome, failure, Stop(reason), balance)
         return Done(reason, "raised" if reply.outcome == "raised" else "this", self.attempt)
 
     def _is_paced(self, failure: Failure) -> bool:

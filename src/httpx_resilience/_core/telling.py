@@ -61,7 +61,7 @@ class Fact(NamedTuple):
     """Something that happened, as it is kept: no header, no body; its event is made on demand.
 
     A retried call tells four, of which an application that logs warnings reads one. An event
-    takes 5 µs to make, a fact 0.5 µs.
+    takes 7 µs to make, a fact 0.5 µs.
 
     Attributes:
         level: The event's.
@@ -148,7 +148,7 @@ class Story:
     def goes_on(self, call: Call, repeatable: bool) -> None:
         """Go on with this call: the one that arrived, or what a recovery hook made of it."""
         self._call = call
-        self._path = call.path if call.redact is None else _redacted(call)
+        self._path = call.path if call.redact is None else shown_path(call)
         self.repeatable = repeatable
         self._about: _About | None = None
 
@@ -354,7 +354,8 @@ def advice_for(reason: str, failure: Failure) -> str | None:
     return _ADVICE_BY_CLASS.get(failure.error_class)
 
 
-def _redacted(call: Call) -> str:
+def shown_path(call: Call) -> str:
+    """Return a call's path as it may be told."""
     try:
         return str(call.redact(call.path)) if call.redact is not None else call.path
     except Exception:  # noqa: BLE001 - a user's callable; telling must not break the call

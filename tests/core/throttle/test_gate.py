@@ -19,7 +19,8 @@ from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Throttle, Ticket
-from httpx_resilience._core.throttle.gate import GHOST, LONGEST
+from httpx_resilience._core.throttle.gate import GHOST
+from httpx_resilience._core.throttle.kinds import LONGEST
 from httpx_resilience._core.throttle.ledger import SETTLED
 from httpx_resilience._core.throttle.ledgers import MAX_LEDGERS
 

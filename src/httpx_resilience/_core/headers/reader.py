@@ -187,15 +187,15 @@ def _reading(slots: dict[Slot | None, Fields], wall: float) -> Reading:
 
 def _limits(slots: dict[Slot | None, Fields], context: Context) -> tuple[RateLimit, ...]:
     limits: list[RateLimit] = []
-    for slot in slots if len(slots) == 1 else sorted(slots, key=_rank):
-        if slot is not None:
-            told = slot.read(slot.facts, slots[slot], context)
-            limits += [limit for limit in told if limit is not None]
+    read = [slot for slot in slots if slot is not None]
+    for slot in read if len(read) == 1 else sorted(read, key=_rank):
+        told = slot.read(slot.facts, slots[slot], context)
+        limits += [limit for limit in told if limit is not None]
     return tuple(merged(limits[:MAX_LIMITS]) if len(limits) > 1 else limits)
 
 
-def _rank(slot: Slot | None) -> int:
-    return slot.rank if slot is not None else -1
+def _rank(slot: Slot) -> int:
+    return slot.rank
 
 
 def _is_aged(value: bytes) -> bool:

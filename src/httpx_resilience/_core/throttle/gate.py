@@ -37,7 +37,7 @@ from .account import (
     seconds_until,
 )
 from .easing import Easing
-from .kinds import OPEN, SCOUT, Gate
+from .kinds import LONGEST, OPEN, SCOUT, Gate
 from .ledger import GUARD, SETTLED
 from .ledgers import Ledgers
 from .pacer import Pacer
@@ -47,9 +47,6 @@ from .status import RateLimitStatus, Signature, signature_of, status_rows
 GHOST = 30.0
 """Seconds for which a request that was given up after its send may still be counted; fewer if an
 answer tells what is left to one that was sent ``SETTLED`` seconds after it."""
-
-LONGEST = 86_400.0
-"""Seconds for which one answer can close a scope: a server that asks for ever is asked again."""
 
 _STEP = 1.0
 """Seconds after which slow start takes its next step without an answer."""
@@ -226,6 +223,7 @@ class Throttle:
             ticket.state = LEFT
             self._land(ticket)
             if sent:
+                self._drop_ghosts(now)  # where no call is ever held back, nobody else does
                 self._ghosts.append((ticket.granted_at + GHOST, ticket.cost))
                 self._outstanding += ticket.cost
         self.tick(now)
@@ -419,7 +417,9 @@ class Throttle:
                 known = True
                 verdict = ledger.verdict(now, outstanding, settles_at, cost)
                 if not verdict.is_open:
-                    return Gate(False, EXHAUSTED, verdict.wake_at)
+                    # A ghost that is counted no more may be all that was in the way.
+                    forgotten_at = self._ghosts[0][0] if self._ghosts else math.inf
+                    return Gate(False, EXHAUSTED, min(verdict.wake_at, forgotten_at))
                 if verdict.is_scout:
                     opened = SCOUT
         if not known:

@@ -17,6 +17,9 @@ MOVING = "moving"
 
 TRICKLING = frozenset({WEIGHTED, MOVING, LOG})
 
+LONGEST = 86_400.0
+"""Seconds for which one answer can hold calls back: a server that asks for ever is asked again."""
+
 
 class Reset(NamedTuple):
     """When a window ends, in the driver's time; ``key`` tells one window's end from another's."""

@@ -22,6 +22,7 @@ from .kinds import (
     BUCKET,
     FIXED,
     LOG,
+    LONGEST,
     MOVING,
     TRICKLING,
     UNKNOWN,
@@ -272,6 +273,15 @@ class Ledger:
     def _read_reset(
         self, told: RateLimit, sent: float, received: float, clock: ServerClock
     ) -> Reset:
+        reset, latest = self._told_reset(told, sent, received, clock), received + LONGEST
+        if reset.high <= latest:
+            return reset
+        low, nominal = min(reset.low, latest), min(reset.nominal, latest)
+        return reset._replace(low=low, nominal=nominal, high=latest)
+
+    def _told_reset(
+        self, told: RateLimit, sent: float, received: float, clock: ServerClock
+    ) -> Reset:
         # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
         g = self._finest = min(self._finest, told.granularity)
         if told.reset_in is None:
@@ -359,7 +369,7 @@ class Ledger:
         if received - at < 0.5:
             return
         returned = (self._processed - processed) - (remaining - self.remaining)
-        if returned > 0:
+        if returned > 0 and received - at <= self._span:  # after longer it was full, however fast
             measured = (received - at) / (0.97 * returned)
             self._tau = measured if not self._tau else (self._tau + measured) / 2
         self._anchor = received, self._processed, self.remaining
@@ -482,8 +492,6 @@ class Ledger:
 
     def _release_at(self, unit: int, kept: int) -> float:
         start, end = self.reset_nominal, self.reset_high
-        if end == math.inf:
-            return start
         step = (end - start) / kept
         if self.kind in (FIXED, LOG):
             return start + unit * step

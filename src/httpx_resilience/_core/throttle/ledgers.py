@@ -50,10 +50,10 @@ class Ledgers(dict[_Key, Ledger]):
             How many units may go without a look at anything; -1 if it is no such response, and
             nothing was learned.
         """
-        if len(limits) == 1 and len(self) == 1:
-            for ledger in self.values():
-                return ledger.repeat(limits[0], sent, received, version, outstanding)
-        return -1
+        if len(limits) != 1 or len(self) != 1:
+            return -1
+        (ledger,) = self.values()
+        return ledger.repeat(limits[0], sent, received, version, outstanding)
 
     def learn(
         self,

@@ -102,6 +102,8 @@ class TicketQueue:
         """Take a waiting ticket out, into another state."""
         ticket.state = state
         self._size -= 1
+        if len(self._new) > 64 + 2 * self._size:  # behind a head that stays
+            self._new = deque(each for each in self._new if each.state == WAITING)
         if len(self._deadlines) + len(self._sooner) > 64 + 2 * self._size:  # mostly left: sweep
             self._deadlines = deque(each for each in self._deadlines if each.state == WAITING)
             self._sooner = [entry for entry in self._sooner if entry[2].state == WAITING]
