@@ -113,6 +113,7 @@ def test_every_target_is_of_a_figure_that_is_measured() -> None:
     assert measured == {key for key in TARGETS if key[0] in names}
 
 
+@pytest.mark.soak
 def test_a_peer_that_is_not_installed_is_told_in_the_table(
     app: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +139,7 @@ def test_json_holds_the_machine_the_rows_and_what_they_come_to(
     assert row["verdict"] in ("beaten", "reached", "missed")
 
 
+@pytest.mark.soak
 def test_bars_are_drawn_beside_the_table(
     app: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
