@@ -204,3 +204,10 @@ def test_a_shared_budget_is_on_a_clock_of_its_own() -> None:
     for _ in range(3):
         budget.withdraw(1.0, now=0.0)
     assert budget.balance(now=1e12) == 0.0  # whatever time a caller's loop shows
+
+
+def test_a_retry_may_take_the_last_token_and_no_more() -> None:
+    budget = RetryBudget(BudgetPolicy(floor=1.0))
+    assert budget.withdraw(1.0, now=0.0)
+    assert budget.balance(0.0) == 0.0
+    assert not budget.withdraw(0.01, now=0.0)

@@ -140,3 +140,11 @@ def test_methods_are_repeatable_as_rfc_9110_and_the_dialect_say(
     keyed, told = call_of(method, keyed=True), RetryPolicy(retry_non_idempotent=True)
     assert is_repeatable(keyed, SCAIVAULT, RetryPolicy())
     assert is_repeatable(call_of(method), SCAIVAULT, told)
+
+
+@pytest.mark.parametrize("error_class", list(ErrorClass))
+def test_a_hook_goes_by_the_backoff_of_conflicts_whatever_it_mends(error_class: ErrorClass) -> None:
+    failure = TRANSIENT._replace(error_class=error_class)
+    mended = decided(failure, has_hook=True, repeatable=False, replayable=False)
+    assert mended == Retry(0.05, "backoff", 1.0)
+    assert decided(failure, has_hook=True, of_class=3) == Stop("attempts_exhausted")
