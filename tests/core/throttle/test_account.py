@@ -1,0 +1,158 @@
+"""What a scope tells: each hold once, a graver reason once more, a low budget once a window."""
+
+import math
+from typing import Any
+
+import pytest
+
+from httpx_resilience import (
+    Event,
+    RateLimitChanged,
+    RateLimitLow,
+    ThrottleHeld,
+    ThrottleReleased,
+)
+from httpx_resilience._core.headers import RateLimit
+from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.throttle.account import (
+    COLD_START,
+    EXHAUSTED,
+    OVERLOAD,
+    SERVER_HINT,
+    SILENT_LIMIT,
+    Account,
+    seconds_until,
+)
+from httpx_resilience._core.throttle.ledger import Ledger
+
+WHERE: dict[str, Any] = {"origin": "https://v.example", "scope": "read"}
+
+
+def account(low_below: float = 0.1) -> tuple[Account, list[Event]]:
+    told: list[Event] = []
+    return Account("https://v.example", "read", low_below, told.append), told
+
+
+def ledger(remaining: int, at: float, reset_in: float | None, limit: int = 100) -> Ledger:
+    book = Ledger()
+    told = RateLimit(limit, remaining, reset_in, None, 0.001)
+    book.observe(told, at, at, ServerClock(), 0)
+    return book
+
+
+# Holds.
+
+
+def test_a_hold_and_its_end_are_told_with_where_why_and_how_long() -> None:
+    one, told = account()
+    assert not one.is_holding
+    one.held(EXHAUSTED, 12.34567, 3, 10.0)
+    assert one.is_holding
+    one.released(11.23456)
+    assert not one.is_holding
+    one.released(12.0)
+    assert told == [
+        ThrottleHeld(**WHERE, reason="exhausted", delay=2.346, queued=3),
+        ThrottleReleased(**WHERE, reason="exhausted", elapsed=1.235),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "again"),
+    [
+        (EXHAUSTED, EXHAUSTED, False),
+        (EXHAUSTED, OVERLOAD, False),
+        (EXHAUSTED, SERVER_HINT, True),
+        (EXHAUSTED, SILENT_LIMIT, True),
+        (SERVER_HINT, SERVER_HINT, False),
+        (SERVER_HINT, EXHAUSTED, False),
+        (SERVER_HINT, SILENT_LIMIT, True),
+        (COLD_START, COLD_START, False),
+        (COLD_START, EXHAUSTED, True),
+        (COLD_START, OVERLOAD, True),
+    ],
+)
+def test_a_hold_is_told_again_if_it_is_no_cold_start_any_more_or_grew_graver(
+    first: str, then: str, again: bool
+) -> None:
+    one, told = account()
+    one.held(first, 20.0, 1, 10.0)
+    one.held(then, 20.0, 1, 15.0)
+    one.released(16.0)
+    assert [event.reason for event in told if isinstance(event, ThrottleHeld)] == (
+        [first, then] if again else [first]
+    )
+    assert isinstance(told[-1], ThrottleReleased)
+    assert told[-1].elapsed == 6.0
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0.5, False), (1.5, True)])
+def test_a_hold_that_grows_graver_is_told_again_after_a_second(seconds: float, again: bool) -> None:
+    one, told = account()
+    one.held(EXHAUSTED, 20.0, 1, 10.0)
+    one.held(SILENT_LIMIT, 20.0, 1, 10.0 + seconds)
+    assert len(told) == 1 + again
+
+
+def test_each_hold_is_told_however_soon_it_follows_on_the_last() -> None:
+    one, told = account()
+    for now in (0.0, 0.1, 0.2):
+        one.held(EXHAUSTED, 5.0, 1, now)
+        one.released(now)
+    assert [event.elapsed for event in told if isinstance(event, ThrottleReleased)] == [0.0] * 3
+    assert len(told) == 6
+
+
+# Limits.
+
+
+def test_a_limit_that_appears_is_told_with_what_is_left_and_until_when() -> None:
+    one, told = account()
+    one.limit(ledger(50, 10.0, 30.0), None, 10.0)
+    numbers: dict[str, Any] = {"rate_limit": 100, "rate_remaining": 50, "rate_reset_in": 30.0}
+    assert told == [RateLimitChanged(**WHERE, **numbers, previous=None)]
+
+
+@pytest.mark.parametrize(("remaining", "low"), [(10, False), (9, True), (0, True)])
+def test_a_budget_is_low_below_its_share_and_not_at_it(remaining: int, low: bool) -> None:
+    one, told = account()
+    one.limit(ledger(remaining, 10.0, 30.0), 100, 10.0)
+    assert [type(event) for event in told] == [RateLimitLow] * low
+
+
+@pytest.mark.parametrize(("reset_in", "silent_for"), [(30.0, 31.0), (600.0, 601.0)])
+def test_a_low_budget_is_told_again_after_its_reset(reset_in: float, silent_for: float) -> None:
+    one, told = account()
+    book = ledger(5, 0.0, reset_in)
+    found = []
+    for now in (0.0, reset_in - 1.0, silent_for):
+        one.limit(book, 100, now)
+        found.append(len(told))
+    assert found == [1, 1, 2]
+
+
+def test_a_low_budget_whose_reset_is_not_known_is_told_once_a_minute() -> None:
+    one, told = account()
+    book = ledger(5, 0.0, 30.0)
+    book.reset_low = book.reset_nominal = book.reset_high = math.inf
+    found = []
+    for now in (0.0, 59.0, 61.0):
+        one.limit(book, 100, now)
+        found.append(len(told))
+    assert found == [1, 1, 2]
+    assert told[0] == RateLimitLow(**WHERE, rate_limit=100, rate_remaining=5)
+
+
+def test_a_limit_that_vanishes_is_told_with_what_it_was() -> None:
+    one, told = account()
+    one.vanished(ledger(50, 0.0, 30.0))
+    assert told == [RateLimitChanged(**WHERE, previous=100)]
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds"), [(12.34567, 2.346), (10.0, 0.0), (3.0, 0.0), (math.inf, None)]
+)
+def test_the_seconds_until_a_time_are_rounded_never_negative_and_none_for_never(
+    at: float, seconds: float | None
+) -> None:
+    assert seconds_until(at, 10.0) == seconds

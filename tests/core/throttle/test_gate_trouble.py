@@ -1,0 +1,278 @@
+"""The gate of a scope whose server is in trouble or limits in silence: eased, paced, or neither."""
+
+import math
+
+import pytest
+
+from httpx_resilience import ThrottleHeld, ThrottleReleased
+from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
+from httpx_resilience._core.throttle.gate import GHOST
+from httpx_resilience._core.throttle.kinds import MOVING, WEIGHTED
+from httpx_resilience._core.throttle.ledger import SETTLED
+from support.gates import BROKEN, MISSING, OUTAGE, REFUSED, Scope, after, granted, left
+
+UNCODED = OUTAGE._replace(coded=False)
+
+
+def kinds(scope: Scope) -> list[str]:
+    return [ledger.kind for ledger in scope.throttle._ledgers.values()]
+
+
+# Trouble: few go at a time.
+
+
+def limping(failure: Failure) -> tuple[Scope, list[Ticket], list[Ticket]]:
+    """Return a scope that opens at 2.1, ten requests in flight there and forty that wait."""
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 600.0))
+    flying = scope.ask_for(20, 0.1)
+    scope.answer(flying[0], 0.1, failure=after(OUTAGE, 2.0))
+    waiting = scope.ask_for(40, 0.3)
+    for ticket in flying[1:10]:
+        scope.answer(ticket, 0.4, failure=failure)
+    return scope, flying[10:], waiting
+
+
+@pytest.mark.parametrize("failure", [OUTAGE, BROKEN])
+def test_a_server_that_fails_most_while_calls_are_held_gets_few_of_them_at_a_time(
+    failure: Failure,
+) -> None:
+    scope, flying, waiting = limping(failure)
+    scope.throttle.tick(2.2)
+    first = granted(waiting)
+    assert 1 <= first <= 15
+    (row,) = scope.rows(2.2)
+    assert (row.held_reason, row.queued) == ("overload", 40 - first)
+    assert row.held_for is not None
+    assert 0 < row.held_for <= 1.0
+    assert scope.throttle.keep(waiting[first]) == pytest.approx(2.2 + row.held_for, abs=0.01)
+    scope.answer(flying[0], 2.3, left(880, 2.3, 600.0))
+    assert granted(waiting) == first + 2
+
+
+@pytest.mark.parametrize("failure", [MISSING, BROKEN._replace(status=499)])
+def test_answers_that_are_no_trouble_of_the_servers_let_all_go_at_once(failure: Failure) -> None:
+    scope, _, waiting = limping(failure)
+    scope.throttle.tick(2.2)
+    assert granted(waiting) == 40
+    assert scope.told(ThrottleReleased)
+
+
+def test_an_exception_is_trouble_too() -> None:
+    scope, flying, waiting = limping(MISSING)
+    for ticket in flying[:8]:
+        scope.throttle.failed(ticket, 0.5, sent=False)
+    scope.throttle.tick(2.2)
+    assert 1 <= granted(waiting) <= 10
+    assert scope.rows(2.2)[0].held_reason == "overload"
+
+
+def test_a_404_lets_one_more_go_as_a_success_does() -> None:
+    scope, flying, waiting = limping(OUTAGE)
+    scope.throttle.tick(2.2)
+    first = granted(waiting)
+    scope.answer(flying[0], 2.9, left(880, 2.9, 600.0), failure=MISSING)
+    assert granted(waiting) == first + 2
+    assert scope.throttle.keep(waiting[first + 2]) == pytest.approx(3.9)
+
+
+def test_while_it_fails_still_fewer_go_at_a_time() -> None:
+    scope, flying, waiting = limping(OUTAGE)
+    scope.throttle.tick(2.2)
+    scope.answer(flying[0], 2.3, left(880, 2.3, 600.0))
+    now, gone = 2.4, [ticket for ticket in waiting if ticket.state == GRANTED]
+    for ticket in [*flying[1:], *gone]:
+        scope.answer(ticket, now, failure=OUTAGE)
+        now += 0.01
+    limit = scope.throttle._easing.limit
+    assert limit is not None
+    assert limit <= 12
+
+
+# Silence: a rate is found.
+
+
+def paced(scope: Scope, failure: Failure, *, times: int = 1) -> Scope:
+    """Let twenty requests a second succeed until 2, then some be refused without a time."""
+    flying = scope.ask_for(3, 0.0)
+    for nth in range(40):
+        assert scope.send(0.05 * nth) or nth < 3
+        if nth < 3:
+            scope.answer(flying[nth], 0.05 * nth)
+    for nth in range(times):
+        scope.answer(scope.throttle.count(100 + nth, 2.0), 2.0 + 0.01 * nth, failure=failure)
+    return scope
+
+
+def test_a_refusal_without_headers_and_without_a_time_paces_the_scope() -> None:
+    scope = paced(Scope(), REFUSED)
+    assert scope.throttle.is_pacing
+    tickets = scope.ask_for(10, 2.1)
+    assert granted(tickets) <= 2
+    first = granted(tickets)
+    until = scope.throttle.keep(tickets[first])
+    assert until is not None
+    assert 2.1 < until < 2.3
+    (row,) = scope.rows(2.1)
+    assert row.held_reason == "silent_limit"
+    assert row.held_for == pytest.approx(until - 2.1, abs=0.001)
+    assert scope.told(ThrottleHeld)[-1].reason == "silent_limit"
+    scope.throttle.tick(until)
+    assert granted(tickets) == first + 1
+
+
+def test_a_refusal_that_names_a_time_paces_nothing() -> None:
+    scope = paced(Scope(), after(REFUSED, 1.0))
+    assert not scope.throttle.is_pacing
+
+
+@pytest.mark.parametrize(
+    ("failure", "silent"),
+    [
+        (UNCODED, True),
+        (OUTAGE, False),
+        (UNCODED._replace(status=502), False),
+        (UNCODED._replace(status=504), False),
+    ],
+)
+def test_several_503s_without_a_code_amid_successes_look_like_a_silent_limit(
+    failure: Failure, silent: bool
+) -> None:
+    assert paced(Scope(), failure, times=8).throttle.is_pacing is silent
+
+
+def test_a_server_that_announces_limits_does_not_limit_by_503() -> None:
+    scope = Scope()
+    for nth in range(40):
+        at = 0.05 * nth
+        assert scope.send(at, left(900 - nth, at, 600.0))
+    for nth in range(8):
+        assert scope.send(2.0 + 0.01 * nth, failure=UNCODED)
+    assert not scope.throttle.is_pacing
+
+
+@pytest.mark.parametrize(("remaining", "silent"), [(0, False), (1, True), (500, True)])
+def test_a_refusal_is_a_silent_limit_if_by_its_headers_there_was_something_left(
+    remaining: int, silent: bool
+) -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    assert scope.send(0.2, left(remaining, 0.2, 60.0), failure=REFUSED)
+    assert scope.throttle.is_pacing is silent
+
+
+def test_however_much_the_headers_say_is_left_the_pace_is_kept() -> None:
+    scope = Scope()
+    for nth in range(20):
+        at = 0.1 * nth
+        assert scope.send(at, left(900 - nth, at, 600.0))
+    assert scope.send(2.0, left(880, 2.0, 600.0), failure=REFUSED)
+    assert scope.throttle.is_pacing
+    scope.answer(scope.throttle.count(500, 2.1), 2.1, left(879, 2.1, 600.0))
+    assert granted(scope.ask_for(50, 2.2)) <= 2
+
+
+# Refusals and what was known.
+
+
+def test_a_scout_that_is_refused_at_the_reset_makes_the_window_a_sliding_one() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(0, 0.1, 10.0))
+    scout = scope.ask(11.1)
+    assert scout.is_scout
+    scope.answer(scout, 11.1, failure=after(REFUSED, 1.0))
+    assert kinds(scope) == [WEIGHTED]
+
+
+def test_a_refusal_amid_units_left_makes_the_window_a_moving_one() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 10.0))
+    assert scope.send(0.2, failure=after(REFUSED, 1.0))
+    assert kinds(scope) == [MOVING]
+    scout = scope.ask(1.3)  # nothing is known any more, which says nothing of a reset
+    assert scout.is_scout
+    scope.answer(scout, 1.3, failure=after(REFUSED, 1.0))
+    assert kinds(scope) == [MOVING]
+
+
+def test_trouble_that_names_a_time_leaves_what_is_known_of_the_limits() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    assert scope.send(0.2, failure=after(OUTAGE, 1.0))
+    assert [row.remaining for row in scope.rows(0.3)] == [900]
+
+
+def test_a_scope_closes_a_moment_longer_than_it_was_asked_to() -> None:
+    scope = Scope()
+    assert scope.send(0.5, failure=after(OUTAGE, 1.0))
+    ticket = scope.ask(1.4)
+    scope.throttle.tick(1.5)
+    assert ticket.state == WAITING
+    scope.throttle.tick(1.51)
+    assert ticket.state == GRANTED
+
+
+# Cold start of a server that was seen to send headers.
+
+
+def test_where_headers_were_seen_the_second_scout_goes_when_the_first_is_settled() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    assert scope.send(0.2, failure=after(REFUSED, 1.0))
+    tickets = scope.ask_for(9, 1.5)
+    found = []
+    for at in (1.5, 2.6, 1.5 + SETTLED - 0.01, 1.5 + SETTLED + 0.01):
+        scope.throttle.tick(at)
+        found.append(granted(tickets))
+    assert found == [1, 1, 1, 2]
+
+
+def test_a_scout_that_finds_no_headers_lets_two_go() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(0, 0.1, 10.0))
+    tickets = scope.ask_for(9, 1.0)
+    scope.throttle.tick(11.1)
+    scope.answer(tickets[0], 11.2)
+    assert granted(tickets[1:]) == 2
+
+
+def test_failures_are_no_evidence_of_a_server_without_limits() -> None:
+    scope = Scope()
+    for nth in range(10):
+        assert scope.send(float(nth), failure=BROKEN)
+    tickets = scope.ask_for(100, 10.0)
+    assert granted(tickets) < 100
+
+
+# Ghosts.
+
+
+def test_an_answer_to_a_request_that_was_sent_much_later_counted_the_ghosts_in() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(100, 0.1, 600.0))
+    for ticket in scope.ask_for(5, 1.0):
+        scope.throttle.leave(ticket, 1.5, sent=True)
+    found = []
+    for at in (1.0 + SETTLED - 0.1, 1.0 + SETTLED + 0.1):
+        assert scope.send(at, left(95, at, 600.0))
+        found.append(scope.rows(at)[0].remaining)
+    assert found == [90, 95]
+    assert scope.throttle.is_idle
+
+
+def test_a_ghost_is_counted_for_half_a_minute_from_when_it_went() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(100, 0.1, 600.0))
+    scope.throttle.leave(scope.ask(1.0, cost=7), 20.0, sent=True)
+    found = [scope.rows(at)[0].remaining for at in (20.0, GHOST + 0.99, GHOST + 1.01)]
+    assert found == [93, 93, 100]
+
+
+def test_what_may_go_for_all_the_time_in_the_world_is_told_as_no_time() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    (row,) = scope.rows(0.1)
+    assert (row.held_for, row.held_reason, row.in_flight, row.queued) == (None, None, 0, 0)
+    assert row.reset_in == pytest.approx(60.0, abs=1.0)
+    assert math.isfinite(row.reset_in or math.inf)

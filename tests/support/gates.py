@@ -1,0 +1,84 @@
+"""A gate that is asked and answered in few words; its server tells resets in epoch seconds."""
+
+import math
+from typing import Any
+
+from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
+from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.headers import RateLimit, Reading, Wait
+from httpx_resilience._core.outcome import Call
+from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
+
+EPOCH = 1.7e9
+REFUSED = Failure(ErrorClass.RATE_LIMITED, 429)
+OUTAGE = Failure(ErrorClass.TRANSIENT, 503, coded=True)
+BROKEN = Failure(ErrorClass.INTERNAL, 500)
+MISSING = Failure(ErrorClass.PERMANENT, 404)
+
+
+def after(failure: Failure, seconds: float) -> Failure:
+    """Return a failure that asks to wait."""
+    return failure._replace(wait=Wait(seconds, "retry_after"))
+
+
+class Scope:
+    """A throttle, with its events and the tickets whose holders are to be woken."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.events: list[Event] = []
+        self.ready: list[Ticket] = []
+        self.throttle = Throttle(
+            "https://v.example",
+            "read",
+            ThrottlePolicy(**policy),
+            ServerClock(),
+            self.ready,
+            self.events.append,
+        )
+        self._order = 0
+
+    def ask(
+        self, now: float, *, give_up_at: float = math.inf, patience: float = math.inf, cost: int = 1
+    ) -> Ticket:
+        self._order += 1
+        return self.throttle.reserve(self._order, now, give_up_at, patience, cost)
+
+    def ask_for(self, count: int, now: float) -> list[Ticket]:
+        return [self.ask(now) for _ in range(count)]
+
+    def answer(
+        self,
+        ticket: Ticket,
+        now: float,
+        *limits: RateLimit,
+        failure: Failure | None = None,
+        call: Call | None = None,
+    ) -> None:
+        reading = Reading(limits, math.floor(EPOCH + now))
+        self.throttle.observe(ticket, ticket.granted_at, now, reading, failure, call)
+
+    def send(self, now: float, *limits: RateLimit, failure: Failure | None = None) -> bool:
+        """Send a request that is answered at once; return whether it went."""
+        ticket = self.ask(now)
+        if ticket.state == WAITING:
+            self.throttle.leave(ticket, now, sent=False)
+            return False
+        self.answer(ticket, now, *limits, failure=failure)
+        return True
+
+    def rows(self, now: float) -> list[RateLimitStatus]:
+        return self.throttle.status(now)
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        return [event for event in self.events if type(event) is kind]
+
+
+def granted(tickets: list[Ticket]) -> int:
+    return sum(ticket.state == GRANTED for ticket in tickets)
+
+
+def left(remaining: int, now: float, end: float, limit: int = 1000, **more: Any) -> RateLimit:
+    """Return a policy whose window ends at ``end``."""
+    reset_in = end - math.floor(now)  # from the Date on, which is rounded down
+    return RateLimit(limit, remaining, reset_in, EPOCH + end, 0.001, **more)
