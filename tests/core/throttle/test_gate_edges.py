@@ -7,7 +7,7 @@ from httpx_resilience._core.outcome import Call
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Throttle
 from httpx_resilience._core.throttle.kinds import BUCKET
 from httpx_resilience._core.throttle.status import Signature
-from support.gates import OUTAGE, REFUSED, Scope, after, granted, left
+from support.gates import BROKEN, OUTAGE, REFUSED, Scope, after, granted, left
 
 # Responses that repeat the last one.
 
@@ -274,3 +274,105 @@ def test_a_scope_that_holds_nobody_back_holds_nobody_when_another_bucket_is_told
     call = Call("c1", "GET", "https://v.example", "/v1/files", False)
     here.answer(here.ask(4.0), 4.1, left(0, 4.1, 60.0), call=call)
     assert granted(here.ask_for(50, 4.2)) == 50
+
+
+# What a request costs, and when it came.
+
+
+def test_a_call_waits_until_there_is_room_for_all_that_it_costs() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(30, 0.1, 60.0))
+    first, second = scope.ask(0.2, cost=15), scope.ask(0.2, cost=14)
+    assert (first.state, second.state) == (GRANTED, WAITING)
+    scope.answer(first, 0.3, left(12, 0.3, 60.0))
+    assert second.state == WAITING
+    scope.answer(scope.throttle.count(50, 0.4, cost=2), 0.5, left(40, 0.5, 60.0))
+    assert second.state == GRANTED
+
+
+@pytest.mark.parametrize("remaining", [12, 900])
+def test_a_call_that_is_only_counted_takes_what_it_costs(remaining: int) -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(remaining, 0.1, 60.0))
+    scope.throttle.count(50, 0.2, cost=5)
+    assert scope.rows(0.2)[0].remaining == remaining - 5
+
+
+def test_a_ticket_knows_when_its_call_came() -> None:
+    scope = Scope()
+    scope.ask(0.0)
+    ticket = scope.ask(0.5)
+    scope.throttle.tick(2.0)
+    assert (ticket.state, ticket.arrived_at, ticket.granted_at) == (GRANTED, 0.5, 2.0)
+
+
+# Timers.
+
+
+def test_in_a_cold_start_the_next_step_is_kept_as_a_time() -> None:
+    scope = Scope()
+    scope.ask(0.5)
+    waiting = scope.ask(0.6)
+    assert scope.throttle.keep(waiting) == 1.5
+    (row,) = scope.rows(0.75)
+    assert (row.held_reason, row.held_for, row.in_flight, row.queued) == ("cold_start", 0.75, 1, 1)
+
+
+def test_who_gives_up_while_others_keep_the_time_is_woken() -> None:
+    scope = Scope()
+    scope.ask_for(2, 0.0)
+    ticket = scope.ask(0.1, give_up_at=0.5)
+    scope.ready.clear()
+    scope.throttle.tick(0.5)
+    assert ticket.state == EXPIRED
+    assert ticket in scope.ready
+
+
+def test_a_scout_does_not_wait_for_what_came_back_long_before_the_reset() -> None:
+    scope = Scope()
+    assert scope.send(9.0, left(0, 9.0, 10.0))
+    scout = scope.ask(11.1)
+    assert (scout.state, scout.is_scout) == (GRANTED, True)
+
+
+def test_nobody_overtakes_those_that_an_exception_leaves_waiting() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(0, 0.1, 60.0))
+    counted = scope.throttle.count(50, 0.2)
+    first = scope.ask(0.3)
+    scope.throttle.failed(counted, 0.4, sent=True)
+    second = scope.ask(0.5)
+    assert (first.state, second.state) == (WAITING, WAITING)
+
+
+# Failures among plenty.
+
+
+def test_a_failure_is_a_failure_whatever_its_headers_repeat() -> None:
+    scope = steady()
+    assert scope.send(180.12, left(989, 180.12, 240.0), failure=BROKEN)
+    assert scope.throttle._easing.share > 0.0
+    assert scope.send(180.13, left(988, 180.13, 240.0), failure=after(REFUSED, 5.0))
+    assert not scope.send(180.14)
+
+
+def test_a_failure_without_headers_may_have_taken_a_unit() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    assert scope.send(0.2, failure=BROKEN)
+    assert scope.rows(0.3)[0].remaining == 899
+
+
+@pytest.mark.parametrize(("sent", "remaining"), [(True, 899), (False, 900)])
+def test_an_exception_after_the_send_may_have_taken_a_unit(sent: bool, remaining: int) -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    scope.throttle.failed(scope.ask(0.2), 0.3, sent=sent)
+    assert scope.rows(0.4)[0].remaining == remaining
+
+
+def test_where_scopes_are_not_learned_a_response_belongs_to_its_own() -> None:
+    scope = Scope()
+    call = Call("c1", "GET", "https://v.example", "/v1/files", False)
+    scope.answer(scope.ask(0.0), 0.1, left(900, 0.1, 60.0, bucket="files"), call=call)
+    assert [row.bucket for row in scope.rows(0.2)] == ["files"]
