@@ -74,6 +74,14 @@ def test_an_idle_night_teaches_nothing_of_how_fast_units_come_back() -> None:
     assert ledger.verdict(end + 5.0, 0, -math.inf).is_open
 
 
+def test_a_long_answer_still_teaches_how_fast_units_come_back() -> None:
+    """A bucket that tells when its next unit comes: a hung request outlasts what it tells."""
+    ledger, clock = Ledger(), ServerClock()
+    for now in (0.0, 18.0, 36.0):
+        ledger.observe(told(11, 0, 15.0), now, now, clock, 1)
+    assert ledger._unit_time() == pytest.approx(18.0 / 0.97)
+
+
 def test_ghosts_of_calls_that_nobody_holds_back_are_forgotten() -> None:
     scope = Parked()
     for _ in range(1000):

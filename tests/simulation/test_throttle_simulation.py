@@ -46,6 +46,12 @@ def test_no_random_server_refuses_a_request_and_sliding_counters_next_to_none() 
     check_refusals(runs())
 
 
+@pytest.mark.parametrize("seed", [291, 1269, 2871, 4002, 4752])
+def test_a_hung_answer_does_not_spoil_what_is_known_of_a_bucket(seed: int) -> None:
+    run = play(any_shape(seed), seed)
+    assert not run.refused, told([run])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("first", range(SOAK.start, SOAK.stop, 500))
 def test_no_random_server_of_many_refuses_a_request(first: int) -> None:

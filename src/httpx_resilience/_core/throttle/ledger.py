@@ -154,19 +154,15 @@ class Ledger:
         if sent >= self._unseen_at:
             self._unseen = 0
         self._add(told.remaining, reset, received)
-        self._measure_refill(received)
+        self._measure_refill(received, outstanding)
         if self.limit is not None and self.is_counted and told.reset_in is not None:
             self._fill(self.limit, told.remaining, reset, sent, received, outstanding)
         self._plan()
         self._told = told[2:]
         self._clock_version = clock.version
         is_told_apart = self.kind == FIXED or (self.kind != BUCKET and self._bucket.is_refuted)
-        if (
-            is_told_apart
-            and self.is_counted
-            and len(self._resets) == 1
-            and told.reset_at is not None
-        ):
+        is_alone = self.is_counted and len(self._resets) == 1 and told.reset_at is not None
+        if is_told_apart and is_alone:
             self._repeats_until = min(self.reset_low, received + _REPEATS)
 
     def repeat(
@@ -361,7 +357,7 @@ class Ledger:
             resets.popleft()
         self.remaining = drops[0][1]
 
-    def _measure_refill(self, received: float) -> None:
+    def _measure_refill(self, received: float, outstanding: int) -> None:
         if self._anchor is None:
             self._anchor = received, self._processed, self.remaining
             return
@@ -369,7 +365,8 @@ class Ledger:
         if received - at < 0.5:
             return
         returned = (self._processed - processed) - (remaining - self.remaining)
-        if returned > 0 and received - at <= self._span:  # after longer it was full, however fast
+        was_full = self.remaining + outstanding + 1 >= (self.limit or math.inf)
+        if returned > 0 and not (was_full and received - at > self._span):  # some may be lost then
             measured = (received - at) / (0.97 * returned)
             self._tau = measured if not self._tau else (self._tau + measured) / 2
         self._anchor = received, self._processed, self.remaining
