@@ -1,6 +1,5 @@
 """The driver for ``httpx.AsyncClient``: it sends, sleeps, closes, returns, raises; no more."""
 
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from ._core import checks
 from ._core.budget import RetryBudget
 from ._core.decision import SUCCESS
 from ._core.dialect import Dialect
-from ._core.flow import Admit, CallFlow, Done, Pause, Rules, Send, call_flow, make_rules
+from ._core.flow import Admit, CallFlow, Done, Pause, Send, call_flow
 from ._core.outcome import Cancelled, Woken
 from ._core.policy import Policy
 from ._core.throttle import RateLimitStatus, Throttle
@@ -22,8 +21,8 @@ from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._exchange import Exchange
 from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
-from ._request import Origins, call_of
-from ._shared import Dialects, Identity, SharedState
+from ._request import call_of, parts_of
+from ._shared import Dialects, Identity, SharedState, rules_of
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import FOREVER, CallHistory
 from .instrumentation.sink import EventSink, Listener, listeners_of
@@ -83,7 +82,6 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._transport = _checked_transport(transport)
         self._dialects = Dialects(dialect)
-        self._origin_of = Origins()
         self._policy = (
             Policy() if policy is None else checks.instance("policy", policy, Policy, "a Policy")
         )
@@ -100,7 +98,6 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         self._loop: object = None
         self._clock: Callable[[], float] = time.monotonic
         self._shared = self._fresh_state()
-        self._rules: Rules | None = None
 
     def __repr__(self) -> str:
         inner = type(self._transport).__name__
@@ -163,27 +160,23 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         Of what it is made of, nothing stays in the frame of a call that waits.
         """
         extensions = request.extensions
-        policy = self._policy_of(request) if EXTENSION in extensions else self._policy
         if running_loop() is not self._loop:
             self._bind()
         clock, shared = self._clock, self._shared
-        origin = self._origin_of(request.url)
-        spoken = self._dialects.of(origin)
-        dialect, reader, scan = spoken
-        seen = scan(request)
-        call = call_of(request, origin, dialect, next(shared.arrivals), self._redact, seen)
+        url = request.url
+        key, path = parts_of(url)
+        road = shared.road_to(key, url)
+        rules, budget, spoken, hooks = road.rules, road.budget, road.spoken, _NO_HOOKS
+        if EXTENSION in extensions:
+            policy = self._policy_of(request)
+            rules, budget = rules_of(policy, spoken), shared.budget_of(road.origin, policy)
+        if self._recover or RECOVER in extensions:
+            hooks = self._hooks_of(request, spoken.dialect)
+            rules = rules._replace(recover=hooks)
+        dialect, _, scan = spoken
+        seen, order = scan(request), next(shared.arrivals)
+        call = call_of(request, path, road.origin, dialect, order, self._redact, seen)
         history = CallHistory(call, self._sink)
-        is_plain = not self._recover and RECOVER not in extensions
-        hooks = _NO_HOOKS if is_plain else self._hooks_of(request, dialect)
-        rules = self._rules
-        if (
-            rules is None
-            or rules.policy is not policy
-            or rules.reader is not reader
-            or rules.recover is not hooks
-        ):
-            rules = self._rules = make_rules((policy, dialect, reader, random.random, hooks))
-        budget = shared.budget_of(call, policy)
         throttle = shared.throttle_of(request, call, dialect, seen)
         exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
         flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
@@ -215,7 +208,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         self._shared = self._fresh_state()
 
     def _fresh_state(self) -> SharedState:
-        return SharedState(self._policy, self._budget, self._identity, self._sink.emit)
+        return SharedState(
+            self._dialects, self._policy, self._budget, self._identity, self._sink.emit
+        )
 
     def rate_limits(self) -> tuple[RateLimitStatus, ...]:
         """Return a snapshot of what is known of the server's rate limits, for a status page.

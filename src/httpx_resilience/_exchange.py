@@ -15,7 +15,7 @@ from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
 from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
-from ._request import Seen, call_of, origin_of, prepare
+from ._request import Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
 from ._waiting import new_place, woken
 
@@ -208,7 +208,8 @@ class Exchange:
             )
         before, call, dialect = self._request, self._call, self._spoken.dialect
         seen = self._spoken.scan(request)
-        made_call = call_of(request, call.origin, dialect, call.order, call.redact, seen)
+        _, path = parts_of(request.url)
+        made_call = call_of(request, path, call.origin, dialect, call.order, call.redact, seen)
         self._call = made_call._replace(call_id=call.call_id)
         self._request, self._is_replayable = prepare(
             request, self._call, dialect, seen, is_changed=True

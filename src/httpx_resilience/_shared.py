@@ -1,7 +1,8 @@
 """What the calls of one transport share, within one event loop: budgets, throttles, clocks."""
 
 import itertools
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Container, Hashable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from ._core.budget import RetryBudget
 from ._core.dialect import Dialect
 from ._core.envelope import told
 from ._core.events import Event
+from ._core.flow import Rules
 from ._core.headers import RateLimitReader
 from ._core.outcome import Call
 from ._core.policy import Policy
@@ -81,6 +83,25 @@ def _origin(key: str) -> str:
     return origin_of(url)
 
 
+class Road:
+    """What all calls to one origin go by that bring nothing of their own."""
+
+    __slots__ = ("__weakref__", "budget", "origin", "rules", "spoken")
+
+    def __init__(
+        self, origin: str, spoken: Spoken, policy: Policy, budget: RetryBudget | None
+    ) -> None:
+        self.origin = origin
+        self.spoken = spoken
+        self.budget = budget
+        self.rules = rules_of(policy, spoken)
+
+
+def rules_of(policy: Policy | None, spoken: Spoken, recover: Container[str] = ()) -> Rules:
+    """Return what a call goes by."""
+    return Rules(policy, spoken.dialect, spoken.reader, random.random, recover)
+
+
 class SharedState:
     """Bounded, per origin or scope; made anew for each event loop, whose clock starts anywhere."""
 
@@ -88,10 +109,14 @@ class SharedState:
         "_budget",
         "_budgets",
         "_clocks",
+        "_dialects",
         "_emit",
         "_identity",
+        "_last_road",
+        "_last_scope",
         "_latest",
         "_policy",
+        "_roads",
         "_routes",
         "_throttles",
         "arrivals",
@@ -100,32 +125,49 @@ class SharedState:
 
     def __init__(
         self,
+        dialects: Dialects,
         policy: Policy,
         budget: RetryBudget | None,
         identity: Identity | None,
         emit: Callable[[Event], None],
     ) -> None:
+        self._dialects = dialects
         self._policy = policy
         self._budget = budget
         self._identity = identity
-        self._latest: tuple[tuple[bytes | None, bytes | None], str] = (None, None), ""
+        self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
         self._emit = emit
-        self._budgets: RecentMap[RetryBudget] = RecentMap(partial(RetryBudget, policy.budget))
+        self._roads: RecentMap[Road] = RecentMap()
+        self._last_road: tuple[Hashable, Road | None] = None, None
+        self._budgets: RecentMap[RetryBudget] = RecentMap()
         self._clocks: RecentMap[ServerClock] = RecentMap(ServerClock)
         self._throttles: RecentMap[Throttle] = RecentMap()
+        self._last_scope: tuple[Hashable, Throttle | None] = None, None
         self._routes: RecentMap[Throttle] = RecentMap()
         self.arrivals = itertools.count()
         self.ready: list[Ticket] = []
 
-    def budget_of(self, call: Call, policy: Policy | None) -> RetryBudget | None:
+    def road_to(self, key: Hashable, url: httpx.URL) -> Road:
+        """Return what a call to a URL goes by; ``key`` tells its origin from others."""
+        last, road = self._last_road
+        if road is not None and key == last:  # a client's calls mostly go one way
+            return road
+        road = self._roads.find(key)
+        if road is None:
+            origin = origin_of(url)
+            budget = self.budget_of(origin, self._policy)
+            road = Road(origin, self._dialects.of(origin), self._policy, budget)
+            self._roads.put(key, road)
+        self._last_road = key, road
+        return road
+
+    def budget_of(self, origin: str, policy: Policy | None) -> RetryBudget | None:
         """Return the retry budget that a call draws on; None for none."""
         if policy is None or policy.budget is None:
             return None
         if self._budget is not None:
             return self._budget
-        if policy.budget is self._policy.budget or policy.budget == self._policy.budget:
-            return self._budgets.get(call.origin)
-        return self._budgets.get((call.origin, policy.budget), partial(RetryBudget, policy.budget))
+        return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
 
     def throttle_of(
         self, request: httpx.Request, call: Call, dialect: Dialect, seen: Seen
@@ -135,12 +177,11 @@ class SharedState:
             return None
         name = request.extensions.get(IDENTITY)
         if name is None and self._identity is None:
-            credential = seen[:2]
-            if credential == self._latest[0]:  # a client's calls bear the same one
-                who = self._latest[1]
-            else:
-                who = identity_of(*credential)
-                self._latest = credential, who
+            authorization, api_key, who = self._latest
+            if seen[0] != authorization or seen[1] != api_key:  # a client's calls bear the same
+                authorization, api_key, _, _ = seen
+                who = identity_of(authorization, api_key)
+                self._latest = authorization, api_key, who
         else:
             who = self._named(request, name, seen)
         rules = dialect.requests
@@ -150,14 +191,18 @@ class SharedState:
             category = rules.category_of(call.method, call.path)
         if category is not None:
             scope = (call.origin, who, category)
-            throttle = self._throttles.find(scope)
-            if throttle is not None:
-                return throttle
-            # A category may be a segment of the path: it is told as that of the redacted one.
-            told = dialect.requests.category_of(call.method, shown_path(call)) or ""
-            return self._throttles.get(scope, partial(self._new_throttle, *scope[:2], told))
+            if scope == self._last_scope[0]:
+                return self._last_scope[1]
+            throttle = self._throttles.find(scope) or self._new_scope(scope, call, dialect)
+            self._last_scope = scope, throttle
+            return throttle
         key = (call.origin, who, route_of(call))
         return self._routes.get(key, lambda: self._common(call.origin, who))
+
+    def _new_scope(self, scope: tuple[str, str, str], call: Call, dialect: Dialect) -> Throttle:
+        # A category may be a segment of the path: it is told as that of the redacted one.
+        told = dialect.requests.category_of(call.method, shown_path(call)) or ""
+        return self._throttles.get(scope, partial(self._new_throttle, *scope[:2], told))
 
     def _named(self, request: httpx.Request, name: object, seen: Seen) -> str:
         """Return who is calling, where somebody says so."""

@@ -421,22 +421,23 @@ class TestBudgets:
         self,
     ) -> None:
         hosts = [f"h{n}.example" for n in range(1100)]
-        slow = Reply(503, takes=50.0)
 
         async def answer(request: httpx.Request) -> httpx.Response:
             if request.url.host == "slow.example":
-                await anyio.sleep(slow.takes)
+                await anyio.sleep(50.0)
             return httpx.Response(503 if request.url.host == "slow.example" else 200)
 
         transport = AsyncResilientTransport(httpx.MockTransport(answer))
         async with anyio.create_task_group() as group:
             group.start_soon(transport.handle_async_request, get("https://slow.example/"))
             await anyio.sleep(1)
-            held = weakref.ref(transport._shared._budgets.get("https://slow.example"))
+            slow, state = httpx.URL("https://slow.example/"), transport._shared
+            road = ("https", "slow.example", None), slow
+            held = weakref.ref(state.road_to(*road).budget)
             for host in hosts:
                 await transport.handle_async_request(get(f"https://{host}/"))
-            assert len(transport._shared._budgets) == 1024
-            assert transport._shared._budgets.get("https://slow.example") is held()
+            assert len(state._roads) == len(state._budgets) == 1024
+            assert state.road_to(*road).budget is held()
             group.cancel_scope.cancel()
 
 

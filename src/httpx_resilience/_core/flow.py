@@ -43,7 +43,6 @@ from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
 from .throttle import EXPIRED, WAITING, Throttle, Ticket
-from .tuples import maker
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]
 
@@ -116,9 +115,6 @@ class Rules(NamedTuple):
     reader: RateLimitReader
     rand: Callable[[], float]
     recover: Container[str] = ()
-
-
-make_rules = maker(Rules)
 
 
 def call_flow(
@@ -297,12 +293,14 @@ class _Run:
             self._report(throttle, ticket, outcome, reading, failure)
         if self.budget is not None:
             self._settle(self.budget, failure, outcome.at)
+        if not is_told:
+            return None
+        story = self.story
         if failure is not None:
             if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
-                self.story.maybe_applied = True
+                story.maybe_applied = True
             self._outcome, self._failure = outcome, failure
-        if is_told:
-            self.story.finished(attempt, outcome, failure, reading)
+        story.finished(attempt, outcome, failure, reading)
         return failure
 
     def _begin_story(self, sent_at: float) -> None:
@@ -324,7 +322,7 @@ class _Run:
             throttle.observe(
                 ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call
             )
-            if reading.limits and self._teller.verbose:
+            if self._teller.verbose and reading.limits:
                 self.story.observed(throttle.scope, reading)
         else:
             sent = failure is None or not failure.never_sent
@@ -338,7 +336,8 @@ class _Run:
             budget.deposit(self._held, now)
         elif failure is None or failure.status is not None:
             budget.earn(now)  # an exception of our own side is neither success nor failure
-        self._held = 0.0
+        if self._held:
+            self._held = 0.0
 
     # What follows.
 

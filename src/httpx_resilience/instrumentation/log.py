@@ -24,7 +24,7 @@ _modules = sys.modules
 
 def is_enabled(level: Level) -> bool:
     """Tell whether a line of this level would be written by anybody."""
-    structlog = _structlog()
+    structlog = _structlog() if "structlog" in _modules else None
     if structlog is not None:
         return _allows(structlog.get_logger(LOGGER_NAME).bind(), level)
     return _stdlib.isEnabledFor(level)

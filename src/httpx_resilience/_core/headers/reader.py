@@ -21,6 +21,8 @@ _NOTHING = Reading()
 _LONGEST_DATE = 64
 
 _Found = list[tuple[Role, bytes]]
+_Headers = Sequence[tuple[bytes, bytes]]
+_name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
 
 
 class _Last(NamedTuple):
@@ -28,7 +30,7 @@ class _Last(NamedTuple):
 
     Attributes:
         names: Of all its headers, in order.
-        pick: Takes from a response's values those that count, but for what remains.
+        pick: Takes from a response's headers those that count, but for what remains.
         picked: What it took of that one's.
         at: Where what remains stands.
         limit: What it told.
@@ -36,8 +38,8 @@ class _Last(NamedTuple):
         date: What it told.
     """
 
-    names: tuple[bytes, ...]
-    pick: Callable[[tuple[bytes, ...]], object]
+    names: list[bytes]
+    pick: Callable[[_Headers], object]
     picked: object
     at: int
     limit: int
@@ -89,7 +91,7 @@ class RateLimitReader:
 
     def read(
         self,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: _Headers,
         *,
         wall: float,
         from_cache: bool = False,
@@ -108,9 +110,9 @@ class RateLimitReader:
         if from_cache or not headers:
             return _NOTHING
         last = self._last
-        names, values = zip(*headers)  # noqa: B905 - pairs, and the keyword costs as much as they do
-        if last is not None and names == last[0] and last[1](values) == last[2]:
-            reading = _repeated(values, last)
+        names = list(map(_name_of, headers))
+        if last is not None and names == last[0] and last[1](headers) == last[2]:
+            reading = _repeated(headers, last)
             if reading is not None:
                 return reading
         roles = self._roles
@@ -120,13 +122,13 @@ class RateLimitReader:
         if not found:
             return _NOTHING
         reading = self._read(found, wall)
-        self._last = self._to_remember(names, values, found, reading)
+        self._last = self._to_remember(names, headers, found, reading)
         return reading
 
     def _to_remember(
         self,
-        names: tuple[bytes, ...],
-        values: tuple[bytes, ...],
+        names: list[bytes],
+        headers: _Headers,
         found: _Found,
         reading: Reading,
     ) -> _Last | None:
@@ -140,8 +142,8 @@ class RateLimitReader:
             return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
         at = places.pop(parts.index("remaining"))
-        pick: Callable[[tuple[bytes, ...]], object] = itemgetter(*places)
-        return _Last(names, pick, pick(values), at, told.limit, told[2:], reading.date)
+        pick: Callable[[_Headers], object] = itemgetter(*places)
+        return _Last(names, pick, pick(headers), at, told.limit, told[2:], reading.date)
 
     @staticmethod
     def _read(found: _Found, wall: float) -> Reading:
@@ -156,16 +158,17 @@ class RateLimitReader:
         return _reading(slots, wall)
 
 
-def _repeated(values: tuple[bytes, ...], last: _Last) -> Reading | None:
+def _repeated(headers: _Headers, last: _Last) -> Reading | None:
     """Return what a response tells that repeats the last one but for what remains; None if not."""
     _, _, _, at, limit, rest, date = last
-    value = values[at]
+    value = headers[at][1]
     if not value.isdigit() or len(value) > 18:
         return None
     remaining = int(value)
     if remaining > limit:
         return None
-    return make_reading(((make_limit((limit, remaining, *rest)),), date, None))
+    told = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price of unpacking
+    return make_reading(((told,), date, None))
 
 
 def _joined(first: bytes, second: bytes) -> bytes:

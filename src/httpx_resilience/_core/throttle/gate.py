@@ -54,6 +54,8 @@ _STEP = 1.0
 _HEADERLESS = 3
 """Successes without rate-limit headers that show that a server sends none."""
 
+_CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
+
 HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
 """From a throttle, a call and a signature to the throttle of that bucket."""
 
@@ -266,11 +268,12 @@ class Throttle:
                 self._slow = None if self._slow is None else self._slow + 1
                 self.tick(received)
                 return
-        clock = self._clock
         if reading.date is not None:
-            clock.observe(reading.date, sent, received)
-        if self._ample > 0 and failure is None and not self._ghosts:
-            ample = self._ledgers.repeat(limits, sent, received, clock.version, self._outstanding)
+            self._clock.observe(reading.date, sent, received)
+        only = self._ledgers.only
+        plain = failure is None and not self._ghosts and len(limits) == 1
+        if plain and only is not None and self._ample > 0:
+            ample = only.repeat(limits[0], sent, received, self._clock.version, self._outstanding)
             if ample >= 0:  # nobody waits, nothing is closed, all is as it was
                 self._ample = ample
                 self._went_well(sent, received)
@@ -313,7 +316,7 @@ class Throttle:
         refused = failure.error_class is ErrorClass.RATE_LIMITED
         wait = failure.wait.seconds if failure.wait is not None else 0.0
         silent = False
-        if wait > 0 and self._closes(failure):
+        if wait > 0 and failure.error_class in _CLOSING:
             self._close(received + min(wait, LONGEST) + GUARD, ticket, refused=refused)
         elif limits:
             self._learn(limits, sent, received)
@@ -362,9 +365,6 @@ class Throttle:
             "held_reason": gate.reason or None,
         }
         return status_rows(common, self._ledgers.values(), self._outstanding, now)
-
-    def _closes(self, failure: Failure) -> bool:
-        return failure.error_class in (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 
     def _may_be_silent(self, failure: Failure) -> bool:
         # Whoever announces its limits refuses beyond them in words: its proxy's 503 is an outage.

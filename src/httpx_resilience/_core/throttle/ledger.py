@@ -207,7 +207,7 @@ class Ledger:
         resets[0] = received, resets[0][1]
         self.remaining = least = drops[0][1]
         ample = least - outstanding - self._unseen - self.reserve - MAX_PROBES
-        return max(0, ample)
+        return ample if ample > 0 else 0  # noqa: FURB136 - max() takes thrice as long
 
     def _fill(
         self,

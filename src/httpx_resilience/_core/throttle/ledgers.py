@@ -16,12 +16,24 @@ _Key = tuple[str | None, str, float | None, int]
 
 
 class Ledgers(dict[_Key, Ledger]):
-    """A scope's ledgers; what changes with a limit is told to its account."""
+    """A scope's ledgers; what changes with a limit is told to its account.
+
+    Attributes:
+        only: The ledger of the one policy there is; None if there are more, or none.
+    """
 
     def __init__(self, policy: ThrottlePolicy, account: Account) -> None:
         super().__init__()
         self._policy = policy
         self._account = account
+        self.only: Ledger | None = None
+
+    def __delitem__(self, key: _Key) -> None:
+        super().__delitem__(key)
+        self._count()
+
+    def _count(self) -> None:
+        self.only = next(iter(self.values())) if len(self) == 1 else None
 
     @property
     def has_evidence(self) -> bool:
@@ -35,25 +47,6 @@ class Ledgers(dict[_Key, Ledger]):
     def ample(self, outstanding: int) -> int:
         """Return how many units may go without a look at anything."""
         return min(ledger.ample(outstanding) for ledger in self.values())
-
-    def repeat(
-        self,
-        limits: tuple[RateLimit, ...],
-        sent: float,
-        received: float,
-        version: int,
-        outstanding: int,
-    ) -> int:
-        """Learn from a response that tells the one policy there is, and little news of it.
-
-        Returns:
-            How many units may go without a look at anything; -1 if it is no such response, and
-            nothing was learned.
-        """
-        if len(limits) != 1 or len(self) != 1:
-            return -1
-        (ledger,) = self.values()
-        return ledger.repeat(limits[0], sent, received, version, outstanding)
 
     def learn(
         self,
@@ -74,6 +67,7 @@ class Ledgers(dict[_Key, Ledger]):
             ledger = self.get(key)
             if ledger is None:
                 ledger = self[key] = Ledger(limit.unit, limit.bucket)
+                self._count()
             before = ledger.limit
             ledger.window = policy.window or limit.window
             ledger.reserve = policy.reserve
@@ -111,6 +105,7 @@ class Ledgers(dict[_Key, Ledger]):
         for ledger in self.values():
             self._account.vanished(ledger)
         self.clear()
+        self._count()
 
     def resets(self) -> list[float]:
         """Return the times before which surely nothing comes back, of those with nothing left."""
