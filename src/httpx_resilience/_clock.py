@@ -29,7 +29,8 @@ def running_loop() -> object:
     trio: Any = _modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_run():
         return trio.lowlevel.current_trio_token()
-    return _asyncio().get_running_loop()
+    asyncio: Any = _modules.get("asyncio") or _asyncio()
+    return asyncio.get_running_loop()
 
 
 def running_clock() -> Callable[[], float]:

@@ -15,7 +15,7 @@ from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
 from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
-from ._request import Seen, call_of, origin_of, parts_of, prepare
+from ._request import ANONYMOUS, Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
 from ._waiting import new_place, woken
 
@@ -67,7 +67,7 @@ class Exchange:
         self._hooks = hooks
         self._clock = clock
         self._request = request
-        self._unprepared: Seen | None = seen.anonymous()
+        self._unprepared: Seen | None = ANONYMOUS[seen.has_id][seen.has_key]
         self._is_replayable = always
         self.last = self.previous = _NONE
         if type(request.stream) is not httpx.ByteStream:  # it may be refused, before any wait

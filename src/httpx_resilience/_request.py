@@ -58,15 +58,12 @@ class Seen(NamedTuple):
     def __repr__(self) -> str:
         return f"<Seen has_id={self.has_id} has_key={self.has_key}>"
 
-    def anonymous(self) -> "Seen":
-        """Return one of four without a credential, shared by all calls that wait."""
-        return _ANONYMOUS[self.has_id][self.has_key]
 
-
-_ANONYMOUS = tuple(
+ANONYMOUS = tuple(
     tuple(Seen(has_id=has_id, has_key=has_key) for has_key in (False, True))
     for has_id in (False, True)
 )
+"""What is seen but for credentials, by ``has_id`` and ``has_key``; calls that wait share it."""
 _make_seen = maker(Seen)
 
 

@@ -152,7 +152,7 @@ class Parked:
         assert not self.ready
         assert all(ticket.state == state for ticket, state in self.states.items()), "not woken"
         assert len(throttle._queue) == len(waiting)
-        assert set(throttle._in_flight) == set(flying)
+        assert throttle._in_flight == len(flying)
         ghosts = sum(cost for _, cost in throttle._ghosts)
         assert throttle._outstanding == sum(ticket.cost for ticket in flying) + ghosts
         assert len(throttle._ledgers) <= 64

@@ -73,7 +73,7 @@ class Scope:
 
     @property
     def in_flight(self) -> int:
-        return len(self.throttle._in_flight)
+        return self.throttle._in_flight
 
     @property
     def queued(self) -> int:

@@ -117,7 +117,7 @@ class Throttle:
         self._clock = clock
         self._ready = ready
         self._queue = TicketQueue()
-        self._in_flight: dict[Ticket, None] = {}
+        self._in_flight = 0
         self._ghosts: deque[tuple[float, int]] = deque()
         self._outstanding = 0
         self._ample = 0
@@ -222,7 +222,6 @@ class Throttle:
         if ticket.state == WAITING:
             self._queue.remove(ticket, LEFT)
         elif ticket.state == GRANTED:
-            ticket.state = LEFT
             self._land(ticket)
             if sent:
                 self._drop_ghosts(now)  # where no call is ever held back, nobody else does
@@ -258,7 +257,6 @@ class Throttle:
             failure: What it failed with, if it failed.
             call: The call it belongs to, where scopes are learned from what servers say.
         """
-        ticket.state = LEFT
         self._land(ticket)
         limits = reading.limits
         if limits and self.home_of is not None and call is not None:
@@ -335,12 +333,13 @@ class Throttle:
             self._trouble(ticket, received)
 
     def _trouble(self, ticket: Ticket, now: float) -> None:
-        flying, is_holding = len(self._in_flight), bool(self._queue)
+        flying, is_holding = self._in_flight, bool(self._queue)
         self._easing.failed(ticket.granted_at, now, flying, is_holding=is_holding)
 
     def _land(self, ticket: Ticket) -> None:
-        if ticket in self._in_flight:
-            del self._in_flight[ticket]
+        if ticket.state == GRANTED:  # not one of another bucket's throttle, where it landed
+            ticket.state = LEFT
+            self._in_flight -= 1
             self._outstanding -= ticket.cost
 
     @property
@@ -359,7 +358,7 @@ class Throttle:
         common: dict[str, Any] = {
             "origin": self.origin,
             "scope": self.scope,
-            "in_flight": len(self._in_flight),
+            "in_flight": self._in_flight,
             "queued": len(self._queue),
             "held_for": None if gate.is_open else seconds_until(gate.wake_at, now),
             "held_reason": gate.reason or None,
@@ -425,7 +424,7 @@ class Throttle:
         if not known:
             return self._cold(now)
         if self._easing.limit is not None:
-            eased_at = self._easing.open_at(len(self._in_flight), now)
+            eased_at = self._easing.open_at(self._in_flight, now)
             if now < eased_at:
                 return Gate(False, OVERLOAD, eased_at)
         return opened
@@ -439,7 +438,7 @@ class Throttle:
     def _cold(self, now: float) -> Gate:
         if self._slow is None:
             return OPEN
-        flying = len(self._in_flight)
+        flying = self._in_flight
         if flying == 0:
             self._slow_at = now
         step = SETTLED if self._knows_headers else _STEP
@@ -453,7 +452,7 @@ class Throttle:
     def _launch(self, ticket: Ticket, now: float) -> None:
         ticket.state = GRANTED
         ticket.granted_at = now
-        self._in_flight[ticket] = None
+        self._in_flight += 1
         self._outstanding += ticket.cost
         self._last_granted = now
 
