@@ -27,6 +27,7 @@ ORDER = (
     "checks",
     "frozen",
     "tuples",
+    "records",
     "outcome",
     "headers",
     "serverclock",

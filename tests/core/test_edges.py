@@ -28,7 +28,7 @@ def test_a_call_that_the_throttle_refuses_is_over() -> None:
     policy = Policy(throttle=ThrottlePolicy(max_wait=5.0))
     assert policy.throttle is not None
     throttle = Throttle("https://v", "all", policy.throttle, ServerClock(), ready, told.append)
-    scout = throttle.reserve(0, START, math.inf)
+    throttle.reserve(0, START, math.inf)
     rules = Rules(policy, SCAIVAULT, RateLimitReader(), lambda: 0.5)
     call = call_of()._replace(order=1)
     flow = call_flow(call, rules, None, Ear(), lambda: True, START, throttle)

@@ -1,11 +1,22 @@
 """Events: frozen records, and the fields of their lines."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
 
 import pytest
 
-from httpx_resilience import AttemptFinished, ErrorClass, Event, GaveUp, Recovered, RetryScheduled
+from httpx_resilience import (
+    AttemptFinished,
+    ErrorClass,
+    Event,
+    GaveUp,
+    RateLimitLow,
+    RateLimitObserved,
+    Recovered,
+    RetryScheduled,
+    ThrottleReleased,
+)
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.decision import REASONS
 from httpx_resilience._core.events import CallEvent, Level
@@ -48,6 +59,53 @@ def test_a_line_leaves_out_what_is_none_and_keeps_what_is_false(event: Event) ->
 def test_a_record_cannot_change(event: Event) -> None:
     with pytest.raises(FrozenInstanceError):
         event.origin = "x"  # type: ignore[misc]
+
+
+@by_name
+def test_a_record_loses_no_field(event: Event) -> None:
+    with pytest.raises(FrozenInstanceError):
+        del event.origin  # pyright: ignore[reportAttributeAccessIssue]  # as it says
+    assert event.origin == COMMON["origin"]
+
+
+@by_name
+def test_records_are_equal_if_their_kind_and_all_their_fields_are(event: Event) -> None:
+    same, other = replace(event), replace(event, origin="https://other.example")
+    assert same == event
+    assert hash(same) == hash(event)
+    assert other != event
+    assert event != event.as_fields()
+    assert len({event, same, other}) == 2
+
+
+def test_records_of_two_kinds_with_the_same_fields_differ() -> None:
+    low = RateLimitLow(origin="https://v", scope="all")
+    assert low != RateLimitObserved(origin="https://v", scope="all")
+
+
+def test_a_record_shows_its_fields_in_order() -> None:
+    told = repr(ThrottleReleased(origin="https://v", scope="all", reason="exhausted", elapsed=1.5))
+    wanted = "origin='https://v', scope='all', reason='exhausted', elapsed=1.5"
+    assert told == f"ThrottleReleased({wanted})"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"scope": "all"}, "RateLimitLow: unknown fields [], missing ['origin']"),
+        ({}, "RateLimitLow: unknown fields [], missing ['origin', 'scope']"),
+        (
+            {"origin": "https://v", "scope": "all", "token": "s3cret"},
+            "RateLimitLow: unknown fields ['token'], missing []",
+        ),
+    ],
+)
+def test_a_record_of_the_wrong_fields_names_them_and_not_what_they_hold(
+    given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        RateLimitLow(**given)
+    assert str(caught.value) == message
 
 
 @by_name

@@ -60,7 +60,7 @@ class Watched(Throttle):
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""
-        assert len(self.grants) == self.responses + len(self._in_flight)
+        assert len(self.grants) == self.responses + self._in_flight
         assert len(self._queue) >= 0
 
 

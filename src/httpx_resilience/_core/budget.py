@@ -100,6 +100,11 @@ class RetryBudget:
             self._settle(now)
             self._add(cost, self._rate_now(now))
 
+    @property
+    def tokens(self) -> float:
+        """What ``balance`` said or would have said when the budget was last drawn on or paid."""
+        return self._tokens
+
     def balance(self, now: float) -> float:
         """Return the tokens that a retry could draw on now."""
         with self._lock:

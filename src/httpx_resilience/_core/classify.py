@@ -11,6 +11,7 @@ from .dialect import Dialect
 from .envelope import read_said, told
 from .headers import RateLimitReader, Reading, Wait, server_wait
 from .outcome import Outcome, RawHeaders
+from .tuples import maker
 
 
 class Failure(NamedTuple):
@@ -43,6 +44,9 @@ class Failure(NamedTuple):
     wait: Wait | None = None
 
 
+_make_failure = maker(Failure)
+
+
 def classify(
     outcome: Outcome, dialect: Dialect, reader: RateLimitReader, reading: Reading | None = None
 ) -> Failure | None:
@@ -56,19 +60,18 @@ def classify(
     if outcome.status < 400:
         return None
     status, headers = outcome.status, outcome.headers
-    said = read_said(outcome.body, dialect)
+    request_id = request_id_of(headers, dialect)
+    said = read_said(outcome.body, dialect, with_id=request_id is None)
     spec = dialect.spec(said.code) if said.code is not None else None
     error_class, coded = _class_of(status, said.code, spec, dialect)
-    return Failure(
-        error_class,
-        status,
-        told(said.code),
-        coded,
-        request_id=request_id_of(headers, dialect) or told(said.request_id),
-        spec=spec,
-        status_mismatch=spec is not None and spec.status not in (None, status),
-        perhaps_processed=status >= 500 or status == 408,
-        wait=_wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall)),
+    is_mismatch = spec is not None and spec.status not in (None, status)
+    trouble_type, never_sent, perhaps_processed = None, False, status >= 500 or status == 408
+    wait = _wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall))
+    return _make_failure(
+        (
+            *(error_class, status, told(said.code), coded, request_id or told(said.request_id)),
+            *(spec, is_mismatch, trouble_type, never_sent, perhaps_processed, wait),
+        )
     )
 
 

@@ -12,6 +12,7 @@ from .classify import Failure
 from .dialect import Dialect
 from .outcome import Call
 from .policy import RetryPolicy
+from .tuples import maker
 
 MINIMAL_ATTEMPT = 0.1
 """Seconds that must be left for the attempt after a wait (DESIGN 7)."""
@@ -69,12 +70,18 @@ class Facts(NamedTuple):
     has_hook: bool = False
 
 
+make_facts = maker(Facts)
+
+
 class Retry(NamedTuple):
     """Repeat the attempt after ``delay`` seconds, for ``cost`` tokens of the retry budget."""
 
     delay: float
     source: str
     cost: float
+
+
+_make_retry = maker(Retry)
 
 
 class Stop(NamedTuple):
@@ -117,7 +124,7 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
     cost = backoff.cost * (NEVER_SENT if failure.never_sent else 1.0)
     if facts.paced or (hinted and failure.error_class is ErrorClass.RATE_LIMITED):
         cost = 0.0  # the server itself says when it has room, or the throttle finds it out
-    return Retry(delay, source, cost)
+    return _make_retry((delay, source, cost))
 
 
 def is_repeatable(call: Call, dialect: Dialect, retry: RetryPolicy) -> bool:

@@ -6,8 +6,9 @@ out of the line. This is a contract (DESIGN 14): fields may be added, not rename
 """
 
 import enum
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+
+from .records import Record, record
 
 SCHEMA = 1
 """Version of the fields' names and types, told in every line."""
@@ -22,8 +23,8 @@ class Level(enum.IntEnum):
     ERROR = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+@record
+class Event(Record):
     """What every record has in common.
 
     Attributes:
@@ -41,25 +42,15 @@ class Event:
 
     def as_fields(self) -> dict[str, Any]:
         """Return the fields of the log line, without those that are None."""
-        line: dict[str, Any] = {"schema": SCHEMA}
-        for name in _field_names(type(self)):
-            value = getattr(self, name)
-            if value is not None:
-                line[name] = value
+        own = self.__dict__
+        line: dict[str, Any] = {"schema": SCHEMA, **own}
+        for name, value in own.items():
+            if value is None:
+                del line[name]
         return line
 
 
-_NAMES: dict[type[Event], tuple[str, ...]] = {}
-
-
-def _field_names(kind: type[Event]) -> tuple[str, ...]:
-    names = _NAMES.get(kind)
-    if names is None:
-        names = _NAMES[kind] = tuple(field.name for field in fields(kind))
-    return names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallEvent(Event):
     """Something that happened to one call.
 
@@ -94,7 +85,7 @@ class CallEvent(Event):
     maybe_applied: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttemptFinished(CallEvent):
     """An attempt came back, well or not.
 
@@ -115,7 +106,7 @@ class AttemptFinished(CallEvent):
     rate_reset_in: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RetryScheduled(CallEvent):
     """An attempt failed and will be repeated.
 
@@ -142,7 +133,7 @@ class RetryScheduled(CallEvent):
         return Level.WARNING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GaveUp(CallEvent):
     """A failed call ends; its last response or exception goes to the caller.
 
@@ -174,7 +165,7 @@ class GaveUp(CallEvent):
         return Level.ERROR if self.escalated else Level.WARNING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RecoveryHook(CallEvent):
     """A recovery hook ran.
 
@@ -193,7 +184,7 @@ class RecoveryHook(CallEvent):
         return Level.INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Recovered(CallEvent):
     """A call succeeded after one or more retries.
 
@@ -211,7 +202,7 @@ class Recovered(CallEvent):
         return Level.INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ScopeEvent(Event):
     """Something that happened to one rate-limit budget.
 
@@ -222,7 +213,7 @@ class ScopeEvent(Event):
     scope: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ThrottleHeld(ScopeEvent):
     """A scope begins to hold calls back.
 
@@ -244,7 +235,7 @@ class ThrottleHeld(ScopeEvent):
         return Level.INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ThrottleReleased(ScopeEvent):
     """A scope holds nobody back any more.
 
@@ -264,7 +255,7 @@ class ThrottleReleased(ScopeEvent):
         return Level.INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitEvent(ScopeEvent):
     """What a server says of one rate-limit budget.
 
@@ -279,7 +270,7 @@ class RateLimitEvent(ScopeEvent):
     rate_reset_in: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitLow(RateLimitEvent):
     """Remaining fell below the threshold; told once a window."""
 
@@ -291,7 +282,7 @@ class RateLimitLow(RateLimitEvent):
         return Level.WARNING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitChanged(RateLimitEvent):
     """A limit appeared, changed or vanished.
 
@@ -309,14 +300,14 @@ class RateLimitChanged(RateLimitEvent):
         return Level.INFO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RateLimitObserved(RateLimitEvent):
     """A response announced its rate limit."""
 
     name: ClassVar[str] = "rate_limit_observed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ThrottleDelayed(ScopeEvent):
     """A call waited for the rate-limit budget.
 

@@ -31,11 +31,11 @@ from .decision import (
     RETRY_AFTER_TOO_LONG,
     SUCCESS,
     THROTTLE_TIMEOUT,
-    Facts,
     Retry,
     Stop,
     decide,
     is_repeatable,
+    make_facts,
 )
 from .dialect import Dialect
 from .headers import RateLimitReader, Reading
@@ -345,7 +345,8 @@ class _Run:
         """End a call whose last attempt did not fail."""
         if self.attempt == 1:
             return _SUCCEEDED
-        self.story.recovered(self.attempt, outcome, _balance(self.budget, outcome.at))
+        balance = None if self.budget is None else self.budget.tokens
+        self.story.recovered(self.attempt, outcome, balance)
         return Done(SUCCESS, attempts=self.attempt)
 
     def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
@@ -353,10 +354,12 @@ class _Run:
         decision = self._decide(outcome, failure)
         if isinstance(decision, Stop):
             return decision
-        if self.budget is not None and not self.budget.withdraw(decision.cost, outcome.at):
-            return Stop(BUDGET_EXHAUSTED)
+        budget, balance = self.budget, None
+        if budget is not None:
+            if not budget.withdraw(decision.cost, outcome.at):
+                return Stop(BUDGET_EXHAUSTED)
+            balance = budget.tokens
         self._held = decision.cost
-        balance = _balance(self.budget, outcome.at)
         self.story.scheduled(self.attempt, outcome, failure, decision, balance)
         return decision
 
@@ -366,16 +369,14 @@ class _Run:
         if outcome.cut:
             return Stop(OUT_OF_TIME)
         counts = self._of_class = self._of_class or {}
-        counts[failure.error_class] = counts.get(failure.error_class, 0) + 1
-        facts = Facts(
-            attempt=self.attempt,
-            of_class=counts[failure.error_class],
-            now=outcome.at,
-            give_up_at=self.give_up_at,
-            repeatable=self.story.repeatable,
-            replayable=self._is_replayable(),
-            has_hook=self.has_hook(failure),
-            paced=self._is_paced(failure),
+        of_class = counts[failure.error_class] = counts.get(failure.error_class, 0) + 1
+        is_repeatable, is_replayable = self.story.repeatable, self._is_replayable()
+        has_hook, is_paced = self.has_hook(failure), self._is_paced(failure)
+        facts = make_facts(
+            (
+                *(self.attempt, of_class, outcome.at, self.give_up_at),
+                *(is_repeatable, is_replayable, is_paced, has_hook),
+            )
         )
         return decide(failure, facts, self._policy.retry, self._rules.rand())
 

@@ -248,7 +248,7 @@ def _common(about: _About) -> dict[str, Any]:
         "max_attempts": about.max_attempts,
         "status": about.status or None,
         "code": failure.code if failure is not None else None,
-        "error_class": failure.error_class.value if failure is not None else None,
+        "error_class": str(failure.error_class) if failure is not None else None,
         "exception_type": failure.trouble_type if failure is not None else None,
         "elapsed": _ms(about.elapsed),
         "idempotent": about.idempotent,

@@ -4,13 +4,13 @@ It keeps facts, and makes events of them when it is asked or when somebody liste
 """
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from .._core.decision import SUCCESS
 from .._core.events import AttemptFinished, CallEvent, Event, Level, RetryScheduled
 from .._core.flow import Done
 from .._core.outcome import Call, Outcome
+from .._core.records import Record, record
 from .._core.telling import Fact
 from .sink import EventSink
 
@@ -21,8 +21,11 @@ FOREVER = 1e10
 """Seconds; what a server asks for beyond it is no time that anybody could be told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+_DEBUG = Level.DEBUG
+
+
+@record
+class Attempt(Record):
     """One exchange with the server, as a call's history keeps it.
 
     Attributes:
@@ -88,7 +91,7 @@ class CallHistory:
     def tell(self, fact: Fact) -> None:
         """Keep a fact, and pass its event on to whoever wants it."""
         sink = self._sink
-        is_wanted = self.verbose or fact.level is not Level.DEBUG
+        is_wanted = self.verbose or fact.level is not _DEBUG
         event = sink.offer(fact) if is_wanted and sink is not None else None
         told = self._told = self._told or []
         told.append(fact if event is None else event)

@@ -22,6 +22,8 @@ _BEST_FIRST = (
     (b"x-retry-after", 1.0),
 )
 _WANTED = frozenset(name for name, _ in _BEST_FIRST) | {b"date"}
+_COMMON = b"retry-after"
+"""What is in all their names."""
 
 
 class Wait(NamedTuple):
@@ -56,6 +58,9 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]], *, wall: float) -> float
     >>> retry_after([(b"Retry-After", b"1.5"), (b"retry-after-ms", b"1200")], wall=0.0)
     1.2
     """
+    # Most have none, which is seen in a third of the time in all their names at once.
+    if _COMMON not in b"\n".join([name for name, _ in headers]).lower():
+        return None
     found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if (lower := name.lower()) in _WANTED:

@@ -278,7 +278,6 @@ class Throttle:
                 return
         if failure is not None:
             self._failure(ticket, sent, received, limits, failure)
-            self._ample = 0
         else:
             if limits:
                 self._learn(limits, sent, received)
@@ -288,7 +287,7 @@ class Throttle:
         if self._keeper is not None or self._queue or self._account.is_holding:
             self._ample = 0
             self.tick(received)
-        elif failure is None:
+        else:
             self._ample = self._free(received)
 
     def _went_well(self, sent: float, received: float) -> None:

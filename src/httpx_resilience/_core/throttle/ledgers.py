@@ -57,6 +57,11 @@ class Ledgers(dict[_Key, Ledger]):
         outstanding: int,
     ) -> None:
         """Learn from a response's headers."""
+        only = self.only
+        if only is not None and len(limits) == 1:
+            ample = only.repeat(limits[0], sent, received, clock.version, outstanding)
+            if ample >= 0:
+                return
         mentioned: list[_Key] = []
         policy = self._policy
         for limit in limits:

@@ -1,10 +1,10 @@
 """What is known of a server's rate limits, for people and for telling its buckets apart."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from ..headers import RateLimit
+from ..records import Record, record
 from .account import seconds_until
 from .ledger import Ledger
 
@@ -18,8 +18,8 @@ def signature_of(limits: tuple[RateLimit, ...]) -> Signature:
     return named or tuple((limit.limit, limit.window) for limit in limits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimitStatus:
+@record
+class RateLimitStatus(Record):
     """What is known of one rate-limit policy of one scope; a snapshot.
 
     Attributes:
