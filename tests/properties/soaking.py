@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, settings
 
 LONG = settings(
-    max_examples=6_000,
+    max_examples=4_000,
     stateful_step_count=60,
     derandomize=False,
     deadline=None,

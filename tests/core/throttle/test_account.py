@@ -86,7 +86,7 @@ def test_a_hold_is_told_again_if_it_is_no_cold_start_any_more_or_grew_graver(
     assert told[-1].elapsed == 6.0
 
 
-@pytest.mark.parametrize(("seconds", "again"), [(0.5, False), (1.5, True)])
+@pytest.mark.parametrize(("seconds", "again"), [(0.5, False), (1.0, True), (1.5, True)])
 def test_a_hold_that_grows_graver_is_told_again_after_a_second(seconds: float, again: bool) -> None:
     one, told = account()
     one.held(EXHAUSTED, 20.0, 1, 10.0)
@@ -129,6 +129,8 @@ def test_a_low_budget_is_told_again_after_its_reset(reset_in: float, silent_for:
         one.limit(book, 100, now)
         found.append(len(told))
     assert found == [1, 1, 2]
+    one.limit(book, 100, book.low_told_until)  # when it is over, and not only after
+    assert len(told) == 3
 
 
 def test_a_low_budget_whose_reset_is_not_known_is_told_once_a_minute() -> None:

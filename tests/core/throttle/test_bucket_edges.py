@@ -80,3 +80,10 @@ def test_tokens_that_come_back_in_no_time_make_no_bucket() -> None:
         told(bucket, missing, 0.0, 0.0)
     assert not bucket.is_known
     assert bucket.tau == math.inf
+
+
+@pytest.mark.parametrize("at", [0.0, 1000.0])
+def test_a_reset_that_is_too_coarse_to_count_is_so_at_any_time(at: float) -> None:
+    bucket = told(told(Bucket(), 2, 1.0, 0.5, at), 6, 1.0, 0.1, at)
+    assert not bucket.is_known
+    assert told(bucket, 18, 1.0, 0.1, at).is_known

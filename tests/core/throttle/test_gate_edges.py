@@ -306,6 +306,50 @@ def test_a_ticket_knows_when_its_call_came() -> None:
     assert (ticket.state, ticket.arrived_at, ticket.granted_at) == (GRANTED, 0.5, 2.0)
 
 
+@pytest.mark.parametrize(("counted", "asked"), [(0, 15), (14, 1), (15, 1)])
+def test_what_is_plenty_is_spent_once(counted: int, asked: int) -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(25, 0.1, 60.0))  # fifteen of which go without another look
+    if counted:
+        scope.throttle.count(50, 0.2, cost=counted)
+    gone = counted + asked * (scope.ask(0.2, cost=asked).state == GRANTED)
+    gone += granted(scope.ask_for(50, 0.2))
+    assert 15 <= gone <= 25
+
+
+def test_after_a_failure_a_success_still_tells_what_remains() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(900, 0.1, 60.0))
+    assert scope.send(0.2, failure=BROKEN)
+    assert scope.send(0.3, left(30, 0.3, 60.0))
+    assert granted(scope.ask_for(60, 0.4)) <= 30
+
+
+def test_a_call_goes_beside_the_first_one_that_is_only_counted() -> None:
+    scope = Scope()
+    scope.throttle.count(50, 0.0)
+    first, second = scope.ask_for(2, 0.1)
+    assert (first.state, second.state) == (GRANTED, WAITING)
+    assert scope.throttle.keep(second) == 1.1
+
+
+def test_a_call_waits_as_long_as_its_patience_and_no_longer() -> None:
+    scope = Scope()
+    assert scope.send(0.0, failure=after(OUTAGE, 8.0))
+    until = scope.throttle.keep(scope.ask(0.0))
+    assert until is not None
+    assert scope.ask(0.0, patience=until).state == WAITING
+    assert scope.ask(0.0, patience=until - 0.001).state == EXPIRED
+
+
+def test_a_waiting_ticket_that_is_taken_back_has_left() -> None:
+    scope = Scope()
+    ticket = scope.ask_for(2, 0.0)[1]
+    scope.throttle.leave(ticket, 0.1, sent=False)
+    assert ticket.state == LEFT
+    assert "left" in repr(ticket)
+
+
 # Timers.
 
 

@@ -1,6 +1,7 @@
 """The gate of a scope whose server is in trouble or limits in silence: eased, paced, or neither."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -261,6 +262,89 @@ def test_failures_are_no_evidence_of_a_server_without_limits() -> None:
         assert scope.send(float(nth), failure=BROKEN)
     tickets = scope.ask_for(100, 10.0)
     assert granted(tickets) < 100
+
+
+# Who keeps the time goes when it comes, and is not asked in vain before.
+
+
+def closed() -> Scope:
+    scope = Scope()
+    assert scope.send(0.1, failure=after(OUTAGE, 1.0))
+    return scope
+
+
+def cold() -> Scope:
+    scope = Scope()
+    scope.ask(0.0)
+    return scope
+
+
+def spent(remaining: int, *, limit: int = 1000) -> Scope:
+    scope = Scope()
+    assert scope.send(0.1, left(remaining, 0.1, 10.0, limit))
+    return scope
+
+
+def scouted() -> Scope:
+    scope = spent(0)
+    assert scope.ask(12.0).is_scout
+    return scope
+
+
+def haunted() -> Scope:
+    scope = Scope()
+    assert scope.send(0.1, left(1, 0.1, 600.0, 1))
+    scope.throttle.leave(scope.ask(1.0), 2.0, sent=True)
+    return scope
+
+
+@pytest.mark.parametrize(
+    ("scope", "at", "reason", "until"),
+    [
+        (closed, 0.5, "server_hint", 1.1),
+        (lambda: paced(Scope(), REFUSED), 2.0, "silent_limit", 2.07),
+        (cold, 0.6, "cold_start", 1.0),
+        (lambda: spent(0), 0.6, "exhausted", 10.1),
+        (lambda: spent(7), 0.6, "exhausted", 9.7),  # the first of the units kept back
+        (scouted, 12.5, "exhausted", 12.0 + SETTLED),
+        (haunted, 3.0, "exhausted", 1.0 + GHOST),
+    ],
+)
+def test_who_keeps_the_time_goes_when_it_comes(
+    scope: Callable[[], Scope], at: float, reason: str, until: float
+) -> None:
+    one = scope()
+    ticket = one.ask(at)
+    (row,) = one.rows(at)
+    assert row.held_reason == reason
+    kept = one.throttle.keep(ticket)
+    assert kept is not None
+    assert kept == pytest.approx(until, abs=0.11)
+    assert row.held_for == pytest.approx(kept - at, abs=0.001)
+    one.throttle.tick(kept - 1e-6)
+    assert ticket.state == WAITING
+    one.throttle.tick(kept)
+    assert ticket.state == GRANTED
+
+
+def test_where_few_go_at_a_time_one_more_goes_when_a_second_is_over() -> None:
+    scope, _, waiting = limping(OUTAGE)
+    scope.throttle.tick(2.2)
+    first = granted(waiting)
+    until = scope.throttle.keep(waiting[first])
+    assert until is not None
+    scope.throttle.tick(until - 1e-6)
+    assert granted(waiting) == first
+    scope.throttle.tick(until)
+    assert granted(waiting) > first
+
+
+def test_where_few_go_at_a_time_one_that_leaves_makes_room_for_one() -> None:
+    scope, flying, waiting = limping(OUTAGE)
+    scope.throttle.tick(2.2)
+    first = granted(waiting)
+    scope.throttle.leave(flying[0], 2.3, sent=False)
+    assert granted(waiting) == first + 1
 
 
 # Ghosts.

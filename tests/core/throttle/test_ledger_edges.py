@@ -1,10 +1,8 @@
-"""One policy's evidence at its bounds: units kept back, trickles, scouts that hang, windows."""
-
-import math
-from typing import Any
+"""One policy's evidence at its bounds: units kept back, trickles, scouts that hang, resets."""
 
 import pytest
 
+from core.throttle.books import FINE, UNIT, asked, held_until, of_kind, told
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle.kinds import (
@@ -14,50 +12,8 @@ from httpx_resilience._core.throttle.kinds import (
     MOVING,
     UNKNOWN,
     WEIGHTED,
-    Verdict,
 )
 from httpx_resilience._core.throttle.ledger import GUARD, SETTLED, Ledger
-
-FINE = 0.001
-UNIT = 60 / 100 / 0.97
-"""Seconds in which about one unit of a hundred a minute comes back."""
-
-
-def told(
-    ledger: Ledger,
-    remaining: int | None,
-    sent: float,
-    received: float | None = None,
-    *,
-    limit: int | None = 100,
-    reset: float | None = 60.0,
-    outstanding: int = 0,
-) -> Ledger:
-    """Tell a ledger of an answer; ``reset`` is when the window ends."""
-    at = sent if received is None else received
-    reset_in = None if reset is None else reset - at
-    limits = RateLimit(limit, remaining, reset_in, None, FINE)
-    ledger.observe(limits, sent, at, ServerClock(), outstanding)
-    return ledger
-
-
-def of_kind(kind: str, **state: Any) -> Ledger:
-    ledger = Ledger()
-    ledger.kind = kind
-    for name, value in state.items():
-        setattr(ledger, name, value)
-    return ledger
-
-
-def asked(ledger: Ledger, now: float, outstanding: int = 0, **more: Any) -> Verdict:
-    return ledger.verdict(now, outstanding, more.pop("settles_at", -math.inf), **more)
-
-
-def held_until(verdict: Verdict) -> float:
-    """Return when a ledger that says no is to be asked again."""
-    assert not verdict.is_open
-    return verdict.wake_at
-
 
 # Units kept back.
 
@@ -76,7 +32,11 @@ def held_until(verdict: Verdict) -> float:
         (MOVING, 20, 60.0, 0.1, 2),
         (WEIGHTED, 100, 60.0, 0.1, 3),
         (WEIGHTED, 1000, 60.0, 1.0, 4),
+        (FIXED, 1000, 60.0, 9.0, 5),  # as if two seconds were uncertain
+        (FIXED, 120, 60.0, 1.0, 1),  # two of them
+        (FIXED, 119, 60.0, 1.0, 0),
         (MOVING, 1, 60.0, 0.1, 0),
+        (MOVING, 2, 60.0, 0.1, 1),
         (BUCKET, 1000, 60.0, 1.0, 0),
         (FIXED, 1000, 0.0, 1.0, 0),
     ],
@@ -93,6 +53,8 @@ def test_a_fixed_windows_units_are_released_from_its_nominal_end_to_its_latest()
     found = [ledger._held(at) for at in (59.9, 60.1, 60.3, 60.6, 60.8)]
     assert found == [4, 3, 2, 1, 0]
     assert [ledger._next_step(at) for at in (0.0, 60.1, 60.7)] == [60.0, 60.25, 60.75]
+    assert [ledger._held(at) for at in (60.25, 60.75)] == [2, 0]
+    assert ledger._next_step(60.25) == 60.5
 
 
 def test_a_sliding_windows_units_are_released_after_its_end_one_unit_time_apart() -> None:
@@ -213,84 +175,6 @@ def test_what_was_not_mentioned_meanwhile_is_not_in_the_bucket() -> None:
     assert not asked(ledger, 0.003, cost=6).is_open
 
 
-# How fast units come back.
-
-
-def test_the_time_of_a_unit_is_measured_by_what_came_back() -> None:
-    ledger = of_kind(MOVING)
-    told(ledger, 50, 0.0)
-    for nth in range(1, 10):
-        told(ledger, 50 - nth, 0.01 * nth)
-    ledger.miss(0.5)
-    told(ledger, 43, 1.0)  # eleven were sent since, seven are missing
-    ledger.kind = MOVING
-    assert ledger._unit_time() == pytest.approx(1.0 / (0.97 * 4))
-    told(ledger, 44, 3.0)
-    ledger.kind = MOVING
-    assert ledger._unit_time() == pytest.approx((1.0 / (0.97 * 4) + 2.0 / (0.97 * 2)) / 2)
-
-
-# What kind of window it is.
-
-
-def window(ledger: Ledger, index: int, *, limit: int = 100) -> str:
-    """Spend a fixed window of a minute; return what it is taken for then."""
-    start = 60.0 * index
-    told(ledger, limit - 1, start + 0.1, reset=start + 60, limit=limit)
-    told(ledger, 0, start + 20, reset=start + 60, limit=limit)
-    return ledger.kind
-
-
-def test_after_a_refusal_it_takes_two_windows_again_to_show_that_they_are_fixed() -> None:
-    ledger = Ledger()
-    assert [window(ledger, index) for index in range(3)] == [UNKNOWN, UNKNOWN, FIXED]
-    ledger.distrust(at_reset=False)
-    assert [window(ledger, index) for index in range(3, 6)] == [MOVING, MOVING, FIXED]
-
-
-def test_after_a_change_of_the_limit_it_takes_two_windows_again() -> None:
-    ledger = Ledger()
-    for index in range(3):
-        window(ledger, index)
-    found = [window(ledger, index, limit=50) for index in range(3, 6)]
-    assert found == [UNKNOWN, FIXED, FIXED]  # the first of them is a new window already
-
-
-def test_each_window_that_gives_back_everything_halves_the_caution_after_refusals() -> None:
-    ledger = told(Ledger(), 50, 0.0)
-    for _ in range(2):
-        ledger.distrust(at_reset=False)
-    found = []
-    for index in range(9):
-        window(ledger, index)
-        found.append(ledger.penalty)
-    assert found == [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.0, 0.0]
-
-
-def test_what_is_in_flight_may_be_counted_in_the_new_window() -> None:
-    ledger = told(Ledger(), 0, 30.0)
-    told(ledger, 96, 60.1, reset=120.0, outstanding=3)
-    assert ledger.kind == UNKNOWN
-    ledger = told(Ledger(), 0, 30.0)
-    told(ledger, 95, 60.1, reset=120.0, outstanding=3)
-    assert ledger.kind == WEIGHTED
-
-
-def test_a_sliding_window_of_one_is_not_taken_for_a_fixed_one() -> None:
-    ledger = told(Ledger(), 0, 0.1, limit=1)
-    ledger.distrust(at_reset=True)
-    for index in range(6):
-        told(ledger, 0, 60.0 * index + 1.0, limit=1, reset=60.0 * index + 60.0)
-    assert ledger.kind == WEIGHTED
-
-
-def test_windows_of_an_unknown_limit_are_of_an_unknown_kind() -> None:
-    ledger = Ledger()
-    for index in range(4):
-        told(ledger, 5, 60.0 * index + 0.1, limit=None, reset=60.0 * index + 60.0)
-    assert ledger.kind == UNKNOWN
-
-
 # Resets.
 
 
@@ -315,3 +199,80 @@ def test_a_scout_where_no_reset_is_told_waits_for_a_units_time_at_least() -> Non
     ledger = of_kind(UNKNOWN, window=60.0)
     told(ledger, 0, 100.0, limit=10, reset=None)
     assert ledger.reset_high == pytest.approx(106.0 + GUARD)
+
+
+def test_an_answer_that_names_no_reset_after_one_that_did_is_scouted_in_a_second() -> None:
+    ledger = told(Ledger(), 0, 0.0)
+    told(ledger, 0, 70.0, reset=None)
+    assert ledger.reset_high == pytest.approx(71.0 + GUARD)
+
+
+def test_a_reset_after_more_than_a_day_is_one_after_a_day() -> None:
+    ledger = told(Ledger(), 0, 0.0, reset=1e9)
+    assert ledger.reset_high == 86_400.0 + GUARD
+    assert ledger.reset_low == ledger.reset_nominal == 86_400.0
+    assert ledger._unit_time() == pytest.approx(864.0 / 0.97)
+
+
+def test_after_refusals_a_scout_waits_longer_than_the_reset() -> None:
+    ledger = told(Ledger(), 0, 0.0)
+    high = ledger.reset_high
+    for _ in range(2):
+        ledger.distrust(at_reset=False)
+    assert told(ledger, 0, 1.0).reset_high == pytest.approx(high + 0.5)
+
+
+@pytest.mark.parametrize("remaining", [1, 5])
+def test_a_sliding_counter_with_units_left_gives_more_at_its_reset(remaining: int) -> None:
+    ledger = told(of_kind(WEIGHTED), remaining, 0.0)
+    assert ledger.reset_high == pytest.approx(60.0 + FINE + GUARD)
+
+
+def test_a_reset_that_comes_earlier_begins_a_window_anew() -> None:
+    ledger = told(Ledger(), 50, 0.0)
+    assert told(ledger, 49, 5.0, reset=30.0).reset_nominal == 30.0
+    told(ledger, 99, 30.1, reset=90.0)
+    told(ledger, 99, 90.1, reset=150.0)
+    assert ledger.kind == FIXED
+
+
+# What may go without a look, and what is asked of other units.
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "ample"),
+    [(FIXED, "requests", 85), (UNKNOWN, "requests", 85), (BUCKET, "requests", 0), (FIXED, "t", 0)],
+)
+def test_so_many_units_may_go_without_a_look(kind: str, unit: str, ample: int) -> None:
+    ledger = told(Ledger(unit), 100, 0.0)
+    ledger.kind = kind
+    assert ledger.ample(5) == ample
+
+
+def test_no_unit_goes_without_a_look_where_nothing_is_known() -> None:
+    ledger = of_kind(FIXED, limit=100, remaining=50)
+    assert ledger.ample(0) == 0
+
+
+def test_a_scout_for_other_units_goes_past_a_fixed_windows_end_whatever_is_in_flight() -> None:
+    ledger = told(Ledger("tokens"), 0, 0.0, limit=2)
+    ledger.kind = FIXED
+    high = ledger.reset_high
+    assert asked(ledger, high).is_scout
+    assert held_until(asked(ledger, high, 2, settles_at=high + 5.0)) == pytest.approx(high + 65.0)
+
+
+def test_a_cost_where_no_limit_is_told_is_what_it_is() -> None:
+    ledger = told(Ledger(), 3, 0.0, limit=None)
+    assert [asked(ledger, 1.0, cost=cost).is_open for cost in (1, 3, 4)] == [True, True, False]
+
+
+def test_a_request_sent_when_another_was_answered_is_counted_after_it() -> None:
+    ledger = told(Ledger(), 20, 0.0)
+    ledger.miss(1.0)
+    assert ledger.left(0) == 19
+    assert told(ledger, 19, 1.0).left(0) == 19
+
+
+def test_a_limit_of_zero_lets_nothing_go_before_its_reset() -> None:
+    assert not asked(told(Ledger(), 0, 0.0, limit=0), 1.0).is_open

@@ -161,6 +161,7 @@ def test_the_first_pace_of_a_server_that_is_known_for_less_than_a_second_is_from
     ("accepted", "ceiling"),
     [
         (10, 20.0),  # ten in half a second
+        (1, 14.0),
         (5, 14.0),  # it never falls below half of the pace
         (19, 28.0),  # and never rises
     ],
@@ -225,3 +226,159 @@ def test_a_trial_lets_twelve_go_beside_those_that_the_server_may_have_room_for()
         gone += 1
     assert gone == 12 + math.ceil(pacer.ceiling * 0.02)
     assert pacer.open_at(50.11) > 50.11
+
+
+def test_what_was_taken_is_measured_over_the_last_refusals_too() -> None:
+    pacer = warm()
+    pacer.refused(50.0, 50.0, surely=True)
+    for nth in range(1, 41):
+        pacer.accepted(50.0 + 0.05 * nth, 50.0 + 0.05 * nth)
+    pacer.refused(52.0, 52.0, surely=True)
+    assert pacer.ceiling == pytest.approx(20.0)
+    for nth in range(1, 11):
+        pacer.accepted(52.0 + 0.1 * nth, 52.0 + 0.1 * nth)
+    pacer.refused(53.0, 53.0, surely=True)
+    assert pacer.ceiling == pytest.approx((20 + 10) / (1 + 1))  # half of the former count
+
+
+# What looks like a limiter.
+
+
+@pytest.mark.parametrize(("refused", "found"), [(5, False), (6, True)])
+def test_of_forty_a_second_six_503s_at_once_look_like_a_limiter(refused: int, found: bool) -> None:
+    pacer = warm()
+    for nth in range(refused):
+        pacer.refused(50.0 + 0.001 * nth, 50.0 + 0.001 * nth, surely=False)
+    assert (pacer.rate is not None) is found
+
+
+def test_503s_of_long_ago_do_not_make_a_limiter() -> None:
+    pacer = Pacer()
+    for at in (0.0, 10.0):
+        pacer.accepted(at, at)
+        for nth in range(1, 3):
+            pacer.refused(at + 0.01 * nth, at + 0.01 * nth, surely=False)
+    assert pacer.rate is None
+    pacer.refused(10.03, 10.03, surely=False)
+    assert pacer.rate is not None
+
+
+def test_what_was_forgotten_makes_nothing_look_like_a_limiter() -> None:
+    pacer = warm()
+    pacer.refused(50.0, 50.0, surely=True)
+    pacer.open_at(171.0)
+    assert pacer.rate is None
+    for nth in range(3):  # every other one, which is not yet enough
+        pacer.accepted(171.0 + 0.02 * nth, 171.0 + 0.02 * nth)
+        pacer.refused(171.01 + 0.02 * nth, 171.01 + 0.02 * nth, surely=False)
+    assert pacer.rate is None
+
+
+# Whether it is one.
+
+
+def suspected(*, accepted: int) -> Pacer:
+    """Return a pacer that may be one of a limiter; so many were accepted at its pace by 50.1."""
+    pacer = warm()
+    for nth in range(6):
+        pacer.refused(50.0 + 0.001 * nth, 50.0 + 0.001 * nth, surely=False)
+    assert pacer.rate is not None
+    for nth in range(accepted):
+        pacer.accepted(50.05 + 0.01 * nth, 50.05 + 0.01 * nth)
+    return pacer
+
+
+def tried(pacer: Pacer, *outcomes: bool, at: float = 50.1) -> Pacer:
+    """Refuse one, which begins a trial, and what the server had room for; then tell of others."""
+    pacer.refused(at, at, surely=False)
+    for _ in range(math.ceil(pacer.ceiling * 0.02)):
+        pacer.refused(at, at, surely=False)
+    for is_accepted in outcomes:
+        if is_accepted:
+            pacer.accepted(at, at)
+        else:
+            pacer.refused(at, at, surely=False)
+    return pacer
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_sure"),
+    [
+        ([False] * 4, False),
+        ([False] * 5, True),
+        ([False] * 5 + [True] * 3, True),  # once proven, it stays so
+        ([False, True] * 3 + [False] * 4, False),
+        ([False, True] * 3 + [False] * 5, True),
+    ],
+)
+def test_five_refusals_more_than_successes_in_trials_prove_a_limiter(
+    outcomes: list[bool], is_sure: bool
+) -> None:
+    assert tried(suspected(accepted=1), *outcomes)._is_sure is is_sure
+
+
+@pytest.mark.parametrize(("successes", "is_paced"), [(3, True), (4, False)])
+def test_four_successes_more_than_refusals_in_trials_disprove_it(
+    successes: int, is_paced: bool
+) -> None:
+    pacer = tried(suspected(accepted=1), *[True] * successes)
+    assert (pacer.rate is not None) is is_paced
+
+
+def test_where_nothing_was_accepted_at_its_pace_trials_prove_nothing() -> None:
+    assert not tried(suspected(accepted=0), *[False] * 9)._is_sure
+
+
+def test_what_is_not_surely_a_limiter_gets_one_a_second_at_least() -> None:
+    pacer = suspected(accepted=0)
+    rates = []
+    for nth in range(12):
+        at = 50.1 + 0.1 * nth
+        pacer.refused(at, at, surely=False)
+        rates.append(pacer.rate)
+    assert rates[-3:] == [1.0] * 3
+
+
+@pytest.mark.parametrize("accepted", [1, 4])
+@pytest.mark.parametrize(("share", "is_paced"), [(3.9, True), (4.1, False)])
+def test_no_success_for_four_times_as_long_as_usual_is_an_outage(
+    accepted: int, share: float, is_paced: bool
+) -> None:
+    pacer = suspected(accepted=0)
+    began_at = pacer._measured_from
+    for nth in range(1, accepted + 1):
+        pacer.accepted(began_at + 2.0 * nth, began_at + 2.0 * nth)
+    at = began_at + 2.0 * accepted + share * 2.0
+    pacer.refused(at, at, surely=False)
+    assert (pacer.rate is not None) is is_paced
+
+
+# How a pace grows.
+
+
+def growth(pacer: Pacer, now: float) -> float:
+    """Return by how much it grows when a request goes."""
+    before = pacer.rate or 0.0
+    pacer.took(now)
+    return (pacer.rate or 0.0) / before
+
+
+@pytest.mark.parametrize(("accepted", "doublings"), [(3, 0.0), (4, 2 / 28), (9, 2 / 28)])
+def test_a_pace_recovers_after_four_successes_and_by_no_more_than_it_is_used(
+    accepted: int, doublings: float
+) -> None:
+    pacer = warm()
+    pacer.refused(50.0, 50.0, surely=True)
+    for nth in range(1, accepted + 1):
+        pacer.accepted(50.0 + 0.01 * nth, 50.0 + 0.01 * nth)
+    pacer._pace(28.0, 50.0)
+    pacer._clean = accepted
+    assert growth(pacer, 51.0) == pytest.approx(2.0**doublings)  # two intervals, not the second
+
+
+@pytest.mark.parametrize(("times", "a_second"), [(1.0, 0.05), (1.4, 0.05), (1.6, 0.2), (2.9, 0.2)])
+def test_a_pace_far_above_the_rate_grows_by_a_fifth_a_second(times: float, a_second: float) -> None:
+    pacer = warm(rate=10.0)
+    pacer.refused(50.0, 50.0, surely=True)
+    pacer.rate = times * pacer.ceiling
+    assert growth(pacer, 50.01) == pytest.approx(math.exp(a_second * 0.01))
