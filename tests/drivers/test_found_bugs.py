@@ -11,6 +11,7 @@ import pytest
 from httpx_resilience import (
     ApiError,
     AsyncResilientTransport,
+    RateLimitChanged,
     ThrottleTimeout,
     TokenRefused,
     raise_for_error,
@@ -21,6 +22,7 @@ from httpx_resilience._core.throttle import GRANTED, LEFT, Ticket, TicketQueue
 from httpx_resilience._core.throttle.gate import GHOST
 from httpx_resilience._core.throttle.ledger import Ledger
 from properties.parked import Parked
+from support.gates import REFUSED, Scope
 from support.scripted import Ear, Reply, Scripted, get
 
 DAY = 86_400.0
@@ -80,6 +82,37 @@ def test_a_long_answer_still_teaches_how_fast_units_come_back() -> None:
     for now in (0.0, 18.0, 36.0):
         ledger.observe(told(11, 0, 15.0), now, now, clock, 1)
     assert ledger._unit_time() == pytest.approx(18.0 / 0.97)
+
+
+LIMIT_ALONE = RateLimit(100, None)
+"""What a server tells that names its limit, and never what is left of it."""
+
+
+def test_a_server_that_tells_its_limit_alone_is_not_held_in_a_cold_start_for_ever() -> None:
+    scope = Scope()
+    waiting = scope.ask_for(200, 0.0)
+    for step in range(1, 100):
+        for ticket in [each for each in waiting if each.state == GRANTED]:
+            scope.answer(ticket, 0.1 * step, LIMIT_ALONE)
+            waiting.remove(ticket)
+    assert not waiting
+
+
+def test_a_server_that_tells_its_limit_alone_is_not_told_to_run_low() -> None:
+    scope = Scope()
+    for now in range(200):
+        assert scope.send(float(now), LIMIT_ALONE)
+    (event,) = scope.told(RateLimitChanged)
+    assert scope.events == [event]
+    assert (event.rate_limit, event.rate_remaining) == (100, None)
+
+
+def test_a_refusal_by_a_server_that_tells_its_limit_alone_paces() -> None:
+    scope = Scope()
+    for now in range(20):
+        scope.send(float(now), LIMIT_ALONE)
+    scope.send(20.0, LIMIT_ALONE, failure=REFUSED)
+    assert scope.throttle.is_pacing
 
 
 def test_ghosts_of_calls_that_nobody_holds_back_are_forgotten() -> None:

@@ -343,7 +343,7 @@ async def test_a_call_whose_wait_may_end_sooner_waits_until_its_time_is_up() -> 
             group.start_soon(send, transport, n)
         await anyio.sleep(4.5)
         (throttle,) = throttles(transport)
-        throttle._slow, throttle._slow_at = 4, 1e9
+        throttle._slow._in_flight, throttle._slow._at = 4, 1e9
         began = anyio.current_time()
         with pytest.raises(ThrottleTimeout):
             await send(transport, 9)

@@ -88,6 +88,8 @@ class Account:
             return
         if before != limit:
             self._emit(RateLimitChanged(**self._numbers(ledger, now), previous=before))
+        if not ledger.has_evidence:  # it tells a limit, and not what is left of it
+            return
         if ledger.remaining < self._low_below * limit and now >= ledger.low_told_until:
             known = ledger.reset_high < math.inf
             ledger.low_told_until = ledger.reset_high if known else now + _LOW_AGAIN
@@ -102,7 +104,7 @@ class Account:
             "origin": self._origin,
             "scope": self._scope,
             "rate_limit": ledger.limit,
-            "rate_remaining": ledger.remaining,
+            "rate_remaining": ledger.remaining if ledger.has_evidence else None,
             "rate_reset_in": seconds_until(ledger.reset_nominal, now),
         }
 

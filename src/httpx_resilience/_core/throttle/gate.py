@@ -28,7 +28,6 @@ from ..outcome import Call
 from ..policy import ThrottlePolicy
 from ..serverclock import ServerClock
 from .account import (
-    COLD_START,
     EXHAUSTED,
     OVERLOAD,
     SERVER_HINT,
@@ -42,17 +41,12 @@ from .ledger import GUARD, SETTLED
 from .ledgers import Ledgers
 from .pacer import Pacer
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .slowstart import SlowStart
 from .status import RateLimitStatus, Signature, signature_of, status_rows
 
 GHOST = 30.0
 """Seconds for which a request that was given up after its send may still be counted; fewer if an
 answer tells what is left to one that was sent ``SETTLED`` seconds after it."""
-
-_STEP = 1.0
-"""Seconds after which slow start takes its next step without an answer."""
-
-_HEADERLESS = 3
-"""Successes without rate-limit headers that show that a server sends none."""
 
 _CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 
@@ -80,11 +74,9 @@ class Throttle:
         "_closed_until",
         "_easing",
         "_ghosts",
-        "_headerless",
         "_in_flight",
         "_keeper",
         "_keeper_until",
-        "_knows_headers",
         "_last_granted",
         "_ledgers",
         "_outstanding",
@@ -92,7 +84,6 @@ class Throttle:
         "_queue",
         "_ready",
         "_slow",
-        "_slow_at",
         "home_of",
         "origin",
         "policy",
@@ -125,10 +116,7 @@ class Throttle:
         self._closed_until = -math.inf
         self._pacer = Pacer()
         self._easing = Easing()
-        self._slow: int | None = 1
-        self._slow_at = -math.inf
-        self._headerless = 0
-        self._knows_headers = False
+        self._slow = SlowStart()
         self._keeper: Ticket | None = None
         self._keeper_until = math.inf
         self._account = Account(origin, scope, policy.low_below, emit)
@@ -263,7 +251,7 @@ class Throttle:
             home = self.home_of(self, call, signature_of(limits))
             if home is not self:
                 home.observe(ticket, sent, received, reading, failure)
-                self._slow = None if self._slow is None else self._slow + 1
+                self._slow.answered()
                 self.tick(received)
                 return
         if reading.date is not None:
@@ -280,7 +268,7 @@ class Throttle:
             self._failure(ticket, sent, received, limits, failure)
         else:
             if limits:
-                self._learn(limits, sent, received)
+                self._learn(limits, sent, received, success=True)
             else:
                 self._without_headers(ticket, received, success=True, counted=True)
             self._went_well(sent, received)
@@ -316,7 +304,7 @@ class Throttle:
         if wait > 0 and failure.error_class in _CLOSING:
             self._close(received + min(wait, LONGEST) + GUARD, ticket, refused=refused)
         elif limits:
-            self._learn(limits, sent, received)
+            self._learn(limits, sent, received, success=False)
             silent = refused and not self._ledgers.are_drained(self._outstanding)
         else:
             self._without_headers(ticket, received, success=False, counted=True)
@@ -370,17 +358,20 @@ class Throttle:
 
     def _close(self, until: float, ticket: Ticket, *, refused: bool) -> None:
         self._closed_until = max(self._closed_until, until)
-        self._slow, self._slow_at = 1, self._closed_until
+        self._slow.begin(self._closed_until)
         if refused:
             self._ledgers.distrust(at_reset=ticket.is_scout)
 
-    def _learn(self, limits: tuple[RateLimit, ...], sent: float, received: float) -> None:
+    def _learn(
+        self, limits: tuple[RateLimit, ...], sent: float, received: float, *, success: bool
+    ) -> None:
         self._ledgers.learn(limits, sent, received, self._clock, self._outstanding)
         if self._ghosts:
             self._drop_ghosts(sent + GHOST - SETTLED)  # what came so much later saw them counted
-        self._knows_headers = True
-        self._headerless = 0
-        self._slow = 1  # should the headers vanish
+        if any(limit.remaining is not None for limit in limits):
+            self._slow.told()
+        elif not self._ledgers.has_evidence:
+            self._slow.was_silent(success=success)
 
     def _without_headers(self, ticket: Ticket, now: float, *, success: bool, counted: bool) -> None:
         ledgers = self._ledgers
@@ -388,12 +379,10 @@ class Throttle:
             ledgers.miss(set(), now)
         if ticket.is_scout:
             ledgers.forget_expired(now)
-        if self._slow is None or ledgers.has_evidence:
+        if self._slow.is_over or ledgers.has_evidence:
             return
-        self._slow += 1
-        self._headerless += success
-        if self._headerless >= _HEADERLESS:
-            self._slow = None
+        self._slow.was_silent(success=success)
+        if self._slow.is_over:
             ledgers.vanish()
 
     # The gate.
@@ -421,7 +410,7 @@ class Throttle:
                 if verdict.is_scout:
                     opened = SCOUT
         if not known:
-            return self._cold(now)
+            return self._slow.gate(self._in_flight, now)
         if self._easing.limit is not None:
             eased_at = self._easing.open_at(self._in_flight, now)
             if now < eased_at:
@@ -433,20 +422,6 @@ class Throttle:
         ghosts = self._ghosts
         while ghosts and ghosts[0][0] <= until:
             self._outstanding -= ghosts.popleft()[1]
-
-    def _cold(self, now: float) -> Gate:
-        if self._slow is None:
-            return OPEN
-        flying = self._in_flight
-        if flying == 0:
-            self._slow_at = now
-        step = SETTLED if self._knows_headers else _STEP
-        if flying >= self._slow and now >= self._slow_at + step:
-            self._slow *= 2
-            self._slow_at = now
-        if flying < self._slow:
-            return SCOUT
-        return Gate(False, COLD_START, self._slow_at + step)
 
     def _launch(self, ticket: Ticket, now: float) -> None:
         ticket.state = GRANTED

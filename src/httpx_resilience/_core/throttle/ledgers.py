@@ -42,7 +42,9 @@ class Ledgers(dict[_Key, Ledger]):
 
     def are_drained(self, outstanding: int) -> bool:
         """Tell whether any of them has nothing left."""
-        return any(ledger.left(outstanding) <= 0 for ledger in self.values())
+        return any(
+            ledger.has_evidence and ledger.left(outstanding) <= 0 for ledger in self.values()
+        )
 
     def ample(self, outstanding: int) -> int:
         """Return how many units may go without a look at anything."""
