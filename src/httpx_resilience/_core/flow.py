@@ -19,7 +19,7 @@ from collections.abc import Callable, Container, Generator
 from typing import Literal, NamedTuple
 
 from .budget import RetryBudget
-from .catalog import ErrorClass
+from .catalog import RATE_LIMITED, ErrorClass
 from .classify import Failure, classify
 from .decision import (
     BODY_NOT_REPLAYABLE,
@@ -257,7 +257,7 @@ class _Run:
         wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)
         stop = Stop(THROTTLE_TIMEOUT, wait, "throttle" if wait is not None else None)
         outcome = self._outcome or Outcome(now, now, now)
-        failure = self._failure or Failure(ErrorClass.RATE_LIMITED)
+        failure = self._failure or Failure(RATE_LIMITED)
         balance = _balance(self.budget, now)
         if self.attempt == 1:
             self._first_sent = self.story.first_sent = now
@@ -410,7 +410,7 @@ class _Run:
     def _is_paced(self, failure: Failure) -> bool:
         if self.throttle is None or self._policy.throttle is None:
             return False
-        return failure.error_class is ErrorClass.RATE_LIMITED or self.throttle.is_pacing
+        return failure.error_class is RATE_LIMITED or self.throttle.is_pacing
 
     def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:
         """End a failed call."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from .catalog import ErrorClass
+from .catalog import INTERNAL, ErrorClass
 from .classify import Failure, request_id_of
 from .decision import (
     ATTEMPTS_EXHAUSTED,
@@ -338,7 +338,7 @@ _RATE_NAMES = ("rate_limit", "rate_remaining", "rate_reset_in")
 
 
 def _is_escalated(failure: Failure | None) -> bool:
-    return failure is not None and failure.error_class is ErrorClass.INTERNAL
+    return failure is not None and failure.error_class is INTERNAL
 
 
 def _is_mismatch(about: _About) -> bool | None:

@@ -4,6 +4,8 @@ The classes follow the service's own retry table; what that table does not list 
 as it says itself. Meanings and advice are ours.
 """
 
+from functools import lru_cache
+
 from .._core.catalog import ErrorClass, ErrorSpec, RequestRules
 from .._core.dialect import Dialect
 
@@ -299,6 +301,7 @@ _ROWS: dict[str, list[tuple[int, str, str, str]]] = {
 _METHOD_KINDS = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
 
 
+@lru_cache(maxsize=1024)  # the same secrets are read again and again
 def category_of(method: str, path: str) -> str:
     """Return the rate-limit category that ScaiVault counts a request against.
 

@@ -8,6 +8,8 @@ from . import log
 
 Listener = Callable[[Event], object]
 
+_DEBUG = Level.DEBUG
+
 
 class EventSink:
     """Hands each event to the log and to every listener; what a listener raises is logged once."""
@@ -21,7 +23,7 @@ class EventSink:
     @property
     def verbose(self) -> bool:
         """Whether anybody wants events of level debug."""
-        return bool(self._listeners) or log.is_enabled(Level.DEBUG)
+        return bool(self._listeners) or log.is_enabled(_DEBUG)
 
     def emit(self, event: Event) -> None:
         """Tell everybody; never raises."""

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..catalog import ErrorClass
+from ..catalog import RATE_LIMITED, ErrorClass
 from ..classify import Failure
 from ..events import Event
 from ..headers import RateLimit, Reading
@@ -48,7 +48,7 @@ GHOST = 30.0
 """Seconds for which a request that was given up after its send may still be counted; fewer if an
 answer tells what is left to one that was sent ``SETTLED`` seconds after it."""
 
-_CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
+_CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
 
 HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
 """From a throttle, a call and a signature to the throttle of that bucket."""
@@ -298,7 +298,7 @@ class Throttle:
         failure: Failure,
     ) -> None:
         """Learn from an error response: a refusal, trouble of the server's, or neither."""
-        refused = failure.error_class is ErrorClass.RATE_LIMITED
+        refused = failure.error_class is RATE_LIMITED
         wait = failure.wait.seconds if failure.wait is not None else 0.0
         silent = False
         if wait > 0 and failure.error_class in _CLOSING:
