@@ -36,7 +36,13 @@ _NONE = Attempt()
 
 
 class Exchange:
-    """Carries out one call's steps, and holds the last two attempts' responses or exceptions."""
+    """Carries out one call's steps, and holds the last two attempts' responses or exceptions.
+
+    Attributes:
+        is_replayable: Tells whether the request, or one that a hook made, can be sent (again) now.
+        last: What the last attempt left.
+        previous: What the one before left.
+    """
 
     __slots__ = (
         "_call",
@@ -47,6 +53,7 @@ class Exchange:
         "_spoken",
         "_transport",
         "_unprepared",
+        "is_replayable",
         "last",
         "previous",
     )
@@ -72,6 +79,7 @@ class Exchange:
         self.last = self.previous = _NONE
         if type(request.stream) is not httpx.ByteStream:  # it may be refused, before any wait
             self._prepare(seen)
+        self.is_replayable = self._asked if hooks else self._is_replayable
 
     def _prepare(self, seen: Seen) -> None:
         """Make the request to send: when it is sent, for a call that waits needs no copy."""
@@ -88,11 +96,6 @@ class Exchange:
     def dialect(self) -> Dialect:
         """How the server speaks."""
         return self._spoken.dialect
-
-    @property
-    def is_replayable(self) -> Callable[[], bool]:
-        """What tells whether the request, or one that a hook made, can be sent (again) now."""
-        return self._asked if self._hooks else self._is_replayable
 
     def _asked(self) -> bool:
         return self._is_replayable()

@@ -227,20 +227,14 @@ class _Run:
 
     def reserve(self, throttle: Throttle, now: float) -> Ticket:
         """Ask the throttle for a place."""
-        limits = self._policy.throttle
+        limits, call = self._policy.throttle, self.call
         if limits is None:
-            ticket = throttle.count(self.call.order, now, self.call.cost)
+            ticket = throttle.count(call.order, now, call.cost)
         else:
-            last_chance = (
-                now + limits.max_wait if self.attempt == 1 else self.give_up_at - MINIMAL_ATTEMPT
-            )
-            ticket = throttle.reserve(
-                self.call.order,
-                now,
-                last_chance,
-                self._policy.retry.max_retry_after,
-                self.call.cost,
-            )
+            first = self.attempt == 1
+            last_chance = now + limits.max_wait if first else self.give_up_at - MINIMAL_ATTEMPT
+            patience = self._policy.retry.max_retry_after
+            ticket = throttle.reserve(call.order, now, last_chance, patience, call.cost)
         self._ticket = ticket
         return ticket
 

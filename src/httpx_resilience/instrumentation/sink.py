@@ -23,7 +23,7 @@ class EventSink:
     @property
     def verbose(self) -> bool:
         """Whether anybody wants events of level debug."""
-        return bool(self._listeners) or log.is_enabled(_DEBUG)
+        return True if self._listeners else log.is_enabled(_DEBUG)
 
     def emit(self, event: Event) -> None:
         """Tell everybody; never raises."""

@@ -111,10 +111,13 @@ class RateLimitReader:
             return _NOTHING
         last = self._last
         names = list(map(_name_of, headers))
-        if last is not None and names == last[0] and last[1](headers) == last[2]:
-            reading = _repeated(headers, last)
-            if reading is not None:
-                return reading
+        if last is not None:  # in place, for it is the way of most responses
+            known, pick, picked, at, limit, rest, date = last
+            if names == known and pick(headers) == picked:
+                value = headers[at][1]
+                if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
+                    told = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
+                    return make_reading(((told,), date, None))
         roles = self._roles
         if len(roles) > MAX_NAMES:
             roles.forget()
@@ -156,19 +159,6 @@ class RateLimitReader:
             else:
                 fields[part] = _joined(fields[part], told) if part in fields else told
         return _reading(slots, wall)
-
-
-def _repeated(headers: _Headers, last: _Last) -> Reading | None:
-    """Return what a response tells that repeats the last one but for what remains; None if not."""
-    _, _, _, at, limit, rest, date = last
-    value = headers[at][1]
-    if not value.isdigit() or len(value) > 18:
-        return None
-    remaining = int(value)
-    if remaining > limit:
-        return None
-    told = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price of unpacking
-    return make_reading(((told,), date, None))
 
 
 def _joined(first: bytes, second: bytes) -> bytes:

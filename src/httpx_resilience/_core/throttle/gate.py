@@ -256,32 +256,33 @@ class Throttle:
                 return
         if reading.date is not None:
             self._clock.observe(reading.date, sent, received)
-        only = self._ledgers.only
+        only, ample = self._ledgers.only, -1
         plain = failure is None and not self._ghosts and len(limits) == 1
         if plain and only is not None and self._ample > 0:
             ample = only.repeat(limits[0], sent, received, self._clock.version, self._outstanding)
-            if ample >= 0:  # nobody waits, nothing is closed, all is as it was
-                self._ample = ample
-                self._went_well(sent, received)
-                return
         if failure is not None:
             self._failure(ticket, sent, received, limits, failure)
         else:
-            if limits:
-                self._learn(limits, sent, received, success=True)
-            else:
-                self._without_headers(ticket, received, success=True, counted=True)
-            self._went_well(sent, received)
-        if self._keeper is not None or self._queue or self._account.is_holding:
+            if ample < 0:
+                self._success(ticket, sent, received, limits)
+            self._pacer.accepted(sent, received)
+            if self._easing.share:
+                self._easing.succeeded(received)
+        if ample >= 0:  # nobody waits, nothing is closed, all is as it was
+            self._ample = ample
+        elif self._keeper is not None or self._queue or self._account.is_holding:
             self._ample = 0
             self.tick(received)
         else:
             self._ample = self._free(received)
 
-    def _went_well(self, sent: float, received: float) -> None:
-        self._pacer.accepted(sent, received)
-        if self._easing.share:
-            self._easing.succeeded(received)
+    def _success(
+        self, ticket: Ticket, sent: float, received: float, limits: tuple[RateLimit, ...]
+    ) -> None:
+        if limits:
+            self._learn(limits, sent, received, success=True)
+        else:
+            self._without_headers(ticket, received, success=True, counted=True)
 
     def _free(self, now: float) -> int:
         """Return how many units may go from now on without another look."""
