@@ -124,7 +124,8 @@ def _left_rows(left: list[int]) -> list[Row]:
 
 def _idle_rows() -> list[Row]:
     vault = InProcessVault()
-    AsyncResilientTransport(vault)  # whatever is made once is made
+    AsyncResilientTransport(vault)  # whatever is made once is made, and imported
+    httpx.AsyncHTTPTransport(verify=False)
     plain = _bytes_of(lambda: httpx.AsyncHTTPTransport(verify=False))
     own = _bytes_of(lambda: AsyncResilientTransport(vault))
     what = "an idle transport"
