@@ -133,6 +133,13 @@ def test_one_that_did_not_mention_the_policy_is_counted_until_one_was_sent_after
     assert book.ledger.left(0) == 998 - unseen
 
 
+def test_a_response_that_is_taken_the_short_way_mentions_its_policy() -> None:
+    book = Book()
+    book.ledger.unmentioned = 2
+    assert book.repeat(998) > 0
+    assert book.ledger.unmentioned == 0
+
+
 def test_the_least_counts_until_a_response_was_sent_after_it_was_told() -> None:
     book = Book()
     book.repeat(500, AT, AT + 0.02)

@@ -188,6 +188,7 @@ class Ledger:
             or version != self._clock_version
         ):
             return -1
+        self.unmentioned = 0
         self._processed += 1
         if sent > since:
             self._newest_sent = since = sent
