@@ -7,69 +7,38 @@ import pytest
 
 from httpx_resilience import (
     ErrorClass,
-    Event,
     RateLimitChanged,
     RateLimitLow,
     ThrottleHeld,
-    ThrottlePolicy,
     ThrottleReleased,
 )
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.headers.waits import Wait
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Throttle, Ticket
+from httpx_resilience._core.outcome import Call
+from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.gate import GHOST
 from httpx_resilience._core.throttle.kinds import LONGEST
 from httpx_resilience._core.throttle.ledger import SETTLED
 from httpx_resilience._core.throttle.ledgers import MAX_LEDGERS
+from support import gates
+from support.gates import REFUSED, after, granted
 
 
-class Scope:
-    """A throttle that is asked and answered in few words."""
-
-    def __init__(self, **policy: Any) -> None:
-        self.events: list[Event] = []
-        self.ready: list[Ticket] = []
-        self.throttle = Throttle(
-            "https://v.example",
-            "read",
-            ThrottlePolicy(**policy),
-            ServerClock(),
-            self.ready,
-            self.events.append,
-        )
-        self._order = 0
-
-    def ask(
-        self, now: float, *, give_up_at: float = math.inf, patience: float = math.inf
-    ) -> Ticket:
-        self._order += 1
-        return self.throttle.reserve(self._order, now, give_up_at, patience)
-
-    def ask_for(self, count: int, now: float) -> list[Ticket]:
-        return [self.ask(now) for _ in range(count)]
+class Scope(gates.Scope):
+    """One whose server tells no Date."""
 
     def answer(
         self,
         ticket: Ticket,
         now: float,
         *limits: RateLimit,
-        status: int = 200,
-        error_class: ErrorClass | None = None,
-        wait: float | None = None,
+        failure: Failure | None = None,
+        call: Call | None = None,
     ) -> None:
-        failure = None
-        if error_class is not None:
-            asked = None if wait is None else Wait(wait, "retry_after")
-            failure = Failure(error_class, status, coded=True, wait=asked)
-        self.throttle.observe(ticket, ticket.granted_at, now, Reading(limits), failure)
+        self.throttle.observe(ticket, ticket.granted_at, now, Reading(limits), failure, call)
 
     def refuse(self, ticket: Ticket, now: float, wait: float) -> None:
-        self.answer(ticket, now, status=429, error_class=ErrorClass.RATE_LIMITED, wait=wait)
-
-    def told(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if type(event) is kind]
+        self.answer(ticket, now, failure=after(REFUSED, wait))
 
     @property
     def in_flight(self) -> int:
@@ -82,10 +51,6 @@ class Scope:
 
 def left(remaining: int, *, limit: int = 100, reset_in: float = 60.0, **more: Any) -> RateLimit:
     return RateLimit(limit, remaining, reset_in, None, 0.001, **more)
-
-
-def granted(tickets: list[Ticket]) -> int:
-    return sum(ticket.state == GRANTED for ticket in tickets)
 
 
 def drained(**policy: Any) -> Scope:
@@ -223,7 +188,7 @@ def test_a_granted_call_that_is_cancelled_wakes_its_successor() -> None:
 @pytest.mark.parametrize("error_class", [ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT])
 def test_a_refusal_with_a_wait_closes_the_gate_for_all_until_then(error_class: ErrorClass) -> None:
     scope = Scope()
-    scope.answer(scope.ask(0.0), 1.0, status=503, error_class=error_class, wait=10.0)
+    scope.answer(scope.ask(0.0), 1.0, failure=after(Failure(error_class, 503, coded=True), 10.0))
     tickets = scope.ask_for(5, 2.0)
     scope.throttle.tick(10.99)
     assert granted(tickets) == 0
@@ -235,7 +200,8 @@ def test_a_refusal_with_a_wait_closes_the_gate_for_all_until_then(error_class: E
 def test_a_permanent_failure_with_a_wait_closes_nothing() -> None:
     scope = Scope()
     ticket = scope.ask(0.0)
-    scope.answer(ticket, 0.1, left(9), status=429, error_class=ErrorClass.PERMANENT, wait=60.0)
+    permanent = Failure(ErrorClass.PERMANENT, 429, coded=True)
+    scope.answer(ticket, 0.1, left(9), failure=after(permanent, 60.0))
     assert scope.ask(0.2).state == GRANTED
 
 
