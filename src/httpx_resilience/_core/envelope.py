@@ -156,8 +156,8 @@ def _parse(body: bytes) -> Any:
     if not body or len(body) > MAX_BODY or _is_too_nested(body):
         return None
     try:  # as json.loads does, which takes a third longer
-        is_plain = body.startswith(b'{"') and b"\0" not in body[:4]  # as nearly all are
-        encoding = "utf-8" if is_plain else json.detect_encoding(body)
+        is_utf8 = body.startswith(b'{"')  # as with nearly all, and there is nothing to detect
+        encoding = "utf-8" if is_utf8 else json.detect_encoding(body)
         text = body.decode(encoding, "surrogatepass").strip(_WHITESPACE)
         document, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError):

@@ -330,8 +330,6 @@ class _Run:
             budget.deposit(self._held, now)
         elif failure is None or failure.status is not None:
             budget.earn(now)  # an exception of our own side is neither success nor failure
-        if self._held:
-            self._held = 0.0
 
     # What follows.
 

@@ -72,3 +72,29 @@ def test_no_room_is_expected_of_what_was_never_told_or_is_not_believed_any_more(
     books.learn(1.0, left(0))
     books.ledgers.distrust(at_reset=False)
     assert (books.ledgers.ends(2.0), books.ledgers.resets()) == ([], [])
+
+
+# The one policy there is.
+
+
+def test_where_there_is_one_policy_it_is_at_hand() -> None:
+    books = Books()
+    assert books.ledgers.only is None
+    (ledger,) = books.learn(0.0, left(90)).values()
+    assert books.ledgers.only is ledger
+    assert books.learn(1.0, left(80), left(9, bucket="burst")).only is None
+
+
+def test_of_two_policies_the_one_that_stays_is_at_hand() -> None:
+    books = Books()
+    books.learn(0.0, left(90), left(9, bucket="burst", end=5.0))
+    for at in (10.0, 11.0, 12.0):
+        books.learn(at, left(80))
+    (ledger,) = books.ledgers.values()
+    assert books.ledgers.only is ledger
+
+
+def test_of_limits_that_vanished_none_is_at_hand() -> None:
+    books = Books()
+    books.learn(0.0, left(90)).vanish()
+    assert books.ledgers.only is None
