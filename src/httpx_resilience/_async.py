@@ -15,8 +15,8 @@ from ._core.decision import SUCCESS
 from ._core.dialect import Dialect
 from ._core.flow import Admit, CallFlow, Done, Pause, Send, call_flow
 from ._core.outcome import Cancelled, Woken
-from ._core.policy import Policy
-from ._core.throttle import RateLimitStatus, Throttle
+from ._core.policy import Policy, check_call_policy
+from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout
 from ._exchange import Exchange
@@ -116,7 +116,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
         """
-        flow, exchange, history, throttle = self._begin(request)
+        flow, exchange, history = self._begin(request)
         clock, shared = self._clock, self._shared
         try:
             step = next(flow)
@@ -149,12 +149,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             history.close(step, last.outcome)
             response.extensions[HISTORY] = history
             return response
-        scope = throttle.scope if throttle is not None else ""
-        return _finish(request, step, exchange, history, scope)
+        return _finish(request, step, exchange, history)
 
-    def _begin(
-        self, request: httpx.Request
-    ) -> tuple[CallFlow, Exchange, CallHistory, Throttle | None]:
+    def _begin(self, request: httpx.Request) -> tuple[CallFlow, Exchange, CallHistory]:
         """Return a call's flow, and what the driver holds of it while it waits; no more than that.
 
         Of what it is made of, nothing stays in the frame of a call that waits.
@@ -180,7 +177,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         throttle = shared.throttle_of(request, call, dialect, seen)
         exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
         flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
-        return flow, exchange, history, throttle
+        return flow, exchange, history
 
     def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
         own, hooks = request.extensions.get(RECOVER), self._recover
@@ -195,7 +192,10 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
 
     def _policy_of(self, request: httpx.Request) -> Policy | None:
         given = request.extensions[EXTENSION]
-        if given is None or isinstance(given, Policy):
+        if given is None:
+            return None
+        if isinstance(given, Policy):
+            check_call_policy(given, self._policy)
             return given
         raise TypeError(
             f'request.extensions["resilience"]: got a {type(given).__name__}, '
@@ -245,7 +245,6 @@ def _finish(
     done: Done,
     exchange: Exchange,
     history: CallHistory,
-    scope: str,
 ) -> httpx.Response:
     last = exchange.previous if done.result == "previous" else exchange.last
     history.close(done, last.outcome)
@@ -253,7 +252,7 @@ def _finish(
     if done.result == "deadline":
         error = DeadlineExceeded("the call was cut at its deadline", request=request)
     elif done.result == "throttled":
-        error = _throttle_timeout(request, done, scope)
+        error = _throttle_timeout(request, done)
     response, dialect = last.response, exchange.dialect
     if response is not None and last.peeked is not None:
         response.extensions[PEEKED] = last.peeked
@@ -282,8 +281,8 @@ def _name_cause(
         error.__cause__ = api_error(response, dialect)
 
 
-def _throttle_timeout(request: httpx.Request, done: Done, scope: str) -> ThrottleTimeout:
-    wait = done.retry_in
+def _throttle_timeout(request: httpx.Request, done: Done) -> ThrottleTimeout:
+    wait, scope = done.retry_in, done.scope
     known = wait is not None and wait < FOREVER
     text = f"the rate-limit budget of {scope} will not allow the call in time"
     return ThrottleTimeout(

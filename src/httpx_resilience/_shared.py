@@ -20,7 +20,7 @@ from ._core.policy import Policy
 from ._core.scopes import RecentMap
 from ._core.serverclock import ServerClock
 from ._core.telling import shown_path
-from ._core.throttle import RateLimitStatus, Signature, Throttle, Ticket
+from ._core.throttle import RateLimitStatus, Route, Signature, Throttle, Ticket
 from ._identity import hashed, identity_of
 from ._request import HeaderScan, Seen, origin_of
 from ._waiting import wake
@@ -28,6 +28,9 @@ from .dialects.generic import GENERIC
 
 Identity = Callable[[httpx.Request], str | None]
 
+
+RouteKey = tuple[str, str, str]
+"""Origin, identity, and what kind of request it is."""
 
 IDENTITY = "resilience.identity"
 """Key in a request's extensions: who is calling, where the credential is rotated."""
@@ -143,7 +146,7 @@ class SharedState:
         self._clocks: RecentMap[ServerClock] = RecentMap(ServerClock)
         self._throttles: RecentMap[Throttle] = RecentMap()
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
-        self._routes: RecentMap[Throttle] = RecentMap()
+        self._routes: RecentMap[Route] = RecentMap()
         self.arrivals = itertools.count()
         self.ready: list[Ticket] = []
 
@@ -171,8 +174,11 @@ class SharedState:
 
     def throttle_of(
         self, request: httpx.Request, call: Call, dialect: Dialect, seen: Seen
-    ) -> Throttle | None:
-        """Return the throttle of a call's scope: origin, identity, category; None for none."""
+    ) -> Throttle | Route | None:
+        """Return the throttle of a call's scope: origin, identity, category; None for none.
+
+        Where a dialect names no category, that is the route: its throttle is learned.
+        """
         if self._policy.throttle is None:
             return None
         name = request.extensions.get(IDENTITY)
@@ -196,8 +202,8 @@ class SharedState:
             throttle = self._throttles.find(scope) or self._new_scope(scope, call, dialect)
             self._last_scope = scope, throttle
             return throttle
-        key = (call.origin, who, route_of(call))
-        return self._routes.get(key, lambda: self._common(call.origin, who))
+        key = (call.origin, who, route_of(call.method, call.path))
+        return self._routes.find(key) or self._new_route(key, call)
 
     def _new_scope(self, scope: tuple[str, str, str], call: Call, dialect: Dialect) -> Throttle:
         # A category may be a segment of the path: it is told as that of the redacted one.
@@ -212,44 +218,74 @@ class SharedState:
             return hashed(name.encode())
         return identity_of(seen.authorization, seen.api_key)
 
-    def _common(self, origin: str, who: str) -> Throttle:
-        """Return the throttle of the routes that no bucket of their own is known of."""
+    def _new_route(self, key: RouteKey, call: Call) -> Route:
+        # As a category, a segment of the path is told as that of the redacted one.
+        name = told(route_of(call.method, shown_path(call)).replace(" ", ":")) or "all"
+        return self._routes.get(key, lambda: Route(key, name, self._unlearned(key, name)))
 
-        def make() -> Throttle:
-            throttle = self._new_throttle(origin, who, "")
-            throttle.home_of = partial(self._home_of, who)
-            return throttle
+    def _unlearned(self, key: RouteKey, name: str) -> Throttle:
+        """Return the throttle of a route whose bucket is not known.
 
-        return self._throttles.get((origin, who, None), make)
+        One for all of them, until a server is seen to announce buckets: then each route has to
+        learn which is its own, by a cold start, before what is known of another may admit it.
+        """
+        origin, who, _ = key
+        common = self._throttles.get((origin, who, None), lambda: self._learning(origin, who, ""))
+        return common if common.signature is None else self._learning(origin, who, name)
 
-    def _home_of(self, who: str, current: Throttle, call: Call, signature: Signature) -> Throttle:
-        """Return the throttle of the bucket that a response announced, for its route from now."""
-        if current.signature is None:
-            current.signature = signature
-            self._throttles.put((current.origin, who, signature), current)
-        if current.signature == signature:
+    def _learning(self, origin: str, who: str, name: str) -> Throttle:
+        throttle = self._new_throttle(origin, who, name)
+        throttle.resolve_bucket = self._resolve_bucket
+        return throttle
+
+    def _resolve_bucket(
+        self, current: Throttle, route: Route, signature: Signature, now: float
+    ) -> Throttle:
+        """Return the throttle of the bucket that a response announced; its route goes by it now."""
+        if current.signature == signature and route.throttle is current:
             return current
+        origin, who, _ = route.key
+        bucket = (origin, who, signature)
+        home = self._throttles.find(bucket)
+        if home is None:
+            home = self._adopt(current, route, signature, now)
+            self._throttles.put(bucket, home)
+        if route.throttle is not home:
+            route.move(home, now)
+        return home
 
-        def make() -> Throttle:
-            throttle = self._new_throttle(current.origin, who, _readable(signature))
-            throttle.home_of = partial(self._home_of, who)
-            throttle.signature = signature
-            return throttle
-
-        home = self._throttles.get((current.origin, who, signature), make)
-        self._routes.put((current.origin, who, route_of(call)), home)
+    def _adopt(self, current: Throttle, route: Route, signature: Signature, now: float) -> Throttle:
+        """Return the throttle of a bucket that was not known before."""
+        origin, who, _ = route.key
+        name = _readable(signature)
+        if current.signature is None and route.throttle is current:
+            current.signature = signature
+            if current is not self._throttles.find((origin, who, None)):
+                current.rename(self._named_scope(who, name))
+            for other in current.waiting_routes():
+                if other is not route:
+                    other.move(self._learning(origin, who, other.name), now)
+            return current
+        home = self._learning(origin, who, name)
+        home.signature = signature
         return home
 
     def _new_throttle(self, origin: str, who: str, category: str) -> Throttle:
         limits = self._policy.throttle
         if limits is None:
             raise RuntimeError("a throttle was asked for although the policy has none")
-        name = f"{category or 'all'}#{who[:4]}" if who else category or "all"
+        name = self._named_scope(who, category)
         return Throttle(origin, name, limits, self._clocks.get(origin), self.ready, self._emit)
+
+    @staticmethod
+    def _named_scope(who: str, category: str) -> str:
+        return f"{category or 'all'}#{who[:4]}" if who else category or "all"
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every scope, the least recently used first."""
-        throttles = {id(throttle): throttle for throttle in self._throttles.values()}
+        routed = (route.throttle for route in self._routes.values())
+        unlearned = (throttle for throttle in routed if throttle.signature is None)
+        throttles = {id(throttle): throttle for throttle in (*self._throttles.values(), *unlearned)}
         return tuple(status for throttle in throttles.values() for status in throttle.status(now))
 
     def wake(self) -> None:
@@ -260,9 +296,9 @@ class SharedState:
         self.ready.clear()
 
 
-def route_of(call: Call) -> str:
+def route_of(method: str, path: str) -> str:
     """Return what kind of request a call is: its method and the first segment of its path."""
-    return f"{call.method} {call.path.lstrip('/').partition('/')[0]}"
+    return f"{method} {path.lstrip('/').partition('/')[0]}"
 
 
 def _readable(signature: Signature) -> str:

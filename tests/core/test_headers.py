@@ -368,6 +368,23 @@ def test_the_same_quota_of_two_policies_takes_the_longer_window() -> None:
     assert limit.window == 60.0
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r'"a\"b, c"', 'a"b, c'),
+        (r'"a\\b"', "a\\b"),
+        (r'"a\""', 'a"'),
+        ('"plain; w=1"', "plain; w=1"),
+        ("token", "token"),
+    ],
+)
+def test_the_name_of_a_policy_is_unescaped(written: str, name: str) -> None:
+    limit = only(
+        ("RateLimit-Policy", f"{written};q=100;w=60"), ("RateLimit", f"{written};r=50;t=30")
+    )
+    assert (limit.bucket, limit.limit, limit.window) == (name, 100, 60.0)
+
+
 def test_structured_items_are_joined_to_policies_by_partition_first() -> None:
     reading = read(
         ("RateLimit-Policy", '"a";q=10;w=1;pk=:x:, "a";q=20;w=2;pk=:y:'),

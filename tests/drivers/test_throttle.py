@@ -360,7 +360,8 @@ async def test_a_retry_that_the_budget_will_not_allow_returns_its_response() -> 
     )
     ear = Ear()
     inner = Scripted(UNAVAILABLE._replace(headers=spent + UNAVAILABLE.headers), OK)
-    transport = AsyncResilientTransport(inner, on_event=ear)
+    policy = Policy(throttle=ThrottlePolicy(max_wait=200.0))
+    transport = AsyncResilientTransport(inner, policy=policy, on_event=ear)
     response = await transport.handle_async_request(get())
     assert response.status_code == 503
     assert (await response.aread()) != b""
@@ -372,15 +373,28 @@ async def test_a_retry_that_the_budget_will_not_allow_returns_its_response() -> 
     assert nothing_is_left(transport)
 
 
-async def test_a_scope_closed_for_longer_than_max_retry_after_refuses_new_calls_at_once() -> None:
-    inner = Scripted(coded(429, "rate_limited", {"Retry-After": "300"}), OK)
+async def test_a_scope_closed_for_longer_than_max_wait_refuses_calls_at_once() -> None:
+    inner = Scripted(coded(429, "rate_limited", {"Retry-After": "700"}), OK)
     transport = AsyncResilientTransport(inner)
     assert (await transport.handle_async_request(get())).status_code == 429
     began, wall = anyio.current_time(), time.time()
     with pytest.raises(ThrottleTimeout) as caught:
         await transport.handle_async_request(get())
     assert anyio.current_time() == began
-    assert caught.value.retry_at == pytest.approx(wall + 300, abs=1.0)
+    assert caught.value.retry_at == pytest.approx(wall + 700, abs=1.0)
+    assert inner.attempts == 1
+
+
+async def test_a_scope_closed_by_a_server_in_trouble_is_not_waited_for_beyond_max_retry_after() -> (
+    None
+):
+    inner = Scripted(coded(503, "service_unavailable", {"Retry-After": "300"}), OK)
+    transport = AsyncResilientTransport(inner)
+    assert (await transport.handle_async_request(get())).status_code == 503
+    began = anyio.current_time()
+    with pytest.raises(ThrottleTimeout):
+        await transport.handle_async_request(get())
+    assert anyio.current_time() == began
     assert inner.attempts == 1
 
 
@@ -641,3 +655,36 @@ async def test_a_quota_of_one_operation_holds_nobody_else_back() -> None:
         other = await client.put("/v1/secrets/other", json={"value": 1})
     assert (full.status_code, other.status_code) == (429, 201)
     assert anyio.current_time() - began < 1.0
+
+
+# A policy of one call's own.
+
+
+async def test_a_call_may_set_how_long_it_waits_and_behind_how_many() -> None:
+    inner = Scripted(coded(429, "rate_limited", {"Retry-After": "20"}), OK)
+    transport = AsyncResilientTransport(inner)
+    short = Policy(throttle=ThrottlePolicy(max_wait=5.0))
+    request = get(extensions={"resilience": short})
+    assert (await transport.handle_async_request(request)).status_code == 429
+    with pytest.raises(ThrottleTimeout):
+        await transport.handle_async_request(get(extensions={"resilience": short}))
+    alone = Policy(throttle=ThrottlePolicy(max_queue=1))
+    async with anyio.create_task_group() as group:
+        group.start_soon(send, transport, 1)
+        await anyio.sleep(0.1)
+        with pytest.raises(ThrottleTimeout):
+            await transport.handle_async_request(get(extensions={"resilience": alone}))
+    assert nothing_is_left(transport)
+
+
+@pytest.mark.parametrize("field", ["reserve", "low_below", "window"])
+async def test_what_belongs_to_the_scope_is_refused_in_the_policy_of_one_call(field: str) -> None:
+    transport = AsyncResilientTransport(Scripted(OK))
+    values = {"reserve": 5, "low_below": 0.3, "window": 2.0}
+    own = Policy(throttle=ThrottlePolicy().replace(**{field: values[field]}))
+    with pytest.raises(ValueError, match=rf"ThrottlePolicy\.{field}: got {values[field]}"):
+        await transport.handle_async_request(get(extensions={"resilience": own}))
+    same = AsyncResilientTransport(Scripted(OK), policy=own)
+    for fine in (own, Policy()):
+        response = await same.handle_async_request(get(extensions={"resilience": fine}))
+        assert response.status_code == 200

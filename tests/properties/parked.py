@@ -41,14 +41,14 @@ class Parked:
     def ask(
         self,
         give_up_in: float = math.inf,
-        patience: float = math.inf,
+        max_hint: float = math.inf,
         cost: int = 1,
         order: int | None = None,
     ) -> Ticket:
         if order is None:
             self._orders += 1
             order = self._orders
-        ticket = self.throttle.reserve(order, self.now, self.now + give_up_in, patience, cost)
+        ticket = self.throttle.reserve(order, self.now, self.now + give_up_in, max_hint, cost)
         return self._take_in(ticket)
 
     def count(self, cost: int = 1) -> Ticket:

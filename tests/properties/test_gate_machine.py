@@ -25,7 +25,7 @@ WAITS = (0.0, 0.5, 2.0, 90.0, 1e5, math.inf)
 
 amounts = st.one_of(st.integers(0, 20), st.sampled_from([100, 5000, 2**63, 10**20]))
 seconds = st.one_of(st.just(0.0), st.floats(0.0, 3.0), st.floats(0.0, 100.0), st.floats(0.0, 1e6))
-patiences = st.sampled_from([0.0, 1.0, 60.0, math.inf])
+longest_hints = st.sampled_from([0.0, 1.0, 60.0, math.inf])
 give_ups = st.sampled_from([0.0, 0.5, 30.0, 600.0, math.inf])
 some = st.integers(0, 1000)
 
@@ -98,9 +98,9 @@ class Gate(RuleBasedStateMachine):
 
     # Calls come.
 
-    @rule(give_up_in=give_ups, patience=patiences, cost=st.sampled_from([1, 1, 1, 2, 50]))
-    def a_call_comes(self, give_up_in: float, patience: float, cost: int) -> None:
-        self.old.append(self.scope.ask(give_up_in, patience, cost))
+    @rule(give_up_in=give_ups, max_hint=longest_hints, cost=st.sampled_from([1, 1, 1, 2, 50]))
+    def a_call_comes(self, give_up_in: float, max_hint: float, cost: int) -> None:
+        self.old.append(self.scope.ask(give_up_in, max_hint, cost))
 
     @rule(times=st.integers(2, 12))
     def several_come_at_once(self, times: int) -> None:

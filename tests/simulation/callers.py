@@ -90,6 +90,14 @@ class Record:
     def succeeded(self) -> bool:
         return self.reason == "success"
 
+    @property
+    def took(self) -> float:
+        """Seconds from its arrival to its end."""
+        return self.ended_at - self.arrived_at
+
+    def __str__(self) -> str:
+        return f"call {self.order}: {self.reason} after {self.took:.1f} s, {self.attempts} sent"
+
 
 @dataclass
 class Report:
@@ -153,6 +161,7 @@ class Caller:
         self.throttle = throttle
         self._method = method
         self._orders = itertools.count()
+        self.ended = Record(-1, 0.0)  # the call that ended last
         self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
         self._teller = _Teller(self.report)
 
@@ -279,6 +288,7 @@ class _Carried:
         report.reasons[reason] = report.reasons.get(reason, 0) + 1
         report.finished_at = record.ended_at = caller.engine.now
         record.reason = reason
+        caller.ended = record
         caller.engine.note(caller.name, reason)
         self._flow.close()
         self._ended()

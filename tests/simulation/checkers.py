@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import Reading
-from httpx_resilience._core.outcome import Call
 from httpx_resilience._core.throttle import Throttle, Ticket
 from httpx_resilience._core.throttle.kinds import BUCKET
 from httpx_resilience._core.throttle.ledger import SETTLED
@@ -49,14 +48,13 @@ class Watched(Throttle):
         received: float,
         reading: Reading,
         failure: Failure | None,
-        call: Call | None = None,
     ) -> None:
         self.responses += 1
         if self.first_response_at is None:
             self.first_response_at = received
         for checker in self.checkers:
             checker.received(sent, received, reading, failure is not None)
-        super().observe(ticket, sent, received, reading, failure, call)
+        super().observe(ticket, sent, received, reading, failure)
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""

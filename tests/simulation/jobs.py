@@ -30,7 +30,7 @@ class AtOnce:
 
 
 class Job:
-    """``calls`` calls by ``tasks`` tasks."""
+    """``calls`` calls by ``tasks`` tasks; each rests for ``rest`` seconds after a lost one."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Job:
         throttle: Throttle | None = None,
         wall_skew: float = 0.0,
         cost: int = 1,
+        rest: float = 0.0,
     ) -> None:
         self.engine = engine or Engine()
         self.caller = Caller(
@@ -59,6 +60,7 @@ class Job:
         self.records: list[Record] = []
         self._left = calls
         self._cost = cost
+        self._rest = rest
         for _ in range(min(tasks, calls)):
             self.engine.at(0.0, self._next_call)
 
@@ -70,6 +72,11 @@ class Job:
     def throttle(self) -> Throttle | None:
         return self.caller.throttle
 
+    @property
+    def lost(self) -> list[Record]:
+        """The calls that ended, and did not succeed."""
+        return [record for record in self.records if record.reason not in ("", "success")]
+
     def run(self, until: float = float("inf")) -> Report:
         self.engine.run(until)
         return self.report
@@ -80,7 +87,8 @@ class Job:
             self.records.append(self.caller.call(self._ended, cost=self._cost))
 
     def _ended(self) -> None:
-        self.engine.at(self.engine.now, self._next_call)
+        rest = 0.0 if self.caller.ended.succeeded else self._rest
+        self.engine.at(self.engine.now + rest, self._next_call)
 
 
 def clairvoyant(

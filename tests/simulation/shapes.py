@@ -11,7 +11,7 @@ from typing import NamedTuple
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import Ticket
-from simulation.callers import Latency, Report
+from simulation.callers import Latency, Record, Report
 from simulation.checkers import Checker, InOrder, OneScout, Watched
 from simulation.jobs import Job, clairvoyant
 from simulation.servers import LIMITERS, RESETS, RateLimitedServer
@@ -81,6 +81,7 @@ class Run(NamedTuple):
     report: Report
     throttle: Watched
     scouts: int
+    lost: tuple[Record, ...]
 
     @property
     def accepted(self) -> int:
@@ -118,7 +119,8 @@ class Run(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.shape}: {self.report.statuses}, refused at {self.report.refused_at[:5]}; "
+            f"{self.shape}: {self.report.statuses}, refused at {self.report.refused_at[:5]}, "
+            f"{len(self.lost)} lost {[str(record) for record in self.lost[:3]]}; "
             f"replay: PYTHONPATH=tests python -m simulation.shapes {self.seed}"
         )
 
@@ -168,6 +170,7 @@ def play(
         policy=policy,
         throttle=throttle,
         wall_skew=wall_skew,
+        rest=shape.window / 10,
     )
     job.caller.ready = ready
     until = (max(fewest, min(10, requests // shape.limit)) - 0.05) * shape.window
@@ -176,7 +179,7 @@ def play(
         job.engine.at(until / 2, lambda: setattr(caller, "wall_skew", wall_skew + wall_step))
     report = job.run(until)
     throttle.check_conservation()
-    return Run(seed, shape, until, report, throttle, scouts.scouts)
+    return Run(seed, shape, until, report, throttle, scouts.scouts, tuple(job.lost))
 
 
 def _drop(event: object) -> None:

@@ -3,6 +3,7 @@
 A failure names the seed and the line that replays it.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from functools import cache
 from statistics import median
@@ -21,9 +22,11 @@ EXACT = ("aligned", "anchored", "log", "bucket_full", "bucket_next")
 
 
 @cache
-def runs() -> tuple[Run, ...]:
+def runs(policy: Policy = PATIENT) -> tuple[Run, ...]:
     """Return what became of the suite's shapes; their checkers held."""
-    return tuple(play(any_shape(seed), seed, requests=120, fewest=2) for seed in SUITE)
+    return tuple(
+        play(any_shape(seed), seed, requests=120, fewest=2, policy=policy) for seed in SUITE
+    )
 
 
 def told(runs: Iterable[Run]) -> str:
@@ -42,8 +45,23 @@ def check_refusals(runs: Iterable[Run]) -> None:
     )
 
 
-def test_no_random_server_refuses_a_request_and_sliding_counters_next_to_none() -> None:
-    check_refusals(runs())
+@pytest.mark.parametrize("policy", [PATIENT, Policy()], ids=["patient", "default"])
+def test_no_random_server_refuses_a_request_and_sliding_counters_next_to_none(
+    policy: Policy,
+) -> None:
+    check_refusals(runs(policy))
+
+
+def test_the_default_policy_loses_no_call_that_has_its_turn_within_ten_minutes() -> None:
+    judged = 0
+    for run in runs(Policy()):
+        shape = run.shape
+        longest = math.ceil(shape.tasks / shape.limit + 1) * shape.window
+        if longest < 300.0 and shape.latency.hung_share == 0:  # a sliding counter takes up to twice
+            judged += 1
+            assert not run.lost, str(run)
+        assert all(record.took <= 601.0 for record in run.lost), str(run)
+    assert judged > 80
 
 
 @pytest.mark.parametrize("seed", [291, 1269, 2871, 4002, 4752])

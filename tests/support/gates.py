@@ -6,9 +6,8 @@ from typing import Any
 from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading, Wait
-from httpx_resilience._core.outcome import Call
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
+from httpx_resilience._core.throttle import GRANTED, WAITING, Route, Throttle, Ticket
 
 EPOCH = 1.7e9
 REFUSED = Failure(ErrorClass.RATE_LIMITED, 429)
@@ -39,10 +38,18 @@ class Scope:
         self._order = 0
 
     def ask(
-        self, now: float, *, give_up_at: float = math.inf, patience: float = math.inf, cost: int = 1
+        self,
+        now: float,
+        *,
+        give_up_at: float = math.inf,
+        max_hint: float = math.inf,
+        cost: int = 1,
+        route: Route | None = None,
     ) -> Ticket:
         self._order += 1
-        return self.throttle.reserve(self._order, now, give_up_at, patience, cost)
+        ticket = self.throttle.reserve(self._order, now, give_up_at, max_hint, cost)
+        ticket.route = route
+        return ticket
 
     def ask_for(self, count: int, now: float) -> list[Ticket]:
         return [self.ask(now) for _ in range(count)]
@@ -53,10 +60,9 @@ class Scope:
         now: float,
         *limits: RateLimit,
         failure: Failure | None = None,
-        call: Call | None = None,
     ) -> None:
         reading = Reading(limits, math.floor(EPOCH + now))
-        self.throttle.observe(ticket, ticket.granted_at, now, reading, failure, call)
+        self.throttle.observe(ticket, ticket.granted_at, now, reading, failure)
 
     def send(self, now: float, *limits: RateLimit, failure: Failure | None = None) -> bool:
         """Send a request that is answered at once; return whether it went."""

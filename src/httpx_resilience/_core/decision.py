@@ -4,6 +4,7 @@
 budget is charged (by the flow, for it is shared state); then the call sleeps.
 """
 
+import math
 from typing import NamedTuple
 
 from .backoff import hinted_delay
@@ -54,6 +55,10 @@ class Facts(NamedTuple):
         of_class: How many attempts of this call have failed with this class, this one included.
         now: The time.
         give_up_at: When ``retry_for`` or the deadline ends, whichever is first.
+        deadline_at: When the deadline ends.
+        max_wait: Seconds that the call may still wait for the rate limit, where the throttle
+            bounds that wait: it stops the clock of ``retry_for``, and ``max_retry_after`` does
+            not apply. None for every other failure.
         repeatable: Repeating is safe, whatever the server did with the last attempt.
         replayable: The request body can be sent again.
         paced: The throttle holds retries of such a refusal to what the server allows.
@@ -68,6 +73,8 @@ class Facts(NamedTuple):
     replayable: bool
     paced: bool = False
     has_hook: bool = False
+    deadline_at: float = math.inf
+    max_wait: float | None = None
 
 
 make_facts = maker(Facts)
@@ -110,15 +117,19 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
     if not (facts.replayable or facts.has_hook):
         return Stop(BODY_NOT_REPLAYABLE)
 
-    wait = failure.wait
+    wait, longest = failure.wait, facts.max_wait
     hinted = wait is not None and wait.seconds > 0
     if wait is not None and hinted:
-        if wait.seconds > retry.max_retry_after:
+        if wait.seconds > (retry.max_retry_after if longest is None else longest):
             return Stop(RETRY_AFTER_TOO_LONG, wait.seconds, wait.source)
         delay, source = hinted_delay(wait.seconds, rand), wait.source
     else:
         delay, source = backoff.delay(facts.attempt, rand), "backoff"
-    if facts.now + delay + MINIMAL_ATTEMPT > facts.give_up_at:
+        if longest is not None and delay > longest:
+            return Stop(THROTTLE_TIMEOUT, delay, source)
+    earliest = facts.now + MINIMAL_ATTEMPT
+    counted = delay if longest is None else 0.0  # a wait for the rate limit stops the clock
+    if earliest + counted > facts.give_up_at or earliest + delay > facts.deadline_at:
         return Stop(OUT_OF_TIME, delay, source)
 
     cost = backoff.cost * (NEVER_SENT if failure.never_sent else 1.0)

@@ -42,7 +42,7 @@ from .headers import RateLimitReader, Reading
 from .outcome import Call, Cancelled, HookDone, Outcome, Woken
 from .policy import Policy, RetryPolicy
 from .telling import Story, Teller
-from .throttle import EXPIRED, WAITING, Throttle, Ticket
+from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]
 
@@ -83,12 +83,14 @@ class Done(NamedTuple):
         result: Which outcome the user gets.
         attempts: How many attempts were made.
         retry_in: Seconds the server wants to pass first, where that ended the call.
+        scope: Whose rate-limit budget ended it, where one did.
     """
 
     reason: str
     result: Result = "this"
     attempts: int = 1
     retry_in: float | None = None
+    scope: str = ""
 
 
 _FIRST = Send(1, None)
@@ -124,7 +126,7 @@ def call_flow(
     teller: Teller,
     is_replayable: Callable[[], bool],
     now: float,
-    throttle: Throttle | None = None,
+    throttle: Throttle | Route | None = None,
 ) -> CallFlow:
     """Yield the steps of one call, from its arrival to its end.
 
@@ -135,18 +137,18 @@ def call_flow(
         teller: Takes the events.
         is_replayable: Tells whether the request body can be sent (again) now.
         now: The driver's time.
-        throttle: The throttle of its scope, or None for none.
+        throttle: The throttle of its scope, or the route that names one; None for none.
     """
     run = _Run(call, rules, budget, teller, is_replayable, throttle)
     while True:
         if throttle is not None:
             ticket = run.reserve(throttle, now)
             while ticket.state == WAITING:
-                reply = yield Admit(ticket, throttle.keep(ticket))
+                reply = yield Admit(ticket, ticket.home.keep(ticket))
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
-                run.tick(throttle, ticket, now)
+                run.tick(ticket, now)
             if ticket.state == EXPIRED:
                 yield run.throttled(ticket, now)
                 return None
@@ -188,6 +190,7 @@ class _Run:
     give_up_at = _deadline_at = math.inf
     _first_sent = 0.0
     _held = 0.0
+    _waited = 0.0
     _ticket: Ticket | None = None
     _of_class: dict[ErrorClass, int] | None = None
     _outcome: Outcome | None = None
@@ -201,7 +204,7 @@ class _Run:
         budget: RetryBudget | None,
         teller: Teller,
         is_replayable: Callable[[], bool],
-        throttle: Throttle | None,
+        throttle: Throttle | Route | None,
     ) -> None:
         self.call = call
         self.budget = budget
@@ -225,25 +228,44 @@ class _Run:
 
     # Admission.
 
-    def reserve(self, throttle: Throttle, now: float) -> Ticket:
-        """Ask the throttle for a place."""
-        limits, call = self._policy.throttle, self.call
+    def reserve(self, throttle: Throttle | Route, now: float) -> Ticket:
+        """Ask the throttle for a place; the one that the call's route goes by now."""
+        limits, call, route = self._policy.throttle, self.call, None
+        if isinstance(throttle, Route):
+            route, throttle = throttle, throttle.throttle
         if limits is None:
             ticket = throttle.count(call.order, now, call.cost)
         else:
-            first = self.attempt == 1
-            last_chance = now + limits.max_wait if first else self.give_up_at - MINIMAL_ATTEMPT
-            patience = self._policy.retry.max_retry_after
-            ticket = throttle.reserve(call.order, now, last_chance, patience, call.cost)
+            retry = self._policy.retry
+            last_chance, max_hint = now + limits.max_wait - self._waited, retry.max_retry_after
+            if self.attempt > 1:
+                last_chance = min(last_chance, self._deadline_at - MINIMAL_ATTEMPT)
+                max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
+            ticket = throttle.reserve(
+                call.order, now, last_chance, max_hint, call.cost, limits.max_queue
+            )
+        ticket.route = route
         self._ticket = ticket
         return ticket
 
-    def tick(self, throttle: Throttle, ticket: Ticket, now: float) -> None:
-        """Let the throttle look whether anybody may go; tell if it is us."""
+    def tick(self, ticket: Ticket, now: float) -> None:
+        """Let the throttle see who may go; record the wait if this call may."""
         if ticket.state == WAITING:
-            throttle.tick(now)
+            ticket.home.tick(now)
         if ticket.state not in (WAITING, EXPIRED):
-            self.story.delayed(self.attempt, throttle.scope, now - ticket.arrived_at)
+            throttle, arrived_at = ticket.home, ticket.arrived_at
+            self.story.delayed(self.attempt, throttle.scope, now - arrived_at)
+            self._stop_clock(now - max(arrived_at, min(now, throttle.troubled_until)))
+
+    def _stop_clock(self, seconds: float) -> None:
+        """Count seconds that the call waits for the rate limit: ``retry_for`` stands still.
+
+        They are bounded by ``max_wait`` instead, all together, from the call's arrival on.
+        """
+        self._waited += seconds
+        if self.give_up_at < math.inf:  # it has been sent
+            self.give_up_at = min(self.give_up_at + seconds, self._deadline_at)
+            self.story.give_up_at = self.give_up_at
 
     def throttled(self, ticket: Ticket, now: float) -> Done:
         """End a call that the rate-limit budget will not allow in time."""
@@ -253,12 +275,13 @@ class _Run:
         outcome = self._outcome or Outcome(now, now, now)
         failure = self._failure or Failure(RATE_LIMITED)
         balance = _balance(self.budget, now)
+        scope = ticket.home.scope
         if self.attempt == 1:
             self._first_sent = self.story.first_sent = now
             self.story.gave_up(1, outcome, failure, stop, balance)
-            return Done(THROTTLE_TIMEOUT, "throttled", 0, wait)
+            return Done(THROTTLE_TIMEOUT, "throttled", 0, wait, scope)
         self.story.gave_up(self.attempt - 1, outcome, failure, stop, balance)
-        return Done(THROTTLE_TIMEOUT, "this", self.attempt - 1, wait)
+        return Done(THROTTLE_TIMEOUT, "this", self.attempt - 1, wait, scope)
 
     # The attempt.
 
@@ -281,10 +304,10 @@ class _Run:
         is_told = failure is not None or attempt > 1 or self._teller.verbose
         if is_told and attempt == 1:
             self._begin_story(outcome.sent_at)
-        ticket, throttle = self._ticket, self.throttle
-        if ticket is not None and throttle is not None:
+        ticket = self._ticket
+        if ticket is not None:
             self._ticket = None
-            self._report(throttle, ticket, outcome, reading, failure)
+            self._report(ticket.home, ticket, outcome, reading, failure)
         if self.budget is not None:
             self._settle(self.budget, failure, outcome.at)
         if not is_told:
@@ -313,9 +336,7 @@ class _Run:
     ) -> None:
         """Tell the throttle what its ticket came to."""
         if outcome.status:
-            throttle.observe(
-                ticket, outcome.sent_at, outcome.received_at, reading, failure, self.call
-            )
+            throttle.observe(ticket, outcome.sent_at, outcome.received_at, reading, failure)
             if self._teller.verbose and reading.limits:
                 self.story.observed(throttle.scope, reading)
         else:
@@ -353,6 +374,8 @@ class _Run:
             balance = budget.tokens
         self._held = decision.cost
         self.story.scheduled(self.attempt, outcome, failure, decision, balance)
+        if self._is_rate_limit(failure):
+            self._stop_clock(decision.delay)
         return decision
 
     def _decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
@@ -364,10 +387,14 @@ class _Run:
         of_class = counts[failure.error_class] = counts.get(failure.error_class, 0) + 1
         is_repeatable, is_replayable = self.story.repeatable, self._is_replayable()
         has_hook, is_paced = self.has_hook(failure), self._is_paced(failure)
+        limits, max_wait = self._policy.throttle, None
+        if limits is not None and self._is_rate_limit(failure):
+            max_wait = limits.max_wait - self._waited
         facts = make_facts(
             (
                 *(self.attempt, of_class, outcome.at, self.give_up_at),
                 *(is_repeatable, is_replayable, is_paced, has_hook),
+                *(self._deadline_at, max_wait),
             )
         )
         return decide(failure, facts, self._policy.retry, self._rules.rand())
@@ -400,9 +427,17 @@ class _Run:
         return Done(reason, "raised" if reply.outcome == "raised" else "this", self.attempt)
 
     def _is_paced(self, failure: Failure) -> bool:
-        if self.throttle is None or self._policy.throttle is None:
+        throttle = self.throttle
+        if throttle is None or self._policy.throttle is None:
             return False
-        return failure.error_class is RATE_LIMITED or self.throttle.is_pacing
+        if isinstance(throttle, Route):
+            throttle = throttle.throttle
+        return failure.error_class is RATE_LIMITED or throttle.is_pacing
+
+    def _is_rate_limit(self, failure: Failure) -> bool:
+        """Tell whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
+        is_throttled = self.throttle is not None and self._policy.throttle is not None
+        return is_throttled and failure.error_class is RATE_LIMITED
 
     def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:
         """End a failed call."""
@@ -416,8 +451,9 @@ class _Run:
 
     def cancelled(self, now: float, *, sent: bool) -> None:
         """Give back what the call holds."""
-        if self._ticket is not None and self.throttle is not None:
-            self.throttle.leave(self._ticket, now, sent=sent)
+        ticket = self._ticket
+        if ticket is not None:
+            ticket.home.leave(ticket, now, sent=sent)
             self._ticket = None
         self._give_back(now)
 

@@ -28,10 +28,12 @@ class RetryPolicy:
     Attributes:
         max_attempts: Attempts of one call in all, the original included; at least 1.
         retry_for: Seconds from the first send on during which retries go on. It bounds retrying,
-            not the first attempt.
+            not the first attempt; waits for the rate limit do not count.
         deadline: Seconds from the first send on after which the whole call is cut, a running
             attempt included; None for no such limit.
-        max_retry_after: Seconds; a server that asks for a longer wait ends the call at once.
+        max_retry_after: Seconds; a server in trouble that asks for a longer wait ends the call at
+            once. Waits for its rate limit are bounded by ``ThrottlePolicy.max_wait`` instead,
+            unless the throttle is off.
         backoff: Backoff by error class; classes left out keep their defaults.
         retry_non_idempotent: Repeat POST, PATCH and their like even if the server may have
             processed them.
@@ -126,7 +128,8 @@ class ThrottlePolicy:
     Attributes:
         reserve: Units kept back for others who spend the same budget; at least 0.
         low_below: Share of the limit below which ``rate_limit_low`` is told; in [0, 1].
-        max_wait: Seconds that a call waits for its first send at the most.
+        max_wait: Seconds that a call waits for the rate limit at the most, all its waits together:
+            in the queue, and for what its own refusals ask for.
         max_queue: Calls of one scope that may wait at the same time; at least 1.
         window: Seconds of a window that the server's headers don't state; None to go by what they
             say. Set it for servers with windows of a few seconds and resets in whole seconds.
@@ -134,6 +137,9 @@ class ThrottlePolicy:
     Raises:
         TypeError: A field is of the wrong type.
         ValueError: A field is out of range; the message names it, its value and what is allowed.
+
+    The policy of one call may set ``max_wait`` and ``max_queue``. The other fields belong to the
+    scope, which calls share: the transport's policy sets them.
 
     >>> ThrottlePolicy(window=2.0).replace(max_wait=5.0).max_wait
     5.0
@@ -155,6 +161,30 @@ class ThrottlePolicy:
     def replace(self, **changes: Any) -> Self:
         """Return a policy with some fields changed, validated anew."""
         return replace(self, **changes)
+
+
+_THROTTLE = ThrottlePolicy()
+
+_OF_THE_SCOPE = ("reserve", "low_below", "window")
+"""Fields of a ``ThrottlePolicy`` that all calls of a scope share."""
+
+
+def check_call_policy(given: "Policy", own: "Policy") -> None:
+    """Check what a call's own policy asks of the throttle, which it shares with others.
+
+    Raises:
+        ValueError: It sets a field that belongs to the scope otherwise than the transport's policy.
+    """
+    limits, shared = given.throttle, own.throttle or _THROTTLE
+    if limits is None or limits is shared:
+        return
+    for name in _OF_THE_SCOPE:
+        value, allowed = getattr(limits, name), getattr(shared, name)
+        if value not in (allowed, getattr(_THROTTLE, name)):
+            raise ValueError(
+                f'request.extensions["resilience"]: ThrottlePolicy.{name}: got {value!r}, allowed '
+                f"is what the transport's policy says, {allowed!r}: calls share it"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -312,7 +312,7 @@ def _gave_up(about: _About, stop: Stop, time_left: float, budget: float | None) 
         reason=stop.reason,
         delay=_ms(delay) if delay is not None and math.isfinite(delay) else None,
         delay_source=stop.source,
-        time_left=_ms(max(0.0, time_left)),
+        time_left=_ms(max(0.0, time_left)) if math.isfinite(time_left) else None,
         budget=_cents(budget),
         escalated=_is_escalated(failure) or None,
         advice=None if failure is None else advice_for(stop.reason, failure),

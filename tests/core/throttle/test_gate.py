@@ -14,14 +14,13 @@ from httpx_resilience import (
 )
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.outcome import Call
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.gate import GHOST
 from httpx_resilience._core.throttle.kinds import LONGEST
 from httpx_resilience._core.throttle.ledger import SETTLED
 from httpx_resilience._core.throttle.ledgers import MAX_LEDGERS
 from support import gates
-from support.gates import REFUSED, after, granted
+from support.gates import OUTAGE, REFUSED, after, granted
 
 
 class Scope(gates.Scope):
@@ -33,9 +32,8 @@ class Scope(gates.Scope):
         now: float,
         *limits: RateLimit,
         failure: Failure | None = None,
-        call: Call | None = None,
     ) -> None:
-        self.throttle.observe(ticket, ticket.granted_at, now, Reading(limits), failure, call)
+        self.throttle.observe(ticket, ticket.granted_at, now, Reading(limits), failure)
 
     def refuse(self, ticket: Ticket, now: float, wait: float) -> None:
         self.answer(ticket, now, failure=after(REFUSED, wait))
@@ -218,13 +216,22 @@ def test_the_longest_closing_counts() -> None:
     assert ticket.state == GRANTED
 
 
-def test_a_scope_closed_for_longer_than_the_patience_refuses_at_once() -> None:
+def test_a_scope_that_a_server_in_trouble_closed_for_too_long_refuses_at_once() -> None:
     scope = Scope()
-    scope.refuse(scope.ask(0.0), 0.0, 300.0)
-    ticket = scope.ask(1.0, patience=60.0)
+    scope.answer(scope.ask(0.0), 0.0, failure=after(OUTAGE, 300.0))
+    ticket = scope.ask(1.0, max_hint=60.0)
     assert ticket.state == EXPIRED
     assert ticket.retry_at == pytest.approx(300.0, abs=0.1)
-    assert scope.ask(250.0, patience=60.0).state == WAITING
+    assert scope.ask(250.0, max_hint=60.0).state == WAITING
+
+
+def test_a_scope_closed_for_its_rate_limit_is_waited_for_however_short_a_hint_may_be() -> None:
+    scope = Scope()
+    scope.refuse(scope.ask(0.0), 0.0, 300.0)
+    assert scope.ask(1.0, max_hint=60.0).state == WAITING
+    ticket = scope.ask(1.0, give_up_at=299.0, max_hint=60.0)
+    assert ticket.state == EXPIRED
+    assert ticket.retry_at == pytest.approx(300.0, abs=0.1)
 
 
 # Waiting.
@@ -388,9 +395,9 @@ def test_a_scope_that_nothing_waits_for_is_idle() -> None:
 def test_a_server_that_asks_for_ever_is_asked_again_after_a_day() -> None:
     scope = Scope()
     scope.refuse(scope.ask(0.0), 1.0, math.inf)
-    assert scope.ask(2.0, patience=60.0).state == EXPIRED
-    assert scope.ask(LONGEST / 2, patience=60.0).state == EXPIRED
-    assert scope.ask(LONGEST + 2.0, patience=60.0).state == GRANTED
+    assert scope.ask(2.0, give_up_at=602.0).state == EXPIRED
+    assert scope.ask(LONGEST / 2, give_up_at=LONGEST - 1.0).state == EXPIRED
+    assert scope.ask(LONGEST + 2.0, give_up_at=LONGEST + 602.0).state == GRANTED
 
 
 def test_a_server_that_names_a_new_bucket_each_time_does_not_make_the_scope_grow() -> None:

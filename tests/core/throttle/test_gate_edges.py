@@ -3,8 +3,7 @@
 import pytest
 
 from httpx_resilience import RateLimitChanged, RateLimitLow
-from httpx_resilience._core.outcome import Call
-from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Throttle
+from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Route, Throttle
 from httpx_resilience._core.throttle.kinds import BUCKET
 from httpx_resilience._core.throttle.status import Signature
 from support.gates import BROKEN, OUTAGE, REFUSED, Scope, after, granted, left
@@ -235,19 +234,23 @@ def test_a_request_takes_as_many_tokens_of_a_bucket_as_it_costs() -> None:
 # Scopes that are learned from what the server says.
 
 
+def route_to(throttle: Throttle) -> Route:
+    return Route(("https://v.example", "", "GET v1"), "GET:v1", throttle)
+
+
 def test_what_a_response_tells_of_another_bucket_is_learned_there_and_makes_room_here() -> None:
     here, there = Scope(), Scope()
     asked: list[tuple[object, ...]] = []
 
-    def home_of(throttle: Throttle, call: Call, signature: Signature) -> Throttle:
-        asked.append((throttle, call, signature))
+    def resolve(throttle: Throttle, route: Route, signature: Signature, now: float) -> Throttle:
+        asked.append((throttle, route, signature, now))
         return there.throttle
 
-    here.throttle.home_of = home_of
-    call = Call("c1", "GET", "https://v.example", "/v1/files", False)
-    tickets = here.ask_for(9, 0.0)
-    here.answer(tickets[0], 0.2, left(0, 0.2, 60.0, bucket="files"), failure=OUTAGE, call=call)
-    assert asked == [(here.throttle, call, ("files",))]
+    here.throttle.resolve_bucket = resolve
+    route = route_to(here.throttle)
+    tickets = [here.ask(0.0, route=route) for _ in range(9)]
+    here.answer(tickets[0], 0.2, left(0, 0.2, 60.0, bucket="files"), failure=OUTAGE)
+    assert asked == [(here.throttle, route, ("files",), 0.2)]
     assert granted(tickets[1:]) == 2  # the first came back, and one more may go for it
     assert [row.limit for row in here.rows(0.2)] == [None]
     (row,) = there.rows(0.2)
@@ -258,10 +261,9 @@ def test_what_a_response_tells_of_another_bucket_is_learned_there_and_makes_room
 
 def test_what_a_response_tells_of_its_own_bucket_is_learned_here() -> None:
     scope = Scope()
-    scope.throttle.home_of = lambda throttle, call, signature: throttle
-    ticket = scope.ask(0.0)
-    call = Call("c1", "GET", "https://v.example", "/v1/files", False)
-    scope.answer(ticket, 0.2, left(0, 0.2, 60.0), call=call)
+    scope.throttle.resolve_bucket = lambda throttle, route, signature, now: throttle
+    ticket = scope.ask(0.0, route=route_to(scope.throttle))
+    scope.answer(ticket, 0.2, left(0, 0.2, 60.0))
     (row,) = scope.rows(0.2)
     assert (row.origin, row.scope, row.remaining) == ("https://v.example", "read", 0)
 
@@ -270,9 +272,8 @@ def test_a_scope_that_holds_nobody_back_holds_nobody_when_another_bucket_is_told
     here, there = Scope(), Scope()
     for nth in range(3):
         assert here.send(float(nth))
-    here.throttle.home_of = lambda throttle, call, signature: there.throttle
-    call = Call("c1", "GET", "https://v.example", "/v1/files", False)
-    here.answer(here.ask(4.0), 4.1, left(0, 4.1, 60.0), call=call)
+    here.throttle.resolve_bucket = lambda throttle, route, signature, now: there.throttle
+    here.answer(here.ask(4.0, route=route_to(here.throttle)), 4.1, left(0, 4.1, 60.0))
     assert granted(here.ask_for(50, 4.2)) == 50
 
 
@@ -333,13 +334,13 @@ def test_a_call_goes_beside_the_first_one_that_is_only_counted() -> None:
     assert scope.throttle.keep(second) == 1.1
 
 
-def test_a_call_waits_as_long_as_its_patience_and_no_longer() -> None:
+def test_a_call_waits_for_a_server_in_trouble_as_long_as_its_longest_hint() -> None:
     scope = Scope()
     assert scope.send(0.0, failure=after(OUTAGE, 8.0))
     until = scope.throttle.keep(scope.ask(0.0))
     assert until is not None
-    assert scope.ask(0.0, patience=until).state == WAITING
-    assert scope.ask(0.0, patience=until - 0.001).state == EXPIRED
+    assert scope.ask(0.0, max_hint=until).state == WAITING
+    assert scope.ask(0.0, max_hint=until - 0.001).state == EXPIRED
 
 
 def test_a_waiting_ticket_that_is_taken_back_has_left() -> None:
@@ -417,6 +418,5 @@ def test_an_exception_after_the_send_may_have_taken_a_unit(sent: bool, remaining
 
 def test_where_scopes_are_not_learned_a_response_belongs_to_its_own() -> None:
     scope = Scope()
-    call = Call("c1", "GET", "https://v.example", "/v1/files", False)
-    scope.answer(scope.ask(0.0), 0.1, left(900, 0.1, 60.0, bucket="files"), call=call)
+    scope.answer(scope.ask(0.0), 0.1, left(900, 0.1, 60.0, bucket="files"))
     assert [row.bucket for row in scope.rows(0.2)] == ["files"]

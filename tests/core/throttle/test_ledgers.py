@@ -62,16 +62,16 @@ def test_room_is_expected_at_the_ends_of_the_windows_that_have_nothing_left() ->
         left(0, bucket="over", end=5.0),
     )
     assert ledgers.ends(10.0) == pytest.approx([60.0 + FINE + GUARD])
-    assert ledgers.resets() == pytest.approx([60.0 - FINE, 5.0 - FINE])
+    assert ledgers.resets(10.0) == pytest.approx([60.0 - FINE, 5.0 - FINE])
 
 
 def test_no_room_is_expected_of_what_was_never_told_or_is_not_believed_any_more() -> None:
     books = Books()
     assert books.learn(0.0, left(None)).ends(1.0) == []
-    assert books.ledgers.resets() == []
+    assert books.ledgers.resets(1.0) == []
     books.learn(1.0, left(0))
     books.ledgers.distrust(at_reset=False)
-    assert (books.ledgers.ends(2.0), books.ledgers.resets()) == ([], [])
+    assert (books.ledgers.ends(2.0), books.ledgers.resets(2.0)) == ([], [])
 
 
 # The one policy there is.

@@ -179,5 +179,5 @@ def word_of(pattern: str, name: str) -> str | None:
 
 def readable_name(text: str) -> str | None:
     """Return a server's name for a thing if it is printable and of 1 to 128 characters."""
-    text = text.strip(' \t"')
+    text = text.strip(" \t")
     return text if 0 < len(text) <= _MAX_NAME and text.isprintable() else None

@@ -15,7 +15,7 @@ from .families import Fields, HeaderFamily, readable_name
 from .limits import MAX_LIMITS, RateLimit, Reading, make_limit, make_reading, merged
 from .resets import Context
 from .roles import MAX_NAMES, Role, Roles, Slot
-from .values import MAX_FIELD, clipped, http_date, number
+from .values import MAX_FIELD, clipped, http_date, number, unquoted
 
 _NOTHING = Reading()
 _LONGEST_DATE = 64
@@ -199,4 +199,8 @@ def _is_aged(value: bytes) -> bool:
 def _scope(whole: Fields) -> str | None:
     if "global" in whole and whole["global"].strip().lower() == b"true":
         return "global"
-    return readable_name(whole["scope"].decode("latin-1").lower()) if "scope" in whole else None
+    return (
+        readable_name(unquoted(whole["scope"].decode("latin-1").lower()))
+        if "scope" in whole
+        else None
+    )

@@ -6,7 +6,7 @@ from .families import Facts, Fields, readable_name
 from .limits import UNKNOWN, RateLimit, policy
 from .resets import Context, reset_of
 from .structured import window_of
-from .values import Moment, Quota, moments, number, quotas
+from .values import Moment, Quota, moments, number, quotas, unquoted
 
 _BARE = frozenset({"limit", "remaining", "reset", "used"})
 
@@ -75,7 +75,7 @@ def _with_asides(facts: Facts, fields: Fields) -> Facts:
         # A token bucket's interval is how often it is topped up, and no window.
         window=facts.window or (interval if refill is None else None),
         unit=facts.unit,
-        bucket=readable_name(fields.get("name", b"").decode("latin-1")) or facts.bucket,
+        bucket=readable_name(unquoted(fields.get("name", b"").decode("latin-1"))) or facts.bucket,
         refill=refill,
         reset_unit="delta" if any(moments(fields.get("reset_after", b""))) else facts.reset_unit,
     )

@@ -23,6 +23,7 @@ _REMEMBERED = 256
 _NUMBER = r"[+-]?\d{1,20}(?:\.(\d{1,20}))?"
 _THOUSANDS = r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])"
 _MEMBER = r'(?:[^",]|"(?:[^"\\]|\\.)*"?)+'
+_ESCAPED = r"""\\(["\\])"""
 _PARAMETER = r'(?:[^";]|"(?:[^"\\]|\\.)*"?)+'
 # A comma after a weekday belongs to the date; all the long names end in "day".
 _DATE_COMMA = r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun|day),"
@@ -121,8 +122,16 @@ def parameters(member: str) -> tuple[str, dict[str, str]]:
 
 
 def unquoted(text: str) -> str:
-    """Return a structured field's string or token as plain text."""
-    return text.strip(" \t").strip('"')
+    r"""Return a structured field's string or token as plain text (RFC 9651, section 3.3.3).
+
+    >>> unquoted(r'"a\"b, c"')
+    'a"b, c'
+    """
+    text = text.strip(" \t")
+    if len(text) < 2 or not text[0] == text[-1] == '"':
+        return text.strip('"')
+    text = text[1:-1]
+    return compiled(_ESCAPED).sub(r"\1", text) if "\\" in text else text
 
 
 @lru_cache(_REMEMBERED)

@@ -2,6 +2,7 @@
 
 from .gate import Throttle
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .route import Route
 from .status import RateLimitStatus, Signature
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "LEFT",
     "WAITING",
     "RateLimitStatus",
+    "Route",
     "Signature",
     "Throttle",
     "Ticket",

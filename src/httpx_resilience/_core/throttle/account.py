@@ -43,6 +43,10 @@ class Account:
         """Whether it was told that calls are held back, and not yet that none is."""
         return self._reason is not None
 
+    def rename(self, scope: str) -> None:
+        """Emit events under another name from now on."""
+        self._scope = scope
+
     def held(self, reason: str, wake_at: float, queued: int, now: float) -> None:
         """Tell that calls are held back: once a hold.
 

@@ -59,6 +59,11 @@ class Bucket:
         """Seconds in which surely one token comes back; infinity if unknown."""
         return self._high * _MARGIN if self.is_known else math.inf
 
+    @property
+    def is_likely(self) -> bool:
+        """Whether what was seen fits a bucket alone: resets that move with what is missing."""
+        return not self.is_refuted and self._most > self._fewest
+
     def observe(
         self,
         limit: int,

@@ -17,14 +17,13 @@ hands it on when it leaves.
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..catalog import RATE_LIMITED, ErrorClass
 from ..classify import Failure
 from ..events import Event
 from ..headers import RateLimit, Reading
-from ..outcome import Call
 from ..policy import ThrottlePolicy
 from ..serverclock import ServerClock
 from .account import (
@@ -41,6 +40,7 @@ from .ledger import GUARD, SETTLED
 from .ledgers import Ledgers
 from .pacer import Pacer
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .route import ResolveBucket, Route
 from .slowstart import SlowStart
 from .status import RateLimitStatus, Signature, signature_of, status_rows
 
@@ -50,16 +50,12 @@ answer tells what is left to one that was sent ``SETTLED`` seconds after it."""
 
 _CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
 
-HomeOf = Callable[["Throttle", Call, Signature], "Throttle"]
-"""From a throttle, a call and a signature to the throttle of that bucket."""
-
 
 class Throttle:
     """One scope's gate, ledgers and queue. Times are the driver's, in seconds.
 
     Args:
-        origin: For events.
-        scope: The scope's name, for events; without any credential.
+        origin, scope: For events; without any credential.
         policy: The numbers.
         clock: The server's clock, shared by the scopes of an origin.
         ready: Takes the tickets whose holders are to be woken.
@@ -84,11 +80,12 @@ class Throttle:
         "_queue",
         "_ready",
         "_slow",
-        "home_of",
         "origin",
         "policy",
+        "resolve_bucket",
         "scope",
         "signature",
+        "troubled_until",
     )
 
     def __init__(
@@ -102,7 +99,7 @@ class Throttle:
     ) -> None:
         self.origin = origin
         self.scope = scope
-        self.home_of: HomeOf | None = None
+        self.resolve_bucket: ResolveBucket | None = None
         self.signature: Signature | None = None
         self.policy = policy
         self._clock = clock
@@ -114,6 +111,7 @@ class Throttle:
         self._ample = 0
         self._last_granted = -math.inf
         self._closed_until = -math.inf
+        self.troubled_until = -math.inf
         self._pacer = Pacer()
         self._easing = Easing()
         self._slow = SlowStart()
@@ -125,7 +123,13 @@ class Throttle:
     # Before a request.
 
     def reserve(
-        self, order: int, now: float, give_up_at: float, patience: float = math.inf, cost: int = 1
+        self,
+        order: int,
+        now: float,
+        give_up_at: float,
+        max_hint: float = math.inf,
+        cost: int = 1,
+        max_queue: int | None = None,
     ) -> Ticket:
         """Ask for a place; the ticket comes back granted, waiting or expired.
 
@@ -133,10 +137,12 @@ class Throttle:
             order: Arrival of the call; a retry keeps it.
             now: The time.
             give_up_at: When waiting has no point any more.
-            patience: Seconds; a scope that the server closed for longer refuses at once.
+            max_hint: Seconds; a scope that a server in trouble closed for longer refuses at once.
             cost: Units that the request takes.
+            max_queue: Calls that may wait; None for as many as the scope's policy says.
         """
         ticket = Ticket(order, give_up_at, now, cost)
+        ticket.home = self
         if self._ample >= cost:  # nobody waits, nothing is closed, and there is plenty
             self._ample -= cost
             self._launch(ticket, now)
@@ -146,7 +152,7 @@ class Throttle:
             if gate.is_open:
                 self._grant(ticket, gate, now)
                 return ticket
-        if not self._admits(ticket, now, patience):
+        if not self._admits(ticket, now, max_hint, max_queue or self.policy.max_queue):
             ticket.state = EXPIRED
             return ticket
         self._ample = 0
@@ -159,6 +165,7 @@ class Throttle:
     def count(self, order: int, now: float, cost: int = 1) -> Ticket:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost)
+        ticket.home = self
         if self._ample >= cost:
             self._ample -= cost
             self._launch(ticket, now)
@@ -178,7 +185,7 @@ class Throttle:
             gone.retry_at = self._expected(now)
             self._ready.append(gone)
         head = queue.head()
-        wake_at, ample = math.inf, 0
+        wake_at, ample, reason = math.inf, 0, ""
         while head is not None:
             if ample >= head.cost:
                 ample -= head.cost
@@ -186,8 +193,7 @@ class Throttle:
             else:
                 gate = self._gate(now, head.cost)
                 if not gate.is_open:
-                    wake_at = gate.wake_at
-                    self._account.held(gate.reason, wake_at, len(queue), now)
+                    wake_at, reason = gate.wake_at, gate.reason
                     break
                 self._grant(head, gate, now)
                 ample = self._free(now) if gate is OPEN else 0
@@ -198,14 +204,37 @@ class Throttle:
         if head is None:
             self._easing.end()
             self._account.released(now)
+        else:  # nothing is emitted before all is settled
+            self._account.held(reason, wake_at, len(queue), now)
+
+    def waiting_routes(self) -> list[Route]:
+        """Return the routes that calls wait for here, the earliest call's first."""
+        return self._queue.routes()
+
+    def hand_over(self, route: Route, home: "Throttle", now: float) -> None:
+        """Queue a route's waiting tickets with another throttle, each at its call's place."""
+        moved = self._queue.take(route)
+        if moved:
+            home.take_in(moved, now)
+            self.tick(now)
+
+    def take_in(self, tickets: Iterable[Ticket], now: float) -> None:
+        """Queue tickets that waited elsewhere."""
+        self._ample = 0
+        for ticket in tickets:
+            ticket.home = self
+            self._queue.push(ticket)
+        self.tick(now)
+
+    def rename(self, scope: str) -> None:
+        """Go by another name, once it is known which bucket this is."""
+        self.scope = scope
+        self._account.rename(scope)
 
     def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Take back the ticket of a call that was cancelled or whose attempt raised.
+        """Take back a ticket in any state, of a call that was cancelled or whose attempt raised.
 
-        Args:
-            ticket: In any state.
-            now: The time.
-            sent: The server may have counted the request: it stays counted as a ghost.
+        ``sent``: the server may have counted the request, so it stays counted as a ghost.
         """
         if ticket.state == WAITING:
             self._queue.remove(ticket, LEFT)
@@ -233,22 +262,15 @@ class Throttle:
         received: float,
         reading: Reading,
         failure: Failure | None,
-        call: Call | None = None,
     ) -> None:
-        """Learn from a response, and give its place back.
+        """Learn from a response to a request sent at ``sent``, and give its place back.
 
-        Args:
-            ticket: The attempt's.
-            sent: When its request was sent.
-            received: When its headers came.
-            reading: What they say of rate limits.
-            failure: What it failed with, if it failed.
-            call: The call it belongs to, where scopes are learned from what servers say.
+        ``reading`` is what its headers say of rate limits, ``failure`` what it failed with.
         """
         self._land(ticket)
-        limits = reading.limits
-        if limits and self.home_of is not None and call is not None:
-            home = self.home_of(self, call, signature_of(limits))
+        limits, route = reading.limits, ticket.route
+        if limits and route is not None and self.resolve_bucket is not None:
+            home = self.resolve_bucket(self, route, signature_of(limits), received)
             if home is not self:
                 home.observe(ticket, sent, received, reading, failure)
                 self._slow.answered()
@@ -359,6 +381,8 @@ class Throttle:
 
     def _close(self, until: float, ticket: Ticket, *, refused: bool) -> None:
         self._closed_until = max(self._closed_until, until)
+        if not refused:
+            self.troubled_until = max(self.troubled_until, until)
         self._slow.begin(self._closed_until)
         if refused:
             self._ledgers.distrust(at_reset=ticket.is_scout)
@@ -440,13 +464,13 @@ class Throttle:
         for ledger in self._ledgers.values():
             ledger.took(now, outstanding, ticket.cost)
 
-    def _admits(self, ticket: Ticket, now: float, patience: float) -> bool:
+    def _admits(self, ticket: Ticket, now: float, max_hint: float, max_queue: int) -> bool:
         """Tell whether waiting has a point; where it surely has none, say when it would have."""
         certain = self._certain(now)
-        if certain > ticket.give_up_at or (certain > now and certain - now > patience):
-            ticket.retry_at = certain
+        if certain > ticket.give_up_at or max(now, self.troubled_until) - now > max_hint:
+            ticket.retry_at = max(certain, self.troubled_until)
             return False
-        if len(self._queue) >= self.policy.max_queue:
+        if len(self._queue) >= max_queue:
             ticket.retry_at = self._expected(now)
             return False
         return True
@@ -457,7 +481,7 @@ class Throttle:
             return self._closed_until
         if self._in_flight:
             return now  # a response may change everything
-        return max(self._ledgers.resets(), default=now)
+        return max(self._ledgers.resets(now), default=now)
 
     def _expected(self, now: float) -> float | None:
         """Return when there should be room, if anything is known about it."""

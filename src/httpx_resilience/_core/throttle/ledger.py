@@ -238,11 +238,7 @@ class Ledger:
         self._unseen_at = received
 
     def distrust(self, *, at_reset: bool) -> None:
-        """Forget the evidence after a refusal, and be more careful.
-
-        Args:
-            at_reset: It was the first request after a reset: nothing comes back there.
-        """
+        """Forget the evidence after a refusal; ``at_reset``: nothing comes back at a reset."""
         self._drops.clear()
         self._resets.clear()
         self._repeats_until = -math.inf
@@ -439,6 +435,12 @@ class Ledger:
         """Return the seconds in which about one unit comes back."""
         stated = self._span / self.limit / 0.97 if self.limit else 0.0
         return max(self._tau, stated) if self.kind == WEIGHTED else self._tau or stated
+
+    def next_unit_at(self, now: float) -> float:
+        """Return the time before which surely no unit comes back."""
+        # A bucket's reset is when all is back: the next unit comes long before.
+        is_bucket = self.kind == BUCKET or (self.kind != LOG and self._bucket.is_likely)
+        return now if is_bucket else self.reset_low
 
     def left(self, outstanding: int) -> int:
         """Return the units that are surely left, beside the reserve."""

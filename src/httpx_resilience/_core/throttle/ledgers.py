@@ -114,10 +114,10 @@ class Ledgers(dict[_Key, Ledger]):
         self.clear()
         self._count()
 
-    def resets(self) -> list[float]:
+    def resets(self, now: float) -> list[float]:
         """Return the times before which surely nothing comes back, of those with nothing left."""
         return [
-            ledger.reset_low
+            ledger.next_unit_at(now)
             for ledger in self.values()
             if ledger.has_evidence and ledger.left(0) <= 0 and ledger.reset_low < math.inf
         ]

@@ -9,7 +9,11 @@ dropped when it comes up.
 import heapq
 import math
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .gate import Throttle
+    from .route import Route
 
 WAITING, GRANTED, EXPIRED, LEFT = range(4)
 
@@ -26,6 +30,8 @@ class Ticket:
         granted_at: When it was admitted.
         retry_at: When the scope expects room, for a ticket that expired.
         is_scout: Nothing was known to be left when it was admitted.
+        home: The throttle where it waits, or that admitted it.
+        route: What kind of request it is for, where buckets are learned; None elsewhere.
         wake: The driver's own: by what it wakes whoever waits for the ticket.
     """
 
@@ -34,14 +40,19 @@ class Ticket:
         "cost",
         "give_up_at",
         "granted_at",
+        "home",
         "is_scout",
         "order",
         "retry_at",
+        "route",
         "state",
         "wake",
     )
 
+    home: "Throttle"  # whoever makes a ticket for a throttle sets it
+
     def __init__(self, order: int, give_up_at: float, arrived_at: float, cost: int = 1) -> None:
+        self.route: Route | None = None
         self.order = order
         self.cost = cost
         self.give_up_at = give_up_at
@@ -108,6 +119,27 @@ class TicketQueue:
             self._deadlines = deque(each for each in self._deadlines if each.state == WAITING)
             self._sooner = [entry for entry in self._sooner if entry[2].state == WAITING]
             heapq.heapify(self._sooner)
+
+    def routes(self) -> "list[Route]":
+        """Return the routes of the tickets that wait, each once, the earliest call's first."""
+        waiting = sorted(t for t in (*self._new, *self._retries) if t.state == WAITING)
+        return list(dict.fromkeys(t.route for t in waiting if t.route is not None))
+
+    def take(self, route: "Route") -> list[Ticket]:
+        """Take out the tickets of a route, still waiting; return them, the earliest call first."""
+        taken = sorted(
+            t for t in (*self._new, *self._retries) if t.state == WAITING and t.route is route
+        )
+        if taken:
+            gone = set(map(id, taken))
+            self._new = deque(t for t in self._new if id(t) not in gone)
+            self._retries = [t for t in self._retries if id(t) not in gone]
+            heapq.heapify(self._retries)
+            self._deadlines = deque(t for t in self._deadlines if id(t) not in gone)
+            self._sooner = [entry for entry in self._sooner if id(entry[2]) not in gone]
+            heapq.heapify(self._sooner)
+            self._size -= len(taken)
+        return taken
 
     def next_deadline(self) -> float:
         """Return when the next waiting ticket gives up; infinity if none waits."""
