@@ -39,7 +39,8 @@ WHEN = {
     "attempts_exhausted": "as many attempts were made as the class, or the call, may have",
     "budget_exhausted": "the origin's retry budget has nothing left",
     "out_of_time": "the wait and one more attempt would pass `retry_for` or the deadline",
-    "retry_after_too_long": "the server asks for more than `max_retry_after`, or its rate limit for more than `max_wait`",
+    "retry_after_too_long": "the server asks for more than `max_retry_after`, "
+    "or its rate limit for more than `max_wait`",
     "throttle_timeout": "the rate-limit budget will not allow the attempt in time",
     "not_idempotent": "the server may have processed it, and repeating it is not safe",
     "body_not_replayable": "the request's body was a stream that cannot be read twice",
