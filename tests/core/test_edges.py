@@ -12,8 +12,8 @@ from httpx_resilience._core.scopes import RecentMap
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.telling import Story
 from httpx_resilience._core.throttle import Throttle, Ticket
-from httpx_resilience._core.throttle.kinds import BUCKET, MOVING
-from httpx_resilience._core.throttle.ledger import Ledger
+from httpx_resilience._core.throttle.limits.quota import Quota
+from httpx_resilience._core.throttle.limits.windows import BUCKET, INDETERMINATE
 from support.core import START, Ear, call_of, envelope
 
 
@@ -38,7 +38,7 @@ def test_a_call_that_the_throttle_refuses_is_over() -> None:
     assert isinstance(step, Done)
     assert (step.reason, step.result, step.attempts) == ("throttle_timeout", "throttled", 0)
     assert ended(flow)
-    assert throttle._in_flight == 1
+    assert throttle._in_flight.count == 1
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_reset_is_in_milliseconds_if_a_number_of_seconds_to_wait_says_so(
 
 def test_a_bucket_that_gives_less_than_it_should_is_none_any_more() -> None:
     """Somebody else spends, or it was never one: no unit is expected of it."""
-    ledger, clock, limit = Ledger(), ServerClock(), 20
+    ledger, clock, limit = Quota(), ServerClock(), 20
     for taken in range(1, 20):
         full_in = float(taken)  # one token a second
         told = RateLimit(limit, limit - taken, full_in, None, 0.001)
@@ -141,5 +141,5 @@ def test_a_bucket_that_gives_less_than_it_should_is_none_any_more() -> None:
     assert ledger.kind == BUCKET
     later = START + 10.0
     ledger.observe(RateLimit(limit, 2, 18.0, None, 0.001), later, later, clock, 0)
-    assert ledger.kind == MOVING
+    assert ledger.kind == INDETERMINATE
     assert not ledger.verdict(later, 2, -math.inf).is_open

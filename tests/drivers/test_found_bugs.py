@@ -19,8 +19,8 @@ from httpx_resilience import (
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, LEFT, Ticket, TicketQueue
-from httpx_resilience._core.throttle.gate import GHOST
-from httpx_resilience._core.throttle.ledger import Ledger
+from httpx_resilience._core.throttle.in_flight import ABANDONED
+from httpx_resilience._core.throttle.limits.quota import Quota
 from properties.parked import Parked
 from support.gates import REFUSED, Scope
 from support.scripted import Ear, Reply, Scripted, get
@@ -41,9 +41,9 @@ def test_a_ghost_that_is_counted_no_more_lets_the_next_call_go() -> None:
     waiting = scope.ask()
     scope.leave(given_up, sent=True)
     left_at = scope.now
-    scope.sleep_until(left_at + GHOST + 1.0)
+    scope.sleep_until(left_at + ABANDONED + 1.0)
     assert waiting.state == GRANTED
-    assert waiting.granted_at <= left_at + GHOST + 0.1
+    assert waiting.granted_at <= left_at + ABANDONED + 0.1
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_one_lie_about_what_is_left_holds_a_scope_for_a_day_at_the_most(lie: Rat
 
 def test_an_idle_night_teaches_nothing_of_how_fast_units_come_back() -> None:
     """Rule 4: what is kept back is released by the latest end of the window, not hours later."""
-    ledger, clock = Ledger(), ServerClock()
+    ledger, clock = Quota(), ServerClock()
     ledger.observe(told(100, 3, 60.0), 0.0, 0.0, clock, 0)
     morning = 12 * 3600.0
     ledger.observe(told(100, 99, 60.0), morning, morning, clock, 0)
@@ -78,7 +78,7 @@ def test_an_idle_night_teaches_nothing_of_how_fast_units_come_back() -> None:
 
 def test_a_long_answer_still_teaches_how_fast_units_come_back() -> None:
     """A bucket that tells when its next unit comes: a hung request outlasts what it tells."""
-    ledger, clock = Ledger(), ServerClock()
+    ledger, clock = Quota(), ServerClock()
     for now in (0.0, 18.0, 36.0):
         ledger.observe(told(11, 0, 15.0), now, now, clock, 1)
     assert ledger._unit_time() == pytest.approx(18.0 / 0.97)
@@ -120,8 +120,8 @@ def test_ghosts_of_calls_that_nobody_holds_back_are_forgotten() -> None:
     for _ in range(1000):
         scope.leave(scope.count(), sent=True)
         scope.sleep_until(scope.now + 10.0)
-    assert len(scope.throttle._ghosts) <= 4
-    assert scope.throttle._outstanding <= 4
+    assert len(scope.throttle._in_flight._abandoned) <= 4
+    assert scope.throttle._in_flight.units <= 4
 
 
 def test_tickets_that_left_are_not_kept_behind_a_head_that_stays() -> None:

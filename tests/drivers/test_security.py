@@ -326,7 +326,7 @@ class TestMemory:
         state = transport._shared
         assert len(state._throttles) <= 1024
         assert len(state._routes) <= 1024
-        assert all(len(throttle._ledgers) <= 64 for throttle in state._throttles.values())
+        assert all(len(throttle._quotas) <= 64 for throttle in state._throttles.values())
         return after - before
 
     async def test_ten_thousand_lies_take_no_more_memory_than_the_first_six_thousand(self) -> None:

@@ -83,7 +83,7 @@ def timers(transport: AsyncResilientTransport) -> int:
     found = 0
     for throttle in throttles(transport):
         waiting: list[Ticket] = [*throttle._queue._new, *throttle._queue._retries]
-        untils = [throttle.keep(ticket) for ticket in waiting]
+        untils = [throttle.timer_deadline(ticket) for ticket in waiting]
         found += sum(until is not None and until < float("inf") for until in untils)
     return found
 
@@ -198,7 +198,7 @@ async def test_a_call_cancelled_at_the_instant_of_its_grant_wakes_its_successor(
         await anyio.sleep(0.1)
         head = throttle._queue.head()
         assert head is not None
-        keeps = throttle.keep(head)
+        keeps = throttle.timer_deadline(head)
         assert keeps is not None
         await anyio.sleep(keeps - anyio.current_time() - 1e-4)
         if cancelled == "before":
@@ -275,7 +275,7 @@ async def test_a_call_cancelled_at_any_await_leaves_the_gate_as_free_as_it_was(
             await response.aclose()
         assert nothing_is_left(transport), f"cancelled at await {at}"
         (throttle,) = throttles(transport)
-        assert len(throttle._ghosts) <= 2  # what was given up after its send
+        assert len(throttle._in_flight._abandoned) <= 2  # what was given up after its send
         inner._script = (OK,)
         with anyio.fail_after(40):
             assert (await transport.handle_async_request(get())).status_code == 200
@@ -301,7 +301,7 @@ async def test_a_request_given_up_after_its_send_still_counts_until_half_a_minut
     with anyio.move_on_after(1):
         await send(transport, 1)
     (throttle,) = throttles(transport)
-    assert len(throttle._ghosts) == 1
+    assert len(throttle._in_flight._abandoned) == 1
     server.takes = 0.01
     await send(transport, 2)  # its answer says itself what is left
     assert [status for _, _, status in server.trace] == [200] * 3
@@ -343,7 +343,7 @@ async def test_a_call_whose_wait_may_end_sooner_waits_until_its_time_is_up() -> 
             group.start_soon(send, transport, n)
         await anyio.sleep(4.5)
         (throttle,) = throttles(transport)
-        throttle._slow._in_flight, throttle._slow._at = 4, 1e9
+        throttle._slow_start._in_flight, throttle._slow_start._at = 4, 1e9
         began = anyio.current_time()
         with pytest.raises(ThrottleTimeout):
             await send(transport, 9)

@@ -53,7 +53,7 @@ class Parked:
 
     def count(self, cost: int = 1) -> Ticket:
         self._orders += 1
-        return self._take_in(self.throttle.count(self._orders, self.now, cost))
+        return self._take_in(self.throttle.admit_unconditionally(self._orders, self.now, cost))
 
     def answer(self, ticket: Ticket, reading: Reading, failure: Failure | None = None) -> None:
         self.throttle.observe(ticket, ticket.granted_at, self.now, reading, failure)
@@ -86,7 +86,7 @@ class Parked:
 
     def _park(self, ticket: Ticket) -> None:
         if ticket.state == WAITING:
-            until = self.throttle.keep(ticket)
+            until = self.throttle.timer_deadline(ticket)
             self.until[ticket] = math.inf if until is None else until
         else:
             self.until.pop(ticket, None)
@@ -152,14 +152,14 @@ class Parked:
         assert not self.ready
         assert all(ticket.state == state for ticket, state in self.states.items()), "not woken"
         assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight == len(flying)
-        ghosts = sum(cost for _, cost in throttle._ghosts)
-        assert throttle._outstanding == sum(ticket.cost for ticket in flying) + ghosts
-        assert len(throttle._ledgers) <= 64
-        keepers = [ticket for ticket in waiting if throttle.keep(ticket) is not None]
+        assert throttle._in_flight.count == len(flying)
+        ghosts = sum(cost for _, cost in throttle._in_flight._abandoned)
+        assert throttle._in_flight.units == sum(ticket.cost for ticket in flying) + ghosts
+        assert len(throttle._quotas) <= 64
+        keepers = [ticket for ticket in waiting if throttle.timer_deadline(ticket) is not None]
         assert keepers == ([min(waiting)] if waiting else [])
         for ticket in keepers:
-            until, known = throttle.keep(ticket), self.until[ticket]
+            until, known = throttle.timer_deadline(ticket), self.until[ticket]
             assert until is not None
             assert known <= until, "who keeps the time would look too late"
             assert until <= min(each.give_up_at for each in waiting)

@@ -12,7 +12,7 @@ from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
-from httpx_resilience._core.throttle.kinds import LONGEST
+from httpx_resilience._core.throttle.limits.windows import LONGEST
 from properties.parked import Parked
 from properties.soaking import LONG
 from simulation.servers import LIMITERS
@@ -229,10 +229,10 @@ class Gate(RuleBasedStateMachine):
         latest = scope.now + 2.0 * LONGEST + 12.0 * longest * len(scope.waiting)
         scope.settle(lambda ticket: scope.answer(ticket, fine))
         assert scope.now <= latest
-        assert not scope.throttle._in_flight
+        assert not scope.throttle._in_flight.count
         scope.throttle._gate(scope.now + 2 * LONGEST)
         assert scope.throttle.is_idle
-        assert scope.throttle._outstanding == 0
+        assert scope.throttle._in_flight.units == 0
 
 
 TestGate = Gate.TestCase

@@ -5,8 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpx_resilience._core.throttle.bucket import Bucket
-from httpx_resilience._core.throttle.pacer import SLOWEST, Pacer
+from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
+from httpx_resilience._core.throttle.limits.token_bucket import Bucket
 
 
 @given(
@@ -60,7 +60,7 @@ outcomes = st.lists(
 def test_a_pace_is_finite_and_lets_the_next_request_go_soon(
     told: list[tuple[str, float]],
 ) -> None:
-    pacer, now = Pacer(), 100.0
+    pacer, now = AdaptiveRateLimiter(), 100.0
     for what, gap in told:
         now += gap
         if what == "accepted":
@@ -80,7 +80,7 @@ def test_a_pace_is_finite_and_lets_the_next_request_go_soon(
 
 @given(st.lists(st.sampled_from([0.05, 0.2, 1.0]), max_size=100))
 def test_without_a_refusal_nothing_is_paced(gaps: list[float]) -> None:
-    pacer, now = Pacer(), 0.0
+    pacer, now = AdaptiveRateLimiter(), 0.0
     for gap in gaps:
         now += gap
         pacer.accepted(now, now)

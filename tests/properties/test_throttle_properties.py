@@ -10,7 +10,7 @@ from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.serverclock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
-from httpx_resilience._core.throttle.ledger import Ledger
+from httpx_resilience._core.throttle.limits.quota import Quota
 from simulation.servers import LIMITERS
 
 delays = st.one_of(st.floats(0.0, 0.1), st.floats(0.0, 20.0))
@@ -41,7 +41,7 @@ def test_the_evidence_less_what_is_in_flight_is_never_more_than_the_server_has_l
     What the server truly has left is what remains once everything in flight is processed, at the
     same instant: each takes one more unit, if there is one.
     """
-    server, ledger, clock = LIMITERS[kind](limit, window), Ledger(), ServerClock()
+    server, ledger, clock = LIMITERS[kind](limit, window), Quota(), ServerClock()
     wire: list[Request] = []
     answers: list[Request] = []
     now, level = 0.0, limit
@@ -80,7 +80,7 @@ def test_any_order_of_telling_gives_an_evidence_no_larger_and_in_order_the_defin
         ((sent, sent + takes, remaining) for remaining, sent, takes in entries),
         key=lambda response: response[1],
     )
-    ledger, newest = Ledger(), -math.inf
+    ledger, newest = Quota(), -math.inf
     for number, (sent, received, remaining) in enumerate(responses, 1):
         ledger.observe(RateLimit(100, remaining, 60.0), sent, received, ServerClock(), 0)
         newest = max(newest, sent)
@@ -97,7 +97,7 @@ def test_the_responses_of_one_instant_give_the_same_evidence_in_any_order(
     entries: list[tuple[int, float]], received: float, order: list[int]
 ) -> None:
     def after(sequence: list[tuple[int, float]]) -> int:
-        ledger = Ledger()
+        ledger = Quota()
         for remaining, sent in sequence:
             ledger.observe(RateLimit(100, remaining, 60.0), sent, received, ServerClock(), 0)
         return ledger.remaining
@@ -157,18 +157,18 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
 
         waiting, flying = alive(WAITING), alive(GRANTED)
         assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight == len(flying)
+        assert throttle._in_flight.count == len(flying)
         assert len(flying) + len(waiting) + len(ended) == len(tickets)
-        assert throttle._outstanding == len(flying) + len(throttle._ghosts)
+        assert throttle._in_flight.units == len(flying) + len(throttle._in_flight._abandoned)
         if waiting:
             first = min(waiting, key=lambda ticket: ticket.order)
-            assert throttle.keep(first) is not None  # somebody keeps the time
+            assert throttle.timer_deadline(first) is not None  # somebody keeps the time
             assert all(ticket.order < first.order for ticket in flying)
-            assert sum(throttle.keep(ticket) is not None for ticket in waiting) == 1
+            assert sum(throttle.timer_deadline(ticket) is not None for ticket in waiting) == 1
 
     for ticket in tickets:
         throttle.leave(ticket, now, sent=False)
     throttle.tick(now + 31.0)
     throttle._gate(now + 31.0)
     assert throttle.is_idle
-    assert throttle._outstanding == 0
+    assert throttle._in_flight.units == 0

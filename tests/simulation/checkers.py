@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.throttle import Throttle, Ticket
-from httpx_resilience._core.throttle.kinds import BUCKET
-from httpx_resilience._core.throttle.ledger import SETTLED
+from httpx_resilience._core.throttle.limits.quota import SETTLED
+from httpx_resilience._core.throttle.limits.windows import BUCKET
 
 
 class Checker(Protocol):
@@ -33,10 +33,10 @@ class Watched(Throttle):
         self.responses = 0
         self.first_response_at: float | None = None
 
-    def _launch(self, ticket: Ticket, now: float) -> None:
+    def _start(self, ticket: Ticket, now: float) -> None:
         for checker in self.checkers:
             checker.granted(self, ticket, now)
-        super()._launch(ticket, now)
+        super()._start(ticket, now)
         self.grants.append((ticket.order, now))
         if now > ticket.arrived_at:
             self.delayed.append((ticket.arrived_at, now))
@@ -58,7 +58,7 @@ class Watched(Throttle):
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""
-        assert len(self.grants) == self.responses + self._in_flight
+        assert len(self.grants) == self.responses + self._in_flight.count
         assert len(self._queue) >= 0
 
 
@@ -97,7 +97,7 @@ class OneScout:
 
     @staticmethod
     def _is_bucket(throttle: Watched) -> bool:
-        return any(ledger.kind == BUCKET for ledger in throttle._ledgers.values())
+        return any(quota.kind == BUCKET for quota in throttle._quotas.values())
 
 
 class InOrder:

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from httpx_resilience import Policy, ThrottlePolicy
-from httpx_resilience._core.throttle.easing import Easing
+from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter
 from simulation.callers import Answer, Caller, Latency, Respond
 from simulation.engine import Engine
 from simulation.machines import UNCODED, Fault
@@ -102,7 +102,7 @@ def test_a_herd_does_not_keep_a_limping_server_down() -> None:
 
 
 def test_without_easing_the_herd_keeps_it_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Easing, "open_at", lambda easing, flying, now: -1.0)
+    monkeypatch.setattr(ConcurrencyLimiter, "open_at", lambda easing, flying, now: -1.0)
     assert len(outlive(HERD, 93).unwell()) > 500
 
 

@@ -144,7 +144,7 @@ def call_flow(
         if throttle is not None:
             ticket = run.reserve(throttle, now)
             while ticket.state == WAITING:
-                reply = yield Admit(ticket, ticket.home.keep(ticket))
+                reply = yield Admit(ticket, ticket.home.timer_deadline(ticket))
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
@@ -234,7 +234,7 @@ class _Run:
         if isinstance(throttle, Route):
             route, throttle = throttle, throttle.throttle
         if limits is None:
-            ticket = throttle.count(call.order, now, call.cost)
+            ticket = throttle.admit_unconditionally(call.order, now, call.cost)
         else:
             retry = self._policy.retry
             last_chance, max_hint = now + limits.max_wait - self._waited, retry.max_retry_after

@@ -5,8 +5,8 @@ from typing import Any
 
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.kinds import Verdict
-from httpx_resilience._core.throttle.ledger import Ledger
+from httpx_resilience._core.throttle.limits.quota import Quota
+from httpx_resilience._core.throttle.limits.windows import Admission
 
 UNIT = 60 / 100 / 0.97
 """Seconds in which about one unit of a hundred a minute comes back."""
@@ -17,7 +17,7 @@ UNIT = 60 / 100 / 0.97
 
 
 def told(
-    ledger: Ledger,
+    ledger: Quota,
     remaining: int | None,
     sent: float,
     received: float | None = None,
@@ -25,7 +25,7 @@ def told(
     limit: int | None = 100,
     reset: float | None = 60.0,
     outstanding: int = 0,
-) -> Ledger:
+) -> Quota:
     """Tell a ledger of an answer; ``reset`` is when the window ends."""
     at = sent if received is None else received
     reset_in = None if reset is None else reset - at
@@ -34,19 +34,19 @@ def told(
     return ledger
 
 
-def of_kind(kind: str, **state: Any) -> Ledger:
-    ledger = Ledger()
+def of_kind(kind: str, **state: Any) -> Quota:
+    ledger = Quota()
     ledger.kind = kind
     for name, value in state.items():
         setattr(ledger, name, value)
     return ledger
 
 
-def asked(ledger: Ledger, now: float, outstanding: int = 0, **more: Any) -> Verdict:
+def asked(ledger: Quota, now: float, outstanding: int = 0, **more: Any) -> Admission:
     return ledger.verdict(now, outstanding, more.pop("settles_at", -math.inf), **more)
 
 
-def held_until(verdict: Verdict) -> float:
+def held_until(verdict: Admission) -> float:
     """Return when a ledger that says no is to be asked again."""
     assert not verdict.is_open
-    return verdict.wake_at
+    return verdict.retry_at

@@ -14,27 +14,27 @@ from httpx_resilience import (
 )
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.account import (
+from httpx_resilience._core.throttle.limits.quota import Quota
+from httpx_resilience._core.throttle.reporter import (
     COLD_START,
     EXHAUSTED,
     OVERLOAD,
     SERVER_HINT,
     SILENT_LIMIT,
-    Account,
+    ThrottleReporter,
     seconds_until,
 )
-from httpx_resilience._core.throttle.ledger import Ledger
 
 WHERE: dict[str, Any] = {"origin": "https://v.example", "scope": "read"}
 
 
-def account(low_below: float = 0.1) -> tuple[Account, list[Event]]:
+def account(low_below: float = 0.1) -> tuple[ThrottleReporter, list[Event]]:
     told: list[Event] = []
-    return Account("https://v.example", "read", low_below, told.append), told
+    return ThrottleReporter("https://v.example", "read", low_below, told.append), told
 
 
-def ledger(remaining: int, at: float, reset_in: float | None, limit: int = 100) -> Ledger:
-    book = Ledger()
+def ledger(remaining: int, at: float, reset_in: float | None, limit: int = 100) -> Quota:
+    book = Quota()
     told = RateLimit(limit, remaining, reset_in, None, 0.001)
     book.observe(told, at, at, ServerClock(), 0)
     return book

@@ -3,7 +3,7 @@
 import math
 import random
 
-from httpx_resilience._core.throttle.bucket import Bucket
+from httpx_resilience._core.throttle.limits.token_bucket import Bucket
 from simulation.servers import FixedWindow, TokenBucket
 
 EXACT = 0.001

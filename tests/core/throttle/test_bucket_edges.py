@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from httpx_resilience._core.throttle.bucket import Bucket
+from httpx_resilience._core.throttle.limits.token_bucket import Bucket
 
 
 def told(bucket: Bucket, missing: int, tau: float, error: float, at: float = 0.0) -> Bucket:

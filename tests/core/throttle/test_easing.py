@@ -4,19 +4,19 @@ import math
 
 import pytest
 
-from httpx_resilience._core.throttle.easing import Easing
+from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter
 
 
-def troubled(flying: int = 20) -> Easing:
+def troubled(flying: int = 20) -> ConcurrencyLimiter:
     """Return an easing that begins at time 0, with so many in flight."""
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     for _ in range(6):
         easing.failed(-1.0, 0.0, flying, is_holding=True)
     return easing
 
 
 def test_nothing_is_bounded_while_most_go_well() -> None:
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     for number in range(30):
         easing.failed(float(number), float(number), 50, is_holding=True)
         easing.succeeded(float(number))
@@ -26,7 +26,7 @@ def test_nothing_is_bounded_while_most_go_well() -> None:
 
 
 def test_nothing_is_bounded_while_nobody_is_held_back() -> None:
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     for _ in range(50):
         easing.failed(0.0, 0.0, 50, is_holding=False)
     assert easing.limit is None

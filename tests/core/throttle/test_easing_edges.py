@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from httpx_resilience._core.throttle.easing import Easing
+from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter
 
 
-def troubled(flying: int = 20) -> Easing:
+def troubled(flying: int = 20) -> ConcurrencyLimiter:
     """Return an easing that begins at time 0, with half as many allowed."""
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     for _ in range(6):
         easing.failed(-1.0, 0.0, flying, is_holding=True)
     return easing
@@ -39,7 +39,7 @@ def test_the_second_of_the_next_step_begins_with_the_last_outcome(goes_well: boo
 
 
 def test_the_share_of_failures_is_averaged_over_about_eight_outcomes() -> None:
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     easing.failed(0.0, 0.0, 5, is_holding=False)
     assert easing.share == pytest.approx(1 / 8)
     easing.failed(0.0, 0.0, 5, is_holding=False)
@@ -49,7 +49,7 @@ def test_the_share_of_failures_is_averaged_over_about_eight_outcomes() -> None:
 
 
 def test_a_failure_of_long_ago_is_forgotten() -> None:
-    easing = Easing()
+    easing = ConcurrencyLimiter()
     easing.failed(0.0, 0.0, 5, is_holding=False)
     for nth in range(100):
         easing.succeeded(float(nth))

@@ -15,10 +15,10 @@ from httpx_resilience import (
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
-from httpx_resilience._core.throttle.gate import GHOST
-from httpx_resilience._core.throttle.kinds import LONGEST
-from httpx_resilience._core.throttle.ledger import SETTLED
-from httpx_resilience._core.throttle.ledgers import MAX_LEDGERS
+from httpx_resilience._core.throttle.in_flight import ABANDONED
+from httpx_resilience._core.throttle.limits.quota import SETTLED
+from httpx_resilience._core.throttle.limits.quota_set import MAX_QUOTAS
+from httpx_resilience._core.throttle.limits.windows import LONGEST
 from support import gates
 from support.gates import OUTAGE, REFUSED, after, granted
 
@@ -40,7 +40,7 @@ class Scope(gates.Scope):
 
     @property
     def in_flight(self) -> int:
-        return self.throttle._in_flight
+        return self.throttle._in_flight.count
 
     @property
     def queued(self) -> int:
@@ -65,7 +65,7 @@ def test_the_first_request_goes_alone_and_its_headers_open_the_gate_as_far_as_th
     scope = Scope()
     tickets = scope.ask_for(50, 0.0)
     assert granted(tickets) == 1
-    assert tickets[0].is_scout
+    assert tickets[0].is_probe
     scope.answer(tickets[0], 0.1, left(30))
     kept = 30 - (granted(tickets) - 1)
     assert 1 <= kept <= 10
@@ -124,7 +124,7 @@ def test_exactly_one_scout_goes_after_the_reset_and_none_before(waiting: int) ->
     assert granted(tickets) == 0
     scope.throttle.tick(60.01)
     assert granted(tickets) == 1
-    assert tickets[0].is_scout
+    assert tickets[0].is_probe
     scope.throttle.tick(60.02)
     assert granted(tickets) == 1
     scope.answer(tickets[0], 60.1, left(99, reset_in=59.9))
@@ -159,14 +159,14 @@ def test_a_scout_that_fails_makes_room_for_the_next() -> None:
 def test_the_waiter_at_the_head_keeps_the_time_and_hands_it_on() -> None:
     scope = drained()
     first, second = scope.ask_for(2, 1.0)
-    until = scope.throttle.keep(first)
+    until = scope.throttle.timer_deadline(first)
     assert until is not None
     assert 60.0 <= until <= 60.01
-    assert scope.throttle.keep(second) is None
+    assert scope.throttle.timer_deadline(second) is None
     scope.ready.clear()
     scope.throttle.leave(first, 2.0, sent=False)
     assert scope.ready == [second]
-    assert scope.throttle.keep(second) == until
+    assert scope.throttle.timer_deadline(second) == until
 
 
 def test_a_granted_call_that_is_cancelled_wakes_its_successor() -> None:
@@ -250,7 +250,7 @@ def test_a_wait_that_may_end_sooner_ends_when_its_time_is_up() -> None:
     scope.ask(0.0)
     ticket = scope.ask(0.0, give_up_at=0.5)
     assert ticket.state == WAITING
-    assert scope.throttle.keep(ticket) == 0.5
+    assert scope.throttle.timer_deadline(ticket) == 0.5
     scope.throttle.tick(0.5)
     assert ticket.state == EXPIRED
     assert ticket in scope.ready
@@ -278,9 +278,9 @@ def test_a_request_given_up_after_its_send_counts_until_half_a_minute_is_over() 
     scope.throttle.leave(ticket, 2.0, sent=True)
     assert not scope.throttle.is_idle
     waiting = scope.ask(3.0)
-    scope.throttle.tick(1.0 + GHOST - 0.01)
+    scope.throttle.tick(1.0 + ABANDONED - 0.01)
     assert waiting.state == WAITING
-    scope.throttle.tick(1.0 + GHOST + 0.01)
+    scope.throttle.tick(1.0 + ABANDONED + 0.01)
     assert waiting.state == GRANTED
 
 
@@ -294,7 +294,7 @@ def test_a_request_that_was_never_sent_is_given_back() -> None:
 def test_a_call_without_a_policy_is_counted_and_not_held() -> None:
     scope = Scope()
     scope.answer(scope.ask(0.0), 0.0, left(3, limit=3))
-    counted = [scope.throttle.count(100 + n, 1.0) for n in range(9)]
+    counted = [scope.throttle.admit_unconditionally(100 + n, 1.0) for n in range(9)]
     assert {ticket.state for ticket in counted} == {GRANTED}
     assert scope.in_flight == 9
     assert scope.ask(1.1).state == WAITING
@@ -347,7 +347,7 @@ def test_a_policy_that_is_not_mentioned_any_more_is_dropped_after_its_reset() ->
         assert ticket.state == GRANTED
         scope.answer(ticket, now, left(40))
         ticket = scope.ask(now := now + 6.0)
-    assert len(scope.throttle._ledgers) == 1
+    assert len(scope.throttle._quotas) == 1
 
 
 # What it tells.
@@ -406,7 +406,9 @@ def test_a_server_that_names_a_new_bucket_each_time_does_not_make_the_scope_grow
         limit = RateLimit(
             limit=10, remaining=9, reset_in=1e6, granularity=1.0, bucket=f"bucket-{number}"
         )
-        scope.answer(scope.throttle.count(number, float(number)), number + 0.1, limit)
+        scope.answer(
+            scope.throttle.admit_unconditionally(number, float(number)), number + 0.1, limit
+        )
     names = {row.bucket for row in scope.throttle.status(300.0)}
-    assert len(names) == MAX_LEDGERS
+    assert len(names) == MAX_QUOTAS
     assert "bucket-299" in names

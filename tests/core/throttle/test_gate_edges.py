@@ -4,8 +4,8 @@ import pytest
 
 from httpx_resilience import RateLimitChanged, RateLimitLow
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Route, Throttle
-from httpx_resilience._core.throttle.kinds import BUCKET
-from httpx_resilience._core.throttle.status import Signature
+from httpx_resilience._core.throttle.limits.windows import BUCKET
+from httpx_resilience._core.throttle.snapshot import Signature
 from support.gates import BROKEN, OUTAGE, REFUSED, Scope, after, granted, left
 
 # Responses that repeat the last one.
@@ -152,9 +152,9 @@ def test_a_call_that_goes_because_there_is_plenty_is_no_scout() -> None:
     first = scope.ask(0.1)
     scope.answer(first, 0.1, left(900, 0.1, 60.0))
     second = scope.ask(0.2)
-    assert (first.is_scout, second.is_scout) == (True, False)
+    assert (first.is_probe, second.is_probe) == (True, False)
     scope.answer(second, 0.2, left(899, 0.2, 60.0))
-    assert scope.ask(0.3).is_scout is False
+    assert scope.ask(0.3).is_probe is False
 
 
 def test_a_call_that_gives_up_where_nothing_is_known_is_told_no_time() -> None:
@@ -168,12 +168,12 @@ def test_a_call_that_gives_up_where_nothing_is_known_is_told_no_time() -> None:
 def test_a_call_that_gives_up_is_told_when_there_should_be_room() -> None:
     scope = Scope()
     assert scope.send(0.1, left(2, 0.1, 60.0))
-    scope.throttle.count(10, 0.2)  # what is in flight may bring room sooner
+    scope.throttle.admit_unconditionally(10, 0.2)  # what is in flight may bring room sooner
     ticket = scope.ask(0.3, give_up_at=5.0)
     scope.throttle.tick(5.0)
     assert (ticket.state, ticket.retry_at) == (EXPIRED, None)  # two are left, by what was told
-    scope.throttle.count(11, 6.0)
-    scope.answer(scope.throttle.count(12, 6.0), 6.0, left(0, 6.0, 60.0))
+    scope.throttle.admit_unconditionally(11, 6.0)
+    scope.answer(scope.throttle.admit_unconditionally(12, 6.0), 6.0, left(0, 6.0, 60.0))
     ticket = scope.ask(6.0, give_up_at=9.0)
     scope.throttle.tick(9.0)
     assert ticket.state == EXPIRED
@@ -203,7 +203,7 @@ def test_a_ticket_that_was_granted_and_left_holds_nothing_any_more() -> None:
 def test_a_call_that_is_only_counted_has_the_time_it_went_at() -> None:
     scope = Scope()
     assert scope.send(0.1, left(900, 0.1, 60.0))
-    ticket = scope.throttle.count(50, 0.2)
+    ticket = scope.throttle.admit_unconditionally(50, 0.2)
     assert (ticket.state, ticket.granted_at) == (GRANTED, 0.2)
     scope.throttle.leave(ticket, 0.3, sent=True)
     assert scope.rows(0.3)[0].remaining == 899
@@ -212,7 +212,7 @@ def test_a_call_that_is_only_counted_has_the_time_it_went_at() -> None:
 def test_nobody_overtakes_those_that_an_answer_leaves_waiting() -> None:
     scope = Scope()
     assert scope.send(0.1, left(0, 0.1, 60.0))
-    counted = scope.throttle.count(50, 0.2)
+    counted = scope.throttle.admit_unconditionally(50, 0.2)
     first = scope.ask(0.3)
     scope.answer(counted, 0.4, left(0, 0.4, 60.0))
     second = scope.ask(0.5)
@@ -223,8 +223,8 @@ def test_a_request_takes_as_many_tokens_of_a_bucket_as_it_costs() -> None:
     scope = Scope()
     for taken in range(1, 15):  # a bucket of 20 that gets one back a second
         told = left(20 - taken, 0.0, float(taken), 20)
-        scope.answer(scope.throttle.count(taken, 0.0), 0.0, told)
-    assert [ledger.kind for ledger in scope.throttle._ledgers.values()] == [BUCKET]
+        scope.answer(scope.throttle.admit_unconditionally(taken, 0.0), 0.0, told)
+    assert [ledger.kind for ledger in scope.throttle._quotas.values()] == [BUCKET]
     assert scope.ask(0.0, cost=4).state == GRANTED
     assert granted(scope.ask_for(4, 0.0)) == 2
     (row,) = scope.rows(0.0)
@@ -255,8 +255,8 @@ def test_what_a_response_tells_of_another_bucket_is_learned_there_and_makes_room
     assert [row.limit for row in here.rows(0.2)] == [None]
     (row,) = there.rows(0.2)
     assert (row.bucket, row.remaining, row.held_reason) == ("files", 0, "exhausted")
-    assert there.throttle._easing.share > 0.0
-    assert there.throttle._ledgers.has_evidence
+    assert there.throttle._concurrency.share > 0.0
+    assert there.throttle._quotas.has_evidence
 
 
 def test_what_a_response_tells_of_its_own_bucket_is_learned_here() -> None:
@@ -287,7 +287,7 @@ def test_a_call_waits_until_there_is_room_for_all_that_it_costs() -> None:
     assert (first.state, second.state) == (GRANTED, WAITING)
     scope.answer(first, 0.3, left(12, 0.3, 60.0))
     assert second.state == WAITING
-    scope.answer(scope.throttle.count(50, 0.4, cost=2), 0.5, left(40, 0.5, 60.0))
+    scope.answer(scope.throttle.admit_unconditionally(50, 0.4, cost=2), 0.5, left(40, 0.5, 60.0))
     assert second.state == GRANTED
 
 
@@ -295,7 +295,7 @@ def test_a_call_waits_until_there_is_room_for_all_that_it_costs() -> None:
 def test_a_call_that_is_only_counted_takes_what_it_costs(remaining: int) -> None:
     scope = Scope()
     assert scope.send(0.1, left(remaining, 0.1, 60.0))
-    scope.throttle.count(50, 0.2, cost=5)
+    scope.throttle.admit_unconditionally(50, 0.2, cost=5)
     assert scope.rows(0.2)[0].remaining == remaining - 5
 
 
@@ -312,7 +312,7 @@ def test_what_is_plenty_is_spent_once(counted: int, asked: int) -> None:
     scope = Scope()
     assert scope.send(0.1, left(25, 0.1, 60.0))  # fifteen of which go without another look
     if counted:
-        scope.throttle.count(50, 0.2, cost=counted)
+        scope.throttle.admit_unconditionally(50, 0.2, cost=counted)
     gone = counted + asked * (scope.ask(0.2, cost=asked).state == GRANTED)
     gone += granted(scope.ask_for(50, 0.2))
     assert 15 <= gone <= 25
@@ -328,16 +328,16 @@ def test_after_a_failure_a_success_still_tells_what_remains() -> None:
 
 def test_a_call_goes_beside_the_first_one_that_is_only_counted() -> None:
     scope = Scope()
-    scope.throttle.count(50, 0.0)
+    scope.throttle.admit_unconditionally(50, 0.0)
     first, second = scope.ask_for(2, 0.1)
     assert (first.state, second.state) == (GRANTED, WAITING)
-    assert scope.throttle.keep(second) == 1.1
+    assert scope.throttle.timer_deadline(second) == 1.1
 
 
 def test_a_call_waits_for_a_server_in_trouble_as_long_as_its_longest_hint() -> None:
     scope = Scope()
     assert scope.send(0.0, failure=after(OUTAGE, 8.0))
-    until = scope.throttle.keep(scope.ask(0.0))
+    until = scope.throttle.timer_deadline(scope.ask(0.0))
     assert until is not None
     assert scope.ask(0.0, max_hint=until).state == WAITING
     assert scope.ask(0.0, max_hint=until - 0.001).state == EXPIRED
@@ -358,7 +358,7 @@ def test_in_a_cold_start_the_next_step_is_kept_as_a_time() -> None:
     scope = Scope()
     scope.ask(0.5)
     waiting = scope.ask(0.6)
-    assert scope.throttle.keep(waiting) == 1.5
+    assert scope.throttle.timer_deadline(waiting) == 1.5
     (row,) = scope.rows(0.75)
     assert (row.held_reason, row.held_for, row.in_flight, row.queued) == ("cold_start", 0.75, 1, 1)
 
@@ -377,13 +377,13 @@ def test_a_scout_does_not_wait_for_what_came_back_long_before_the_reset() -> Non
     scope = Scope()
     assert scope.send(9.0, left(0, 9.0, 10.0))
     scout = scope.ask(11.1)
-    assert (scout.state, scout.is_scout) == (GRANTED, True)
+    assert (scout.state, scout.is_probe) == (GRANTED, True)
 
 
 def test_nobody_overtakes_those_that_an_exception_leaves_waiting() -> None:
     scope = Scope()
     assert scope.send(0.1, left(0, 0.1, 60.0))
-    counted = scope.throttle.count(50, 0.2)
+    counted = scope.throttle.admit_unconditionally(50, 0.2)
     first = scope.ask(0.3)
     scope.throttle.failed(counted, 0.4, sent=True)
     second = scope.ask(0.5)
@@ -396,7 +396,7 @@ def test_nobody_overtakes_those_that_an_exception_leaves_waiting() -> None:
 def test_a_failure_is_a_failure_whatever_its_headers_repeat() -> None:
     scope = steady()
     assert scope.send(180.12, left(989, 180.12, 240.0), failure=BROKEN)
-    assert scope.throttle._easing.share > 0.0
+    assert scope.throttle._concurrency.share > 0.0
     assert scope.send(180.13, left(988, 180.13, 240.0), failure=after(REFUSED, 5.0))
     assert not scope.send(180.14)
 

@@ -8,16 +8,16 @@ import pytest
 from httpx_resilience import ThrottleHeld, ThrottleReleased
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
-from httpx_resilience._core.throttle.gate import GHOST
-from httpx_resilience._core.throttle.kinds import MOVING, WEIGHTED
-from httpx_resilience._core.throttle.ledger import SETTLED
+from httpx_resilience._core.throttle.in_flight import ABANDONED
+from httpx_resilience._core.throttle.limits.quota import SETTLED
+from httpx_resilience._core.throttle.limits.windows import INDETERMINATE, SLIDING_COUNTER
 from support.gates import BROKEN, MISSING, OUTAGE, REFUSED, Scope, after, granted, left
 
 UNCODED = OUTAGE._replace(coded=False)
 
 
 def kinds(scope: Scope) -> list[str]:
-    return [ledger.kind for ledger in scope.throttle._ledgers.values()]
+    return [ledger.kind for ledger in scope.throttle._quotas.values()]
 
 
 # Trouble: few go at a time.
@@ -47,7 +47,9 @@ def test_a_server_that_fails_most_while_calls_are_held_gets_few_of_them_at_a_tim
     assert (row.held_reason, row.queued) == ("overload", 40 - first)
     assert row.held_for is not None
     assert 0 < row.held_for <= 1.0
-    assert scope.throttle.keep(waiting[first]) == pytest.approx(2.2 + row.held_for, abs=0.01)
+    assert scope.throttle.timer_deadline(waiting[first]) == pytest.approx(
+        2.2 + row.held_for, abs=0.01
+    )
     scope.answer(flying[0], 2.3, left(880, 2.3, 600.0))
     assert granted(waiting) == first + 2
 
@@ -75,7 +77,7 @@ def test_a_404_lets_one_more_go_as_a_success_does() -> None:
     first = granted(waiting)
     scope.answer(flying[0], 2.9, left(880, 2.9, 600.0), failure=MISSING)
     assert granted(waiting) == first + 2
-    assert scope.throttle.keep(waiting[first + 2]) == pytest.approx(3.9)
+    assert scope.throttle.timer_deadline(waiting[first + 2]) == pytest.approx(3.9)
 
 
 def test_while_it_fails_still_fewer_go_at_a_time() -> None:
@@ -86,7 +88,7 @@ def test_while_it_fails_still_fewer_go_at_a_time() -> None:
     for ticket in [*flying[1:], *gone]:
         scope.answer(ticket, now, failure=OUTAGE)
         now += 0.01
-    limit = scope.throttle._easing.limit
+    limit = scope.throttle._concurrency.limit
     assert limit is not None
     assert limit <= 12
 
@@ -102,7 +104,9 @@ def paced(scope: Scope, failure: Failure, *, times: int = 1) -> Scope:
         if nth < 3:
             scope.answer(flying[nth], 0.05 * nth)
     for nth in range(times):
-        scope.answer(scope.throttle.count(100 + nth, 2.0), 2.0 + 0.01 * nth, failure=failure)
+        scope.answer(
+            scope.throttle.admit_unconditionally(100 + nth, 2.0), 2.0 + 0.01 * nth, failure=failure
+        )
     return scope
 
 
@@ -112,7 +116,7 @@ def test_a_refusal_without_headers_and_without_a_time_paces_the_scope() -> None:
     tickets = scope.ask_for(10, 2.1)
     assert granted(tickets) <= 2
     first = granted(tickets)
-    until = scope.throttle.keep(tickets[first])
+    until = scope.throttle.timer_deadline(tickets[first])
     assert until is not None
     assert 2.1 < until < 2.3
     (row,) = scope.rows(2.1)
@@ -150,15 +154,17 @@ def test_what_comes_between_503s_is_a_success_if_it_is_no_trouble_of_the_servers
     scope = Scope()
     for nth in range(24):
         failure = UNCODED if nth % 3 == 2 else other
-        scope.answer(scope.throttle.count(nth, 0.01 * nth), 0.01 * nth, failure=failure)
+        scope.answer(
+            scope.throttle.admit_unconditionally(nth, 0.01 * nth), 0.01 * nth, failure=failure
+        )
     assert scope.throttle.is_pacing is silent
 
 
 def test_a_404_speaks_for_the_pace() -> None:
     scope = paced(Scope(), REFUSED)
-    before = scope.throttle._pacer._measured
-    scope.answer(scope.throttle.count(500, 2.5), 2.6, failure=MISSING)
-    assert scope.throttle._pacer._measured == before + 1.0
+    before = scope.throttle._rate._measured
+    scope.answer(scope.throttle.admit_unconditionally(500, 2.5), 2.6, failure=MISSING)
+    assert scope.throttle._rate._measured == before + 1.0
 
 
 def test_a_server_that_announces_limits_does_not_limit_by_503() -> None:
@@ -188,7 +194,7 @@ def test_however_much_the_headers_say_is_left_the_pace_is_kept() -> None:
         assert scope.send(at, left(900 - nth, at, 600.0))
     assert scope.send(2.0, left(880, 2.0, 600.0), failure=REFUSED)
     assert scope.throttle.is_pacing
-    scope.answer(scope.throttle.count(500, 2.1), 2.1, left(879, 2.1, 600.0))
+    scope.answer(scope.throttle.admit_unconditionally(500, 2.1), 2.1, left(879, 2.1, 600.0))
     assert granted(scope.ask_for(50, 2.2)) <= 2
 
 
@@ -199,20 +205,20 @@ def test_a_scout_that_is_refused_at_the_reset_makes_the_window_a_sliding_one() -
     scope = Scope()
     assert scope.send(0.1, left(0, 0.1, 10.0))
     scout = scope.ask(11.1)
-    assert scout.is_scout
+    assert scout.is_probe
     scope.answer(scout, 11.1, failure=after(REFUSED, 1.0))
-    assert kinds(scope) == [WEIGHTED]
+    assert kinds(scope) == [SLIDING_COUNTER]
 
 
 def test_a_refusal_amid_units_left_makes_the_window_a_moving_one() -> None:
     scope = Scope()
     assert scope.send(0.1, left(900, 0.1, 10.0))
     assert scope.send(0.2, failure=after(REFUSED, 1.0))
-    assert kinds(scope) == [MOVING]
+    assert kinds(scope) == [INDETERMINATE]
     scout = scope.ask(1.3)  # nothing is known any more, which says nothing of a reset
-    assert scout.is_scout
+    assert scout.is_probe
     scope.answer(scout, 1.3, failure=after(REFUSED, 1.0))
-    assert kinds(scope) == [MOVING]
+    assert kinds(scope) == [INDETERMINATE]
 
 
 def test_trouble_that_names_a_time_leaves_what_is_known_of_the_limits() -> None:
@@ -287,7 +293,7 @@ def spent(remaining: int, *, limit: int = 1000) -> Scope:
 
 def scouted() -> Scope:
     scope = spent(0)
-    assert scope.ask(12.0).is_scout
+    assert scope.ask(12.0).is_probe
     return scope
 
 
@@ -307,7 +313,7 @@ def haunted() -> Scope:
         (lambda: spent(0), 0.6, "exhausted", 10.1),
         (lambda: spent(7), 0.6, "exhausted", 9.7),  # the first of the units kept back
         (scouted, 12.5, "exhausted", 12.0 + SETTLED),
-        (haunted, 3.0, "exhausted", 1.0 + GHOST),
+        (haunted, 3.0, "exhausted", 1.0 + ABANDONED),
     ],
 )
 def test_who_keeps_the_time_goes_when_it_comes(
@@ -317,7 +323,7 @@ def test_who_keeps_the_time_goes_when_it_comes(
     ticket = one.ask(at)
     (row,) = one.rows(at)
     assert row.held_reason == reason
-    kept = one.throttle.keep(ticket)
+    kept = one.throttle.timer_deadline(ticket)
     assert kept is not None
     assert kept == pytest.approx(until, abs=0.11)
     assert row.held_for == pytest.approx(kept - at, abs=0.001)
@@ -331,7 +337,7 @@ def test_where_few_go_at_a_time_one_more_goes_when_a_second_is_over() -> None:
     scope, _, waiting = limping(OUTAGE)
     scope.throttle.tick(2.2)
     first = granted(waiting)
-    until = scope.throttle.keep(waiting[first])
+    until = scope.throttle.timer_deadline(waiting[first])
     assert until is not None
     scope.throttle.tick(until - 1e-6)
     assert granted(waiting) == first
@@ -367,7 +373,7 @@ def test_a_ghost_is_counted_for_half_a_minute_from_when_it_went() -> None:
     scope = Scope()
     assert scope.send(0.1, left(100, 0.1, 600.0))
     scope.throttle.leave(scope.ask(1.0, cost=7), 20.0, sent=True)
-    found = [scope.rows(at)[0].remaining for at in (20.0, GHOST + 0.99, GHOST + 1.01)]
+    found = [scope.rows(at)[0].remaining for at in (20.0, ABANDONED + 0.99, ABANDONED + 1.01)]
     assert found == [93, 93, 100]
 
 

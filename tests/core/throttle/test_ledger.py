@@ -7,8 +7,15 @@ import pytest
 
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.kinds import BUCKET, FIXED, LOG, MOVING, UNKNOWN, WEIGHTED
-from httpx_resilience._core.throttle.ledger import GUARD, Ledger
+from httpx_resilience._core.throttle.limits.quota import GUARD, Quota
+from httpx_resilience._core.throttle.limits.windows import (
+    BUCKET,
+    FIXED,
+    INDETERMINATE,
+    LOG,
+    SLIDING_COUNTER,
+    UNKNOWN,
+)
 from simulation.servers import LIMITERS
 
 FINE = 0.001
@@ -18,7 +25,7 @@ class Book:
     """A ledger that is told of answers in few words; there is no latency unless stated."""
 
     def __init__(self, unit: str = "requests", **state: Any) -> None:
-        self.ledger = Ledger(unit)
+        self.ledger = Quota(unit)
         self.clock = ServerClock()
         for name, value in state.items():
             setattr(self.ledger, name, value)
@@ -33,7 +40,7 @@ class Book:
         reset: float | None = 60.0,
         outstanding: int = 0,
         granularity: float = FINE,
-    ) -> Ledger:
+    ) -> Quota:
         """Tell of an answer; ``reset`` is when the window ends."""
         at = sent if received is None else received
         reset_in = None if reset is None else max(0.0, reset - at)
@@ -97,11 +104,11 @@ def test_evidence_with_units_left_stays_good_past_its_reset() -> None:
     book = Book()
     book.told(50, 0.0)
     assert book.is_open(1e6)
-    assert not book.ledger.verdict(1e6, 0, -math.inf).is_scout
+    assert not book.ledger.verdict(1e6, 0, -math.inf).is_probe
 
 
 def test_a_reset_in_seconds_from_now_lies_between_the_send_and_the_receipt() -> None:
-    ledger = Ledger()
+    ledger = Quota()
     told = RateLimit(10, 0, 30.0, None, 1.0)
     ledger.observe(told, 100.0, 100.4, ServerClock(), 0)
     assert ledger.reset_low == pytest.approx(129.0)
@@ -109,7 +116,7 @@ def test_a_reset_in_seconds_from_now_lies_between_the_send_and_the_receipt() -> 
 
 
 def test_a_reset_in_epoch_seconds_is_as_exact_as_the_servers_clock_is_known() -> None:
-    ledger, clock = Ledger(), ServerClock()
+    ledger, clock = Quota(), ServerClock()
     clock.observe(1_700_000_000.0, 100.0, 100.2)
     ledger.observe(RateLimit(10, 0, 30.0, 1_700_000_030.0, 1.0), 100.0, 100.2, clock, 0)
     assert ledger.reset_low == pytest.approx(128.0, abs=0.01)  # dated as late as 0.999 s before
@@ -121,12 +128,12 @@ def test_nothing_goes_while_none_is_left_and_one_scout_when_the_reset_is_certain
     book.told(0, 0.0, reset=60.0)
     high = book.ledger.reset_high
     early = book.ledger.verdict(high - 1e-6, 0, -math.inf)
-    assert (early.is_open, early.wake_at) == (False, high)
+    assert (early.is_open, early.retry_at) == (False, high)
     due = book.ledger.verdict(high, 0, -math.inf)
-    assert (due.is_open, due.is_scout) == (True, True)
+    assert (due.is_open, due.is_probe) == (True, True)
     waits = book.ledger.verdict(high, 1, high + 5.0)
     assert not waits.is_open
-    assert waits.wake_at >= high + 5.0
+    assert waits.retry_at >= high + 5.0
 
 
 def test_an_unknown_reset_is_scouted_ever_more_rarely_up_to_a_minute() -> None:
@@ -164,7 +171,7 @@ def test_a_few_units_are_kept_back_and_released_by_the_end_of_the_window() -> No
     held = [ledger._held(at) for at in (2.0, 59.9, 60.3, 60.6, 62.0)]
     assert held == sorted(held, reverse=True)
     assert held[-1] == 0
-    step = ledger.verdict(2.0, 0, -math.inf).wake_at
+    step = ledger.verdict(2.0, 0, -math.inf).retry_at
     assert 59.0 < step < ledger.reset_high
     assert book.is_open(ledger.reset_high + 0.001)
 
@@ -205,14 +212,14 @@ def test_a_reset_that_gives_back_a_part_and_moves_by_a_window_is_weighted() -> N
     book.told(99, 0.0, reset=60.0)
     book.told(0, 30.0, reset=60.0)
     book.told(1, 61.0, reset=120.0)
-    assert book.ledger.kind == WEIGHTED
+    assert book.ledger.kind == SLIDING_COUNTER
 
 
 def test_a_weighted_window_without_units_waits_beyond_its_reset() -> None:
     book = Book()
     book.told(99, 0.0, reset=60.0)
     book.told(0, 61.0, reset=120.0)
-    assert book.ledger.kind == WEIGHTED
+    assert book.ledger.kind == SLIDING_COUNTER
     assert book.ledger.reset_high >= 120.0 + 1.2 * 60 / 100
 
 
@@ -220,7 +227,7 @@ def test_a_reset_that_moves_before_it_could_be_over_is_moving() -> None:
     book = Book()
     book.told(50, 0.0, reset=60.0)
     book.told(49, 10.0, reset=70.0)
-    assert book.ledger.kind == MOVING
+    assert book.ledger.kind == INDETERMINATE
 
 
 def test_a_bucket_is_recognised_by_its_resets_and_needs_no_scout() -> None:
@@ -233,10 +240,10 @@ def test_a_bucket_is_recognised_by_its_resets_and_needs_no_scout() -> None:
     assert book.ledger.kind == BUCKET
     verdict = book.ledger.verdict(at, 0, at + 5)
     assert not verdict.is_open
-    assert at < verdict.wake_at < at + 2.5  # a token a second
-    later = book.ledger.verdict(verdict.wake_at, 0, math.inf)
-    assert (later.is_open, later.is_scout) == (True, False)
-    assert server.take(verdict.wake_at).accepted
+    assert at < verdict.retry_at < at + 2.5  # a token a second
+    later = book.ledger.verdict(verdict.retry_at, 0, math.inf)
+    assert (later.is_open, later.is_probe) == (True, False)
+    assert server.take(verdict.retry_at).accepted
 
 
 def test_a_refusal_voids_the_evidence_and_makes_it_careful() -> None:
@@ -244,11 +251,11 @@ def test_a_refusal_voids_the_evidence_and_makes_it_careful() -> None:
     for index in range(3):
         window(book, index)
     book.ledger.distrust(at_reset=False)
-    assert (book.ledger.kind, book.ledger.has_evidence) == (MOVING, False)
+    assert (book.ledger.kind, book.ledger.has_evidence) == (INDETERMINATE, False)
     assert book.ledger.penalty == 0.25
     for _ in range(9):
         book.ledger.distrust(at_reset=True)
-    assert (book.ledger.kind, book.ledger.penalty) == (WEIGHTED, 1.0)
+    assert (book.ledger.kind, book.ledger.penalty) == (SLIDING_COUNTER, 1.0)
 
 
 def test_a_changed_limit_is_taken_at_once_and_its_window_learned_anew() -> None:

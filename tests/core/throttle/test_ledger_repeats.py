@@ -6,8 +6,8 @@ import pytest
 
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.kinds import FIXED, MOVING, UNKNOWN
-from httpx_resilience._core.throttle.ledger import MAX_PROBES, Ledger
+from httpx_resilience._core.throttle.limits.quota import MAX_PROBES, Quota
+from httpx_resilience._core.throttle.limits.windows import FIXED, INDETERMINATE, UNKNOWN
 from support.gates import EPOCH, left
 
 AT = 180.1
@@ -18,7 +18,7 @@ class Book:
     """A ledger whose windows of a minute begin with one request each; it is told the last at AT."""
 
     def __init__(self, starts: tuple[float, ...] = (0.0, 60.0, 120.0, 180.0), **more: Any) -> None:
-        self.ledger, self.clock = Ledger(more.get("unit", "requests")), ServerClock()
+        self.ledger, self.clock = Quota(more.get("unit", "requests")), ServerClock()
         for start in starts:
             now = start + 0.1
             self.observe(left(999, now, start + 60.0, **more), now)
@@ -87,7 +87,7 @@ def test_a_response_is_taken_the_long_way_while_it_may_be_a_bucket() -> None:
     assert book.ledger.kind == UNKNOWN
     assert book.repeat(998) == -1
     book.ledger._bucket.is_refuted = True
-    book.ledger.kind = MOVING
+    book.ledger.kind = INDETERMINATE
     book.observe(left(998, AT, END), AT)
     assert book.repeat(997) == 997 - MAX_PROBES
 

@@ -7,9 +7,9 @@ import pytest
 from httpx_resilience import Event, ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle.account import Account
-from httpx_resilience._core.throttle.ledger import GUARD
-from httpx_resilience._core.throttle.ledgers import Ledgers
+from httpx_resilience._core.throttle.limits.quota import GUARD
+from httpx_resilience._core.throttle.limits.quota_set import QuotaSet
+from httpx_resilience._core.throttle.reporter import ThrottleReporter
 
 EPOCH = 1.7e9
 FINE = 0.001
@@ -25,12 +25,12 @@ class Books:
 
     def __init__(self, **policy: Any) -> None:
         self.told: list[Event] = []
-        account = Account("https://v.example", "read", 0.1, self.told.append)
-        self.ledgers = Ledgers(ThrottlePolicy(**policy), account)
+        account = ThrottleReporter("https://v.example", "read", 0.1, self.told.append)
+        self.ledgers = QuotaSet(ThrottlePolicy(**policy), account)
         self.clock = ServerClock()
         self.clock.observe(EPOCH, 0.0, 0.0)
 
-    def learn(self, at: float, *limits: RateLimit) -> Ledgers:
+    def learn(self, at: float, *limits: RateLimit) -> QuotaSet:
         timed = tuple(limit._replace(reset_in=(limit.reset_in or 0.0) - at) for limit in limits)
         self.ledgers.learn(timed, at, at, self.clock, 0)
         return self.ledgers

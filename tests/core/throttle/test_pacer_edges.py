@@ -5,14 +5,14 @@ import random
 
 import pytest
 
-from httpx_resilience._core.throttle.pacer import SLOWEST, Pacer
+from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
 from simulation.servers import TokenBucket
 
 
 class Job:
     """Requests as fast as the pacer lets them, to a server that takes no time to answer."""
 
-    def __init__(self, pacer: Pacer, *, surely: bool = False) -> None:
+    def __init__(self, pacer: AdaptiveRateLimiter, *, surely: bool = False) -> None:
         self.pacer = pacer
         self.surely = surely
         self.accepted: list[float] = []
@@ -45,7 +45,7 @@ class Job:
 
 @pytest.mark.parametrize("rate", [20.0, 50.0, 100.0])
 def test_a_limiter_that_answers_503_is_found_out_and_used_well(rate: float) -> None:
-    job = Job(Pacer())
+    job = Job(AdaptiveRateLimiter())
     job.limited(TokenBucket(5, 5 / rate, full=True), 60.0)
     assert job.pacer.rate is not None
     assert 0.5 * rate <= job.pacer.rate <= 2.0 * rate
@@ -56,11 +56,11 @@ def test_a_limiter_that_answers_503_is_found_out_and_used_well(rate: float) -> N
 
 @pytest.mark.parametrize("seed", range(5))
 def test_503s_that_come_by_chance_hold_nobody_back_for_long(seed: int) -> None:
-    assert Job(Pacer()).by_chance(0.3, seed, 180.0) <= 0.1, f"seed {seed}"
+    assert Job(AdaptiveRateLimiter()).by_chance(0.3, seed, 180.0) <= 0.1, f"seed {seed}"
 
 
 def test_what_was_found_to_be_no_limiter_is_not_looked_at_again_for_a_minute() -> None:
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     pacer._doubt(100.0)
     for nth in range(40):
         at = 101.0 + 0.1 * nth
@@ -74,7 +74,7 @@ def test_what_was_found_to_be_no_limiter_is_not_looked_at_again_for_a_minute() -
 
 def test_503s_are_no_limiters_where_nothing_succeeded_for_three_seconds() -> None:
     for gap, found in ((2.5, True), (3.5, False)):
-        pacer = Pacer()
+        pacer = AdaptiveRateLimiter()
         for nth in range(4):
             pacer.accepted(0.1 * nth, 0.1 * nth)
         for nth in range(8):
@@ -84,7 +84,7 @@ def test_503s_are_no_limiters_where_nothing_succeeded_for_three_seconds() -> Non
 
 
 def test_the_first_pace_is_seven_tenths_of_what_the_last_second_took() -> None:
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     for nth in range(2000):
         pacer.accepted(0.025 * nth, 0.025 * nth)  # forty a second
     at = 0.025 * 2000
@@ -95,7 +95,7 @@ def test_the_first_pace_is_seven_tenths_of_what_the_last_second_took() -> None:
 
 
 def test_until_something_is_accepted_each_refusal_halves_the_pace() -> None:
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     for nth in range(400):
         pacer.accepted(0.025 * nth, 0.025 * nth)
     at, rates = 10.0, []
@@ -109,7 +109,7 @@ def test_until_something_is_accepted_each_refusal_halves_the_pace() -> None:
 
 def test_a_pace_that_grew_far_beyond_the_rate_is_forgotten_after_half_a_minute() -> None:
     """The limit was lifted: nothing is refused any more."""
-    job = Job(Pacer(), surely=True)
+    job = Job(AdaptiveRateLimiter(), surely=True)
     end = job.limited(TokenBucket(5, 0.5, full=True), 30.0)  # ten a second
     assert job.pacer.rate is not None
     now = end
@@ -122,7 +122,7 @@ def test_a_pace_that_grew_far_beyond_the_rate_is_forgotten_after_half_a_minute()
 
 
 def test_what_is_not_surely_a_limiter_is_forgotten_when_its_pace_is_not_used_up() -> None:
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     at = 0.0
     for nth in range(60):
         at = 0.02 * nth
@@ -138,9 +138,9 @@ def test_what_is_not_surely_a_limiter_is_forgotten_when_its_pace_is_not_used_up(
     assert found == [True, True, False]
 
 
-def warm(*, rate: float = 40.0, until: float = 50.0) -> Pacer:
+def warm(*, rate: float = 40.0, until: float = 50.0) -> AdaptiveRateLimiter:
     """Return a pacer of a server that took so many a second until then."""
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     for nth in range(round(10 * rate)):
         at = until - 10.0 + nth / rate
         pacer.accepted(at, at)
@@ -150,7 +150,7 @@ def warm(*, rate: float = 40.0, until: float = 50.0) -> Pacer:
 def test_the_first_pace_of_a_server_that_is_known_for_less_than_a_second_is_from_that_time() -> (
     None
 ):
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     for nth in range(10):
         pacer.accepted(100.0 + 0.02 * nth, 100.0 + 0.02 * nth)
     pacer.refused(100.2, 100.2, surely=True)
@@ -253,7 +253,7 @@ def test_of_forty_a_second_six_503s_at_once_look_like_a_limiter(refused: int, fo
 
 
 def test_503s_of_long_ago_do_not_make_a_limiter() -> None:
-    pacer = Pacer()
+    pacer = AdaptiveRateLimiter()
     for at in (0.0, 10.0):
         pacer.accepted(at, at)
         for nth in range(1, 3):
@@ -277,7 +277,7 @@ def test_what_was_forgotten_makes_nothing_look_like_a_limiter() -> None:
 # Whether it is one.
 
 
-def suspected(*, accepted: int) -> Pacer:
+def suspected(*, accepted: int) -> AdaptiveRateLimiter:
     """Return a pacer that may be one of a limiter; so many were accepted at its pace by 50.1."""
     pacer = warm()
     for nth in range(6):
@@ -288,7 +288,7 @@ def suspected(*, accepted: int) -> Pacer:
     return pacer
 
 
-def tried(pacer: Pacer, *outcomes: bool, at: float = 50.1) -> Pacer:
+def tried(pacer: AdaptiveRateLimiter, *outcomes: bool, at: float = 50.1) -> AdaptiveRateLimiter:
     """Refuse one, which begins a trial, and what the server had room for; then tell of others."""
     pacer.refused(at, at, surely=False)
     for _ in range(math.ceil(pacer.ceiling * 0.02)):
@@ -356,7 +356,7 @@ def test_no_success_for_four_times_as_long_as_usual_is_an_outage(
 # How a pace grows.
 
 
-def growth(pacer: Pacer, now: float) -> float:
+def growth(pacer: AdaptiveRateLimiter, now: float) -> float:
     """Return by how much it grows when a request goes."""
     before = pacer.rate or 0.0
     pacer.took(now)

@@ -99,5 +99,5 @@ def test_a_ticket_begins_with_what_it_was_made_from_and_nothing_else() -> None:
     ticket = Ticket(7, 30.0, 12.5)
     made = (ticket.order, ticket.give_up_at, ticket.arrived_at, ticket.cost)
     assert made == (7, 30.0, 12.5, 1)
-    found = (ticket.state, ticket.retry_at, ticket.is_scout, ticket.wake)
+    found = (ticket.state, ticket.retry_at, ticket.is_probe, ticket.wake)
     assert found == (WAITING, None, False, None)

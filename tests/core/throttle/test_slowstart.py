@@ -1,6 +1,6 @@
 """Slow start: one scout, then more, until a server shows whether it tells what is left."""
 
-from httpx_resilience._core.throttle.slowstart import SILENT, STEP, SlowStart
+from httpx_resilience._core.throttle.limits.slow_start import SILENT, STEP, SlowStart
 
 
 def over() -> SlowStart:
@@ -42,5 +42,5 @@ def test_a_step_is_taken_without_an_answer_from_when_the_first_may_go() -> None:
     slow = SlowStart()
     slow.begin(60.0)
     held = slow.gate(1, 60.5)
-    assert (held.is_open, held.wake_at) == (False, 60.0 + STEP)
+    assert (held.is_open, held.retry_at) == (False, 60.0 + STEP)
     assert slow.gate(1, 60.0 + STEP).is_open

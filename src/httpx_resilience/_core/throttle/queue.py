@@ -12,8 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .gate import Throttle
     from .route import Route
+    from .throttle import Throttle
 
 WAITING, GRANTED, EXPIRED, LEFT = range(4)
 
@@ -29,7 +29,7 @@ class Ticket:
         state: WAITING, GRANTED, EXPIRED (it would wait too long) or LEFT.
         granted_at: When it was admitted.
         retry_at: When the scope expects room, for a ticket that expired.
-        is_scout: Nothing was known to be left when it was admitted.
+        is_probe: Nothing was known to be left when it was admitted.
         home: The throttle where it waits, or that admitted it.
         route: What kind of request it is for, where buckets are learned; None elsewhere.
         wake: The driver's own: by what it wakes whoever waits for the ticket.
@@ -41,7 +41,7 @@ class Ticket:
         "give_up_at",
         "granted_at",
         "home",
-        "is_scout",
+        "is_probe",
         "order",
         "retry_at",
         "route",
@@ -60,7 +60,7 @@ class Ticket:
         self.state = WAITING
         self.granted_at = 0.0
         self.retry_at: float | None = None
-        self.is_scout = False
+        self.is_probe = False
         self.wake: Any = None
 
     def __lt__(self, other: "Ticket") -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .status import Signature
+from .snapshot import Signature
 
 if TYPE_CHECKING:
-    from .gate import Throttle
+    from .throttle import Throttle
 
 ResolveBucket = Callable[["Throttle", "Route", Signature, float], "Throttle"]
 """From a throttle, a route, a signature and the time to the throttle of that bucket."""

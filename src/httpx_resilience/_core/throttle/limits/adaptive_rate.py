@@ -17,6 +17,11 @@ one is what was refilled in between, give or take one: its rate, measured.
 
 import math
 
+from ..admission import OPEN, Admission, Ending
+from ..in_flight import InFlight
+from ..reasons import SILENT_LIMIT
+from .quota_set import QuotaSet
+
 SLOWEST, _UNPROVEN = 0.5, 1.0
 """Requests per second that are always let through, if it surely is a limiter and if not."""
 
@@ -78,8 +83,13 @@ _PROVEN, _DISPROVEN = 5, -4
 with a chance of 0.3 reaches the former once in seventy times, (0.3 / 0.7)^5."""
 
 
-class Pacer:
-    """The rate of one scope; times are the driver's, in seconds."""
+class AdaptiveRateLimiter:
+    """The rate of one scope; times are the driver's, in seconds.
+
+    Attributes:
+        rate: Requests per second; None while nothing limits in silence.
+        ceiling: The rate that was measured between refusals.
+    """
 
     __slots__ = (
         "_accepted",
@@ -88,11 +98,13 @@ class Pacer:
         "_clean",
         "_decreased_at",
         "_doubted_until",
+        "_in_flight",
         "_is_certain",
         "_measured",
         "_measured_from",
         "_next_at",
         "_paced_at",
+        "_quotas",
         "_rate_at",
         "_refused",
         "_refused_at",
@@ -107,7 +119,9 @@ class Pacer:
         "rate",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight: InFlight, quotas: QuotaSet) -> None:
+        self._in_flight = in_flight
+        self._quotas = quotas
         self.rate: float | None = None
         self.ceiling = math.inf
         self._accepted = self._refused = 0.0
@@ -122,7 +136,38 @@ class Pacer:
         self._trial_from = self._trial_until = -math.inf
         self._is_certain = False
 
-    # What a response tells.
+    def admit(self, now: float, cost: int) -> Admission:
+        """Return whether the next request may go."""
+        if self.rate is None:
+            return OPEN
+        open_at = self.open_at(now)
+        return OPEN if now >= open_at else Admission(False, SILENT_LIMIT, open_at)
+
+    def ended(self, ending: Ending) -> None:
+        """Learn from a response."""
+        failure, sent, at = ending.failure, ending.sent, ending.at
+        if ending.is_success:
+            self.accepted(sent, at)
+        elif self._is_silent(ending):
+            self.refused(sent, at, surely=ending.is_refused)
+        elif failure is not None and not (ending.is_refused or ending.is_trouble):
+            self.accepted(sent, at)  # a 404 is no refusal
+
+    def _is_silent(self, ending: Ending) -> bool:
+        """Return whether it is a refusal that nothing which the server announces explains."""
+        failure, quotas = ending.failure, self._quotas
+        if ending.closes or failure is None:
+            return False
+        if ending.announced:
+            return ending.is_refused and not quotas.are_drained(self._in_flight.units)
+        # Whoever announces its limits refuses beyond them in words: its proxy's 503 is an outage.
+        return ending.is_refused or (failure.status == 503 and not failure.coded and not quotas)
+
+    def has_credit(self, now: float) -> bool:
+        """Return whether there is no rate to keep to."""
+        return self.rate is None
+
+    # What a response says.
 
     def accepted(self, sent: float, now: float) -> None:
         """Count a request that the server took."""
@@ -260,7 +305,7 @@ class Pacer:
         is_slack = rate > _SLACK * max(self._accepted, SLOWEST)
         return is_slack and not self._is_certain and now - self._paced_at > _PATIENCE
 
-    def took(self, now: float) -> None:
+    def started(self, now: float, cost: int = 1) -> None:
         """Note that a request went."""
         if self.rate is None:
             return

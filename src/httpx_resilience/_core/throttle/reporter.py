@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
-from .ledger import Ledger
+from .reasons import COLD_START, SERVER_HINT, SILENT_LIMIT
 
-EXHAUSTED = "exhausted"
-SERVER_HINT = "server_hint"
-COLD_START = "cold_start"
-SILENT_LIMIT = "silent_limit"
-OVERLOAD = "overload"
+if TYPE_CHECKING:
+    from .limits.quota import Quota
 
 _GRAVE = (SERVER_HINT, SILENT_LIMIT)
 """Reasons worth telling even if calls were held for another one already."""
@@ -23,7 +20,7 @@ _LOW_AGAIN = 60.0
 """Seconds until ``rate_limit_low`` is told again where the window's end is unknown."""
 
 
-class Account:
+class ThrottleReporter:
     """One scope's events, each told once for what it is about."""
 
     __slots__ = ("_emit", "_low_below", "_origin", "_reason", "_scope", "_since", "_told_at")
@@ -85,31 +82,31 @@ class Account:
         )
         self._reason = None
 
-    def limit(self, ledger: Ledger, before: int | None, now: float) -> None:
+    def limit(self, quota: "Quota", before: int | None, now: float) -> None:
         """Tell of a limit that appeared or changed, and of one that runs low, once a window."""
-        limit = ledger.limit
+        limit = quota.limit
         if limit is None:
             return
         if before != limit:
-            self._emit(RateLimitChanged(**self._numbers(ledger, now), previous=before))
-        if not ledger.has_evidence:  # it tells a limit, and not what is left of it
+            self._emit(RateLimitChanged(**self._numbers(quota, now), previous=before))
+        if not quota.has_evidence:  # it tells a limit, and not what is left of it
             return
-        if ledger.remaining < self._low_below * limit and now >= ledger.low_told_until:
-            known = ledger.reset_high < math.inf
-            ledger.low_told_until = ledger.reset_high if known else now + _LOW_AGAIN
-            self._emit(RateLimitLow(**self._numbers(ledger, now)))
+        if quota.remaining < self._low_below * limit and now >= quota.low_until:
+            known = quota.end.high < math.inf
+            quota.low_until = quota.end.high if known else now + _LOW_AGAIN
+            self._emit(RateLimitLow(**self._numbers(quota, now)))
 
-    def vanished(self, ledger: Ledger) -> None:
+    def vanished(self, quota: "Quota") -> None:
         """Tell that a limit is announced no more."""
-        self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=ledger.limit))
+        self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=quota.limit))
 
-    def _numbers(self, ledger: Ledger, now: float) -> dict[str, Any]:
+    def _numbers(self, quota: "Quota", now: float) -> dict[str, Any]:
         return {
             "origin": self._origin,
             "scope": self._scope,
-            "rate_limit": ledger.limit,
-            "rate_remaining": ledger.remaining if ledger.has_evidence else None,
-            "rate_reset_in": seconds_until(ledger.reset_nominal, now),
+            "rate_limit": quota.limit,
+            "rate_remaining": quota.remaining if quota.has_evidence else None,
+            "rate_reset_in": seconds_until(quota.end.nominal, now),
         }
 
 

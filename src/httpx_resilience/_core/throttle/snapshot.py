@@ -5,8 +5,8 @@ from typing import Any
 
 from ..headers import RateLimit
 from ..records import Record, record
-from .account import seconds_until
-from .ledger import Ledger
+from .limits.quota import Quota
+from .reporter import seconds_until
 
 Signature = tuple[object, ...]
 """Tells one bucket from another by what a server announces: its name, else limit and window."""
@@ -54,18 +54,18 @@ class RateLimitStatus(Record):
 
 
 def status_rows(
-    common: dict[str, Any], ledgers: Iterable[Ledger], outstanding: int, now: float
+    common: dict[str, Any], quotas: Iterable[Quota], outstanding: int, now: float
 ) -> list[RateLimitStatus]:
-    """Return a row for each ledger, or one if there is none; ``common`` stands in each."""
+    """Return a row for each quota, or one if there is none; ``common`` stands in each."""
     return [
         RateLimitStatus(
             **common,
-            bucket=ledger.bucket,
-            unit=ledger.unit,
-            limit=ledger.limit,
-            remaining=max(0, ledger.left(outstanding)) if ledger.has_evidence else None,
-            reset_in=seconds_until(ledger.reset_nominal, now) or None,
-            window=ledger.window,
+            bucket=quota.bucket,
+            unit=quota.unit,
+            limit=quota.limit,
+            remaining=max(0, quota.left(outstanding)) if quota.has_evidence else None,
+            reset_in=seconds_until(quota.end.nominal, now) or None,
+            window=quota.window,
         )
-        for ledger in ledgers
+        for quota in quotas
     ] or [RateLimitStatus(**common)]

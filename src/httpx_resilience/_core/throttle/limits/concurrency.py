@@ -1,16 +1,22 @@
-"""How many calls that were held back are let go at once while their server is in trouble.
+"""How many calls that were held back are released at once while their server is in trouble.
 
-A gate that opens lets a whole queue loose. A server that limps fails under it, its failures close
-the gate anew, and the next herd gathers: an outage that outlives its cause (a metastable failure,
+A limit that opens releases a whole queue. A degraded server fails under it, its failures close the
+limit again, and the next herd gathers: an outage that outlives its cause (a metastable failure,
 seen in simulation at 70 % of a server's capacity). So, from when most outcomes are failures while
 calls are held back, until none is held any more, the requests in flight are bounded as TCP bounds
 its segments (RFC 5681): slow start, then one more a round; halved, once a round, when most fail.
 
-Where nothing succeeds at all nothing is learned from a failure either: each lets one more go, and
+Where nothing succeeds at all nothing is learned from a failure either: each admits one more, and
 so does each second. Nobody queues for long behind others' failures.
 """
 
 import math
+
+from ..admission import OPEN, Admission, Ending
+from ..in_flight import InFlight
+from ..queue import TicketQueue
+from ..reasons import OVERLOAD
+from .quota_set import QuotaSet
 
 _MEMORY = 8.0
 """Outcomes over which the share of failures is averaged."""
@@ -25,7 +31,7 @@ _STEP = 1.0
 """Seconds without any outcome after which one more may go, or twice as many if none succeeded."""
 
 
-class Easing:
+class ConcurrencyLimiter:
     """The bound of one scope; times are the driver's, in seconds.
 
     Attributes:
@@ -33,14 +39,49 @@ class Easing:
         share: Of the last outcomes, those that are failures; 0 if they were long ago.
     """
 
-    __slots__ = ("_has_succeeded", "_lowered_at", "_stepped_at", "_threshold", "limit", "share")
+    __slots__ = (
+        "_has_succeeded",
+        "_in_flight",
+        "_lowered_at",
+        "_queue",
+        "_quotas",
+        "_stepped_at",
+        "_threshold",
+        "limit",
+        "share",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight: InFlight, queue: TicketQueue, quotas: QuotaSet) -> None:
+        self._in_flight = in_flight
+        self._queue = queue
+        self._quotas = quotas
         self.limit: float | None = None
         self.share = 0.0
         self._threshold = math.inf
         self._lowered_at = self._stepped_at = -math.inf
         self._has_succeeded = False
+
+    def admit(self, now: float, cost: int) -> Admission:
+        """Return whether one more may go, where limits are announced."""
+        if self.limit is None or not self._quotas.has_evidence:
+            return OPEN
+        open_at = self.open_at(self._in_flight.count, now)
+        return OPEN if now >= open_at else Admission(False, OVERLOAD, open_at)
+
+    def started(self, now: float, cost: int) -> None:
+        """Note nothing: what is in flight is counted elsewhere."""
+
+    def ended(self, ending: Ending) -> None:
+        """Count a success or a failure."""
+        if ending.is_trouble:
+            flying, is_holding = self._in_flight.count, bool(self._queue)
+            self.failed(ending.ticket.granted_at, ending.at, flying, is_holding=is_holding)
+        elif self.share or not ending.is_success:
+            self.succeeded(ending.at)
+
+    def has_credit(self, now: float) -> bool:
+        """Return whether nothing is bounded."""
+        return self.limit is None
 
     def succeeded(self, now: float) -> None:
         """Count a request that was answered well."""
@@ -53,7 +94,7 @@ class Easing:
             self.limit += 1.0 if self.limit < self._threshold else 1.0 / self.limit
 
     def failed(self, granted_at: float, now: float, flying: int, *, is_holding: bool) -> None:
-        """Count a failure of a request that was let go at ``granted_at``.
+        """Count a failure of a request that was admitted at ``granted_at``.
 
         Args:
             granted_at: When.

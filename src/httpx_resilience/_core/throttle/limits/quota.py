@@ -1,0 +1,355 @@
+"""One rate-limit policy of one scope: what is left of it, and when more is certain.
+
+1. The evidence bounds what is left (``evidence``), and stays good past its reset.
+2. Only past the latest end of the window is more certain to be there (``window_estimate``), and
+   then one unit: never "full at reset". Exactly one request goes, the probe.
+3. A few units are kept back and released near that end, one by one (``probes``).
+4. A token bucket, once it is recognised, needs none of that (``token_bucket``).
+"""
+
+import math
+
+from ...headers import RateLimit
+from ...serverclock import ServerClock
+from ..admission import OPEN, PROBE, Admission
+from ..reasons import EXHAUSTED
+from .evidence import Evidence
+from .probes import ProbeSchedule
+from .refill import RefillMeasure
+from .repeats import RepeatCache
+from .token_bucket import Bucket
+from .window_estimate import WindowEstimate
+from .windows import (
+    BUCKET,
+    FIXED,
+    GUARD,
+    INDETERMINATE,
+    LOG,
+    MAX_PROBES,
+    SLIDING_COUNTER,
+    TRICKLING,
+    ResetInterval,
+    WindowEnd,
+)
+
+SETTLED = 5.0
+"""Seconds after which a request in flight is taken as counted by the server."""
+
+_BOUNDARY_UNITS = 1.25
+"""A sliding counter gives nothing at its reset: wait for this many units' worth more. The former
+window's L requests lose one unit's weight in window / L."""
+
+_NEVER = WindowEnd(math.inf, math.inf, math.inf)
+
+
+def _held_until(retry_at: float) -> Admission:
+    return Admission(False, EXHAUSTED, retry_at)
+
+
+class Quota:
+    """What is known of one policy. Times are the driver's, in seconds.
+
+    Attributes:
+        unit: What it counts; only requests take units of it.
+        bucket: Its name, where the server gave one.
+        limit: Units a window; None if unknown.
+        window: Seconds of the window, where stated.
+        reserve: Units kept back for others.
+        penalty: Seconds by which the end of a window is doubted after refusals.
+        unmentioned: Responses in a row that did not mention it.
+        low_until: Until when it is not to be said again that it runs low.
+        end: When the present window ends; never, if that is unknown.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_probes",
+        "_processed",
+        "_refill",
+        "_repeats",
+        "_unseen",
+        "_unseen_at",
+        "_window",
+        "bucket",
+        "end",
+        "evidence",
+        "is_counted",
+        "limit",
+        "low_until",
+        "penalty",
+        "reserve",
+        "unit",
+        "unmentioned",
+        "window",
+    )
+
+    def __init__(self, unit: str = "requests", bucket: str | None = None) -> None:
+        self.unit = unit
+        self.is_counted = unit == "requests"  # other units only block while none is left
+        self.bucket = bucket
+        self.limit: int | None = None
+        self.window: float | None = None
+        self.reserve = 0
+        self.penalty = 0.0
+        self.unmentioned = 0
+        self.low_until = -math.inf
+        self.end = _NEVER
+        self.evidence = Evidence()
+        self._window = WindowEstimate()
+        self._refill = RefillMeasure()
+        self._probes = ProbeSchedule()
+        self._repeats = RepeatCache()
+        self._bucket = Bucket()
+        self._unseen = 0
+        self._unseen_at = -math.inf
+        self._processed = 0
+
+    @property
+    def kind(self) -> str:
+        """What kind of window it is, of ``windows``."""
+        return self._window.kind
+
+    @property
+    def remaining(self) -> int:
+        """The least that the evidence says is left."""
+        return self.evidence.remaining
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether any response said what is left since the last refusal."""
+        return bool(self.evidence.remaining_window)
+
+    # What a response says.
+
+    def observe(
+        self,
+        announced: RateLimit,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+        outstanding: int,
+    ) -> None:
+        """Learn from a response's headers; ``outstanding`` units are in flight beside it."""
+        evidence, window = self.evidence, self._window
+        self.unmentioned = 0
+        self._processed += 1
+        self._repeats.forbid()
+        if announced.limit is not None and announced.limit != self.limit:
+            self._take_limit(announced.limit)
+        if announced.remaining is None or received < evidence.newest_sent:
+            return  # no evidence, or older than what there is
+        stated = self.window / self.limit if self.window and self.limit else 0.0
+        reset = window.read_reset(announced, sent, received, clock, stated)
+        kind = window.kind
+        if window.learn(
+            announced.remaining,
+            reset,
+            received,
+            limit=self.limit,
+            outstanding=outstanding,
+            end_low=self.end.low,
+            is_late=sent < evidence.newest_sent,
+        ):
+            self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
+        if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
+            self._refill.forget()
+            self._probes.next_trickle = received + self._unit_time()
+        evidence.newest_sent = max(evidence.newest_sent, sent)
+        if sent >= self._unseen_at:
+            self._unseen = 0
+        evidence.add(announced.remaining, reset, received)
+        was_full = evidence.remaining + outstanding + 1 >= (self.limit or math.inf)
+        self._refill.measure(
+            self._processed, evidence.remaining, received, window.span, was_full=was_full
+        )
+        if self.limit is not None and self.is_counted and announced.reset_in is not None:
+            self._fill(self.limit, announced.remaining, reset, sent, received, outstanding)
+        self._plan()
+        self._repeats.keep(announced, clock.version)
+        is_told_apart = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
+        is_alone = self.is_counted and len(evidence.resets) == 1
+        if is_told_apart and is_alone and announced.reset_at is not None:
+            self._repeats.allow(received, self.end.low)
+
+    def repeat(
+        self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
+    ) -> int:
+        """Learn from a response that differs from the one before in what remains alone.
+
+        Returns:
+            How many units may go without a look at anything; -1 if it is no such response, and
+            nothing was learned.
+        """
+        evidence, last = self.evidence, self._repeats
+        limit, remaining = announced[0], announced[1]
+        since = evidence.newest_sent
+        if (
+            limit != self.limit
+            or announced[2:] != last.announced  # when it ends, and what it is about
+            or not since <= received < last.until
+            or remaining is None
+            or remaining <= last.low_mark
+            or version != last.clock_version
+        ):
+            return -1
+        self.unmentioned = 0
+        self._processed += 1
+        if sent > since:
+            evidence.newest_sent = since = sent
+        if self._unseen and sent >= self._unseen_at:
+            self._unseen = 0
+        window, resets = evidence.remaining_window, evidence.resets
+        while window:
+            at, least = window[-1]
+            if received < at:
+                received = at
+            if least < remaining:
+                break
+            window.pop()
+        window.append((received, remaining))
+        while window[0][0] < since:
+            window.popleft()
+        resets[0] = received, resets[0][1]
+        evidence.remaining = least = window[0][1]
+        credit = least - outstanding - self._unseen - self.reserve - MAX_PROBES
+        return credit if credit > 0 else 0  # noqa: FURB136 - max() takes thrice as long
+
+    def _take_limit(self, limit: int) -> None:
+        if self.limit is not None:
+            self._window.forget()
+            self._refill.forget()
+            self._bucket.reset()
+        self.limit = limit
+        self._schedule()
+
+    def _fill(
+        self,
+        limit: int,
+        remaining: int,
+        reset: ResetInterval,
+        sent: float,
+        received: float,
+        outstanding: int,
+    ) -> None:
+        """See whether it is a bucket, and what is in it."""
+        bucket, window = self._bucket, self._window
+        if window.kind == FIXED:
+            return
+        bucket.observe(limit, remaining, reset.low, reset.high, sent, received)
+        surely = self.evidence.remaining - outstanding - self._unseen
+        if bucket.is_known and bucket.refresh(limit, surely, remaining, sent, received):
+            window.kind = BUCKET
+        elif window.kind == BUCKET:
+            window.kind = INDETERMINATE
+            bucket.reset()
+
+    def miss(self, received: float) -> None:
+        """Count a response that did not mention this policy: it may have taken a unit."""
+        self._processed += 1
+        self._unseen += 1
+        self._unseen_at = received
+
+    def distrust(self, *, at_reset: bool) -> None:
+        """Forget the evidence after a refusal; ``at_reset``: nothing comes back at a reset."""
+        self.evidence.clear()
+        self._repeats.forbid()
+        self._unseen = 0
+        self._refill.restart()
+        self._window.distrust(SLIDING_COUNTER if at_reset else INDETERMINATE)
+        self._bucket.reset()
+        self.penalty = min(1.0, self.penalty + 0.25)
+        self.end = _NEVER
+        self._schedule()
+
+    def mark_low(self, units: float) -> None:
+        """Look at each response as a whole when no more than these units are left."""
+        self._repeats.low_mark = units
+
+    def _plan(self) -> None:
+        """Work out when the window ends."""
+        window, reset = self._window, self.evidence.latest_reset
+        high = reset.high + GUARD + self.penalty
+        if window.kind == SLIDING_COUNTER:
+            if self.evidence.remaining <= 0 and self.limit:
+                high += _BOUNDARY_UNITS * window.span / self.limit
+        elif self.window is not None:
+            # Whatever is fixed or a log gives a unit back a window after its first request.
+            high = min(high, window.first_received + self.window + GUARD)
+        self.end = WindowEnd(min(reset.low, high), min(reset.nominal, high), high)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        window = self._window
+        self._probes.plan(self.end, window.kind, self.limit, window.span, self._unit_time())
+
+    # What may go.
+
+    def fast_path_credit(self, outstanding: int) -> int:
+        """Return how many units may go without a look at anything; 0 if there is no telling."""
+        if not self.has_evidence or self.kind == BUCKET or not self.is_counted:
+            return 0
+        return self.left(outstanding) - MAX_PROBES
+
+    def admit(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Admission:
+        """Return whether one more request may go.
+
+        Args:
+            now: The time.
+            outstanding: Units of requests in flight, and of abandoned ones.
+            settles_at: When all of them may be taken as counted by the server.
+            cost: Units that it takes. More than the limit is treated as the limit.
+        """
+        if cost > 1 and self.limit:
+            cost = min(cost, self.limit)
+        if not self.is_counted:
+            if self.evidence.remaining > 0:
+                return OPEN
+            return self._past_reset(now, outstanding, settles_at)
+        left, probes = self.left(outstanding), self._probes
+        if left >= cost + MAX_PROBES or left - probes.held(now) >= cost:
+            return OPEN
+        kind = self.kind
+        if kind == BUCKET and self.limit is not None:
+            token_at = self._bucket.tokens_at(self.limit, self.reserve + cost, now)
+            return OPEN if token_at <= now else _held_until(token_at + GUARD)
+        if left < cost:
+            return self._past_reset(now, outstanding, settles_at)
+        retry_at = probes.next_step(now)
+        if kind in TRICKLING:
+            if now >= probes.next_trickle:
+                return OPEN
+            retry_at = min(retry_at, probes.next_trickle)
+        return _held_until(retry_at)
+
+    def started(self, now: float, outstanding: int, cost: int = 1) -> None:
+        """Note that a request went: if it came out of the units kept back, pace the next."""
+        if self.limit is not None:
+            self._bucket.take(self.limit, cost, now)
+        if self.has_evidence and self.is_counted:
+            self._probes.trickle(now, self.left(outstanding))
+
+    def next_unit_at(self, now: float) -> float:
+        """Return the time before which surely no unit comes back."""
+        # A bucket's reset is when all is back: the next unit comes long before.
+        is_bucket = self.kind == BUCKET or (self.kind != LOG and self._bucket.is_likely)
+        return now if is_bucket else self.end.low
+
+    def left(self, outstanding: int) -> int:
+        """Return the units that are surely left, beside the reserve."""
+        return self.evidence.remaining - outstanding - self._unseen - self.reserve
+
+    def _unit_time(self) -> float:
+        """Return the seconds in which about one unit comes back."""
+        measured = self._refill.seconds_per_unit
+        stated = self._window.span / self.limit / 0.97 if self.limit else 0.0
+        return max(measured, stated) if self.kind == SLIDING_COUNTER else measured or stated
+
+    def _past_reset(self, now: float, outstanding: int, settles_at: float) -> Admission:
+        if now < self.end.high:
+            return _held_until(self.end.high)
+        # A probe that hangs may have taken what came back: allow for the next.
+        if self.kind != FIXED:
+            settles_at += max(0.0, 1.5 * self._unit_time() - SETTLED)
+        elif self.limit is not None and outstanding >= self.limit:
+            settles_at += self._window.span
+        return _held_until(settles_at) if now < settles_at else PROBE

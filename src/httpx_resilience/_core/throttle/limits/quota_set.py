@@ -1,0 +1,193 @@
+"""The rate-limit policies of one scope: which there are, and what a response says of each."""
+
+import math
+
+from ...headers import RateLimit
+from ...policy import ThrottlePolicy
+from ...serverclock import ServerClock
+from ..admission import OPEN, Admission, Ending
+from ..in_flight import ABANDONED, InFlight
+from ..reporter import ThrottleReporter
+from .quota import SETTLED, Quota
+from .windows import MAX_PROBES
+
+MAX_QUOTAS = 64
+"""Policies that one scope keeps; a response names 32 at the most."""
+
+_Key = tuple[str | None, str, float | None, int]
+"""Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
+
+
+class QuotaSet(dict[_Key, Quota]):
+    """A scope's quotas; all of them must agree. What changes with a limit is reported.
+
+    Attributes:
+        only: The quota of the one policy there is; None if there are more, or none.
+    """
+
+    def __init__(
+        self,
+        policy: ThrottlePolicy,
+        reporter: ThrottleReporter,
+        clock: ServerClock,
+        in_flight: InFlight,
+    ) -> None:
+        super().__init__()
+        self._policy = policy
+        self._reporter = reporter
+        self._clock = clock
+        self._in_flight = in_flight
+        self.only: Quota | None = None
+
+    def __delitem__(self, key: _Key) -> None:
+        super().__delitem__(key)
+        self._count()
+
+    def _count(self) -> None:
+        self.only = next(iter(self.values())) if len(self) == 1 else None
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether any response said what is left since the last refusal."""
+        only = self.only
+        if only is not None:
+            return bool(only.evidence.remaining_window)
+        return any(quota.has_evidence for quota in self.values())
+
+    def are_drained(self, outstanding: int) -> bool:
+        """Return whether any of them has nothing left."""
+        return any(quota.has_evidence and quota.left(outstanding) <= 0 for quota in self.values())
+
+    # What may go.
+
+    def admit(self, now: float, cost: int) -> Admission:
+        """Return whether one more request may go: all of those with evidence must agree."""
+        in_flight = self._in_flight
+        if in_flight.has_abandoned:
+            in_flight.forget(now)
+        outstanding, answer = in_flight.units, OPEN
+        settles_at = in_flight.last_started_at + SETTLED if outstanding else -math.inf
+        for quota in self.values():
+            if not quota.has_evidence:
+                continue
+            asked = quota.admit(now, outstanding, settles_at, cost)
+            if not asked.is_open:
+                # An abandoned request that is counted no more may be all that was in the way.
+                return asked._replace(retry_at=min(asked.retry_at, in_flight.forgotten_at))
+            if asked.is_probe:
+                answer = asked
+        return answer
+
+    def started(self, now: float, cost: int) -> None:
+        """Note that a request went."""
+        outstanding = self._in_flight.units
+        for quota in self.values():
+            quota.started(now, outstanding, cost)
+
+    def fast_path_credit(self) -> int:
+        """Return how many units may go without a look at anything."""
+        outstanding = self._in_flight.units
+        return min((quota.fast_path_credit(outstanding) for quota in self.values()), default=0)
+
+    def has_credit(self, now: float) -> bool:
+        """Return whether there are any; how much they allow is for ``fast_path_credit`` to say."""
+        return bool(self)
+
+    # What responses say.
+
+    def repeat(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> int:
+        """Learn from a response that differs from the last in what remains alone.
+
+        Returns:
+            How many units may go without a look at anything; -1 if it is no such response.
+        """
+        only = self.only
+        if only is None or len(announced) != 1:
+            return -1
+        version, outstanding = self._clock.version, self._in_flight.units
+        return only.repeat(announced[0], sent, received, version, outstanding)
+
+    def ended(self, ending: Ending) -> None:
+        """Learn from what a response says, or does not say any more."""
+        in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
+        if ending.closes:
+            if ending.is_refused:
+                self.distrust(at_reset=is_probe)
+        elif ending.announced:
+            if not ending.is_learned:
+                self.learn(ending.announced, ending.sent, at)
+            if in_flight.has_abandoned:  # what came so much later saw them counted
+                in_flight.forget(ending.sent + ABANDONED - SETTLED)
+        else:
+            if ending.is_answered and self:
+                self.miss(set(), at)
+            if is_probe:
+                self.forget_expired(at)
+
+    def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
+        """Learn from a response's headers."""
+        mentioned: list[_Key] = []
+        policy, outstanding = self._policy, self._in_flight.units
+        for limit in announced:
+            key = (limit.bucket, limit.unit, limit.window, 0)
+            while key in mentioned:
+                key = (*key[:3], key[3] + 1)
+            mentioned.append(key)
+            quota = self.get(key)
+            if quota is None:
+                quota = self[key] = Quota(limit.unit, limit.bucket)
+                self._count()
+            before = quota.limit
+            quota.window = policy.window or limit.window
+            quota.reserve = policy.reserve
+            quota.observe(limit, sent, received, self._clock, outstanding)
+            quota.mark_low(max(MAX_PROBES, policy.low_below * (quota.limit or 0)))
+            self._reporter.limit(quota, before, received)
+        if len(self) > len(mentioned):
+            self.miss(set(mentioned), received)
+        while len(self) > MAX_QUOTAS:  # a server that names a new bucket each time
+            del self[max(self, key=lambda key: self[key].unmentioned)]
+
+    def miss(self, mentioned: set[_Key], now: float) -> None:
+        """Count a response for the quotas that it did not mention; drop those long unmentioned."""
+        for key, quota in list(self.items()):
+            if key in mentioned:
+                continue
+            quota.unmentioned += 1
+            quota.miss(now)
+            if mentioned and quota.unmentioned >= 3 and now >= quota.end.high:
+                del self[key]
+
+    def forget_expired(self, now: float) -> None:
+        """Begin anew after a probe without headers: what the quotas said is over."""
+        for key, quota in list(self.items()):
+            if now >= quota.end.high:
+                del self[key]
+
+    def distrust(self, *, at_reset: bool) -> None:
+        """Forget the evidence after a refusal; ``at_reset``, if that was a probe's."""
+        for quota in self.values():
+            quota.distrust(at_reset=at_reset and quota.has_evidence)
+
+    def vanish(self) -> None:
+        """Drop all, for the server announces limits no more."""
+        for quota in self.values():
+            self._reporter.vanished(quota)
+        self.clear()
+        self._count()
+
+    def resets(self, now: float) -> list[float]:
+        """Return the times before which surely nothing comes back, of those with nothing left."""
+        return [
+            quota.next_unit_at(now)
+            for quota in self.values()
+            if quota.has_evidence and quota.left(0) <= 0 and quota.end.low < math.inf
+        ]
+
+    def ends(self, now: float) -> list[float]:
+        """Return the times by which something should have come back, of the same."""
+        return [
+            quota.end.high
+            for quota in self.values()
+            if quota.has_evidence and now < quota.end.high < math.inf and quota.left(0) <= 0
+        ]

@@ -1,0 +1,45 @@
+"""What is remembered of the last response, to recognise one that differs in what remains alone.
+
+All there is to learn of such a response is how much remains, as long as that is plenty: the window,
+its end and its kind are as they were. That takes a fifth of the time of learning from it as a
+whole; a response at least each quarter of a second is looked at as a whole.
+"""
+
+import math
+
+from ...headers import RateLimit
+
+_LONGEST = 0.25
+"""Seconds after which a response is looked at as a whole again, though it repeats the last one."""
+
+
+class RepeatCache:
+    """The last response of one policy.
+
+    Attributes:
+        announced: What it said but for limit and remaining.
+        until: Seconds of the driver until which repeats of it may be learned the short way.
+        clock_version: Of the server's clock as it was then.
+        low_mark: Units; with no more than these left, each response is looked at as a whole.
+    """
+
+    __slots__ = ("announced", "clock_version", "low_mark", "until")
+
+    def __init__(self) -> None:
+        self.announced: tuple[object, ...] = ()
+        self.until = -math.inf
+        self.clock_version = -1
+        self.low_mark: float = math.inf
+
+    def keep(self, announced: RateLimit, clock_version: int) -> None:
+        """Remember a response; whether its repeats are recognised is for ``allow`` to say."""
+        self.announced = announced[2:]
+        self.clock_version = clock_version
+
+    def allow(self, received: float, end_low: float) -> None:
+        """Recognise repeats for a while, and not beyond the end of the window."""
+        self.until = min(end_low, received + _LONGEST)
+
+    def forbid(self) -> None:
+        """Recognise none."""
+        self.until = -math.inf

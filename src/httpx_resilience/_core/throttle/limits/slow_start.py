@@ -1,0 +1,97 @@
+"""Slow start: how many may go while nothing shows what is left.
+
+One probe, then 1, 2, 4, … in flight, so that a thousand calls neither run into a limit of ten nor
+queue behind one another's failures. A server that answers without announcing anything is let alone.
+"""
+
+import math
+
+from ..admission import OPEN, PROBE, Admission, Ending
+from ..in_flight import InFlight
+from ..reasons import COLD_START
+from .closing import Closing
+from .quota import SETTLED
+from .quota_set import QuotaSet
+
+STEP = 1.0
+"""Seconds after which slow start takes its next step without an answer."""
+
+SILENT = 3
+"""Successes without a word of what is left which show that a server never says it."""
+
+
+class SlowStart:
+    """How far a scope's slow start has come.
+
+    Attributes:
+        is_over: The server does not say what is left, so nobody is held back for it.
+    """
+
+    __slots__ = (
+        "_allowed",
+        "_at",
+        "_closing",
+        "_in_flight",
+        "_quotas",
+        "_silent",
+        "_was_announced",
+        "is_over",
+    )
+
+    def __init__(self, in_flight: InFlight, quotas: QuotaSet, closing: Closing) -> None:
+        self.is_over = False
+        self._in_flight = in_flight
+        self._quotas = quotas
+        self._closing = closing
+        self._allowed = 1
+        self._at = -math.inf
+        self._silent = 0
+        self._was_announced = False
+
+    def admit(self, now: float, cost: int) -> Admission:
+        """Return whether one more may go; always, where quotas say what is left."""
+        if self.is_over or self._quotas.has_evidence:
+            return OPEN
+        in_flight = self._in_flight.count
+        if in_flight == 0:
+            self._at = now
+        step = SETTLED if self._was_announced else STEP
+        if in_flight >= self._allowed and now >= self._at + step:
+            self._allowed *= 2
+            self._at = now
+        if in_flight < self._allowed:
+            return PROBE
+        return Admission(False, COLD_START, self._at + step)
+
+    def started(self, now: float, cost: int) -> None:
+        """Note nothing: what is in flight is counted elsewhere."""
+
+    def ended(self, ending: Ending) -> None:
+        """Let one more go, or begin anew."""
+        if ending.closes:
+            self.is_over = False
+            self._allowed, self._at = 1, self._closing.until
+        elif any(limit.remaining is not None for limit in ending.announced):
+            self.is_over = False  # should the headers vanish, it begins anew
+            self._allowed, self._silent, self._was_announced = 1, 0, True
+        elif not self._quotas.has_evidence:
+            if ending.announced:
+                self._was_silent(ending)
+            elif not self.is_over:
+                self._was_silent(ending)
+                if self.is_over:
+                    self._quotas.vanish()
+
+    def _was_silent(self, ending: Ending) -> None:
+        """Let one more go; nearly all of them, if silence is the server's way."""
+        self._allowed += 1
+        self._silent += ending.is_success
+        self.is_over = self.is_over or self._silent >= SILENT
+
+    def has_credit(self, now: float) -> bool:
+        """Return whether quotas say what is left, or the server never does."""
+        return self.is_over or self._quotas.has_evidence
+
+    def answered_elsewhere(self) -> None:
+        """Let one more go: a response belonged to another bucket."""
+        self._allowed += 1

@@ -1,0 +1,184 @@
+"""What kind of window a server keeps, and when it ends: learned from the resets it announces.
+
+A reset is an interval: an integer epoch second R means (R - 1, R + 1) on the server's clock, and
+that clock is known to an interval, too. The kind is judged at the first response with a later
+reset: a window that gave everything back is fixed, one that gave a part back is not.
+"""
+
+import math
+
+from ...headers import RateLimit
+from ...serverclock import ServerClock
+from .windows import BUCKET, FIXED, INDETERMINATE, LOG, LONGEST, SLIDING_COUNTER, ResetInterval
+from .windows import UNKNOWN as UNKNOWN_KIND
+
+_FIXED_VOTES = 2
+
+_FIRST_GAP, _MAX_GAP = 1.0, 60.0
+"""Seconds between probes while a server says "none left" and not until when."""
+
+
+class WindowEstimate:
+    """One policy's window.
+
+    Attributes:
+        kind: Of ``windows``.
+        span: The longest time to a reset that was announced, in seconds.
+        first_received: When the first response of the present window came.
+    """
+
+    __slots__ = (
+        "_finest",
+        "_gap",
+        "_reset_key",
+        "_since_low",
+        "_votes",
+        "first_received",
+        "kind",
+        "span",
+    )
+
+    def __init__(self) -> None:
+        self.kind = UNKNOWN_KIND
+        self.span = 0.0
+        self.first_received = math.inf
+        self._finest = math.inf
+        self._gap = 0.0
+        self._reset_key = -math.inf
+        self._since_low = 0
+        self._votes = 0
+
+    def forget(self) -> None:
+        """Begin anew: the limit has changed."""
+        self.kind = UNKNOWN_KIND
+        self.span = 0.0
+        self._votes = 0
+
+    def distrust(self, kind: str) -> None:
+        """Take the window for another kind after a refusal."""
+        self.kind = kind
+        self._votes = 0
+
+    def read_reset(
+        self,
+        announced: RateLimit,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+        unit_time: float,
+    ) -> ResetInterval:
+        """Return when a response says that the window ends, in the driver's time.
+
+        Args:
+            announced: What its headers say.
+            sent: When the request was sent.
+            received: When the response came.
+            clock: The server's.
+            unit_time: Seconds a unit takes to come back, where that is stated; else 0.
+        """
+        reset = self._read(announced, sent, received, clock, unit_time)
+        latest = received + LONGEST
+        if reset.high <= latest:
+            return reset
+        low, nominal = min(reset.low, latest), min(reset.nominal, latest)
+        return reset._replace(low=low, nominal=nominal, high=latest)
+
+    def _read(
+        self,
+        announced: RateLimit,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+        unit_time: float,
+    ) -> ResetInterval:
+        # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
+        g = self._finest = min(self._finest, announced.granularity)
+        if announced.reset_in is None:
+            least = max(_FIRST_GAP, unit_time)
+            doubled = 2 * self._gap if announced.remaining == 0 else 0.0
+            self._gap = max(least, min(_MAX_GAP, doubled))
+            at = received + self._gap
+            return ResetInterval(at, at, at, at, self._gap)
+        self._gap = 0.0
+        if announced.reset_at is not None:
+            local = clock.to_local(announced.reset_at, received)
+            if local is not None:
+                low, high = local
+                nominal = (low + high) / 2
+                return ResetInterval(announced.reset_at, low - g, nominal, high + g, 0.0)
+        low, high = sent + announced.reset_in, received + announced.reset_in
+        nominal = (low + high) / 2
+        return ResetInterval(nominal, low - g, nominal, high + g, g + received - sent)
+
+    def learn(
+        self,
+        remaining: int,
+        reset: ResetInterval,
+        received: float,
+        *,
+        limit: int | None,
+        outstanding: int,
+        end_low: float,
+        is_late: bool,
+    ) -> bool:
+        """Learn from a response; return whether a window was seen to end as fixed ones do.
+
+        Args:
+            remaining: What it says is left.
+            reset: When it says that the window ends.
+            received: When it came.
+            limit: Of the policy.
+            outstanding: Units of requests in flight beside it.
+            end_low: When the window before may have ended at the earliest.
+            is_late: A request sent after this one was answered before.
+        """
+        self.span = max(self.span, reset.nominal - received)
+        if received >= end_low:
+            self._since_low += 1
+        is_fixed = False
+        is_first = self._reset_key == -math.inf
+        if is_first or reset.key > self._reset_key + reset.slack:
+            if not is_first:
+                jump = reset.key - self._reset_key
+                mine = self._since_low + outstanding
+                is_fixed = self._judge(remaining, received, mine, jump, limit, end_low)
+        elif reset.key >= self._reset_key - reset.slack or is_late:
+            return False  # the same window, or an old one
+        self._reset_key = reset.key
+        self._since_low = 0
+        self.first_received = received
+        return is_fixed
+
+    def _judge(
+        self,
+        remaining: int,
+        received: float,
+        mine: int,
+        jump: float,
+        limit: int | None,
+        end_low: float,
+    ) -> bool:
+        """Tell a fixed window from a moving one; return whether it ended as fixed ones do.
+
+        Args:
+            remaining: What the first response of the new window says is left.
+            received: When it came.
+            mine: How many requests of ours the new window may have counted already.
+            jump: By how much the reset is later.
+            limit: Of the policy.
+            end_low: When the window before may have ended at the earliest.
+        """
+        if limit is None or self.kind == BUCKET or end_low == math.inf:
+            return False  # after a refusal, when the window before is not known any more
+        if received < end_low:
+            self.kind = INDETERMINATE  # before it could have ended
+            self._votes = 0
+        elif remaining < limit - mine:  # it gave back a part only
+            self.kind = SLIDING_COUNTER if jump > self.span / 2 else LOG
+            self._votes = 0
+        elif mine <= max(1, limit // 2) and not (limit == 1 and self.kind == SLIDING_COUNTER):
+            self._votes += 1
+            if self._votes >= _FIXED_VOTES:
+                self.kind = FIXED
+            return True
+        return False

@@ -1,0 +1,404 @@
+"""The throttle of one scope: who may send now, who waits, and until when.
+
+Before a request goes, the scope's limits are asked in turn, and the first that says no holds it:
+
+    closing          the server said when to come back; nothing goes before
+    adaptive rate    it limits in silence; one request each 1 / rate
+    quotas           the evidence says what is left; all of them must agree
+    slow start       nothing is known: one probe, then 1, 2, 4, … in flight
+    concurrency      it fails most of what it gets, and calls are held back: few go at a time
+
+A further limit is one more ``Limit`` in that row. Whatever may let waiting calls go puts their
+tickets on ``ready``; the driver wakes them. There is one timer, and no task behind it: the ticket
+at the head of the queue keeps the time (``timer_deadline``) and hands it on when it leaves.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..catalog import RATE_LIMITED, ErrorClass
+from ..classify import Failure
+from ..events import Event
+from ..headers import Reading
+from ..policy import ThrottlePolicy
+from ..serverclock import ServerClock
+from .admission import OPEN, Admission, Ending, Limit
+from .in_flight import InFlight
+from .limits.adaptive_rate import AdaptiveRateLimiter
+from .limits.closing import Closing
+from .limits.concurrency import ConcurrencyLimiter
+from .limits.quota_set import QuotaSet
+from .limits.slow_start import SlowStart
+from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .reporter import ThrottleReporter, seconds_until
+from .route import ResolveBucket, Route
+from .snapshot import RateLimitStatus, Signature, signature_of, status_rows
+
+_CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
+"""Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
+
+
+class Throttle:
+    """One scope's limits and queue. Times are the driver's, in seconds.
+
+    Args:
+        origin, scope: For events; without any credential.
+        policy: The numbers.
+        clock: The server's clock, shared by the scopes of an origin.
+        ready: Takes the tickets whose holders are to be woken.
+        emit: Takes the events.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_closing",
+        "_concurrency",
+        "_credit",
+        "_in_flight",
+        "_learners",
+        "_limits",
+        "_queue",
+        "_quotas",
+        "_rate",
+        "_ready",
+        "_reporter",
+        "_slow_start",
+        "_timer_deadline",
+        "_timer_ticket",
+        "origin",
+        "policy",
+        "resolve_bucket",
+        "scope",
+        "signature",
+    )
+
+    def __init__(
+        self,
+        origin: str,
+        scope: str,
+        policy: ThrottlePolicy,
+        clock: ServerClock,
+        ready: list[Ticket],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.origin = origin
+        self.scope = scope
+        self.resolve_bucket: ResolveBucket | None = None
+        self.signature: Signature | None = None
+        self.policy = policy
+        self._clock = clock
+        self._ready = ready
+        self._queue = TicketQueue()
+        self._in_flight = in_flight = InFlight()
+        self._credit = 0
+        self._timer_ticket: Ticket | None = None
+        self._timer_deadline = math.inf
+        self._reporter = ThrottleReporter(origin, scope, policy.low_below, emit)
+        self._closing = Closing()
+        self._quotas = quotas = QuotaSet(policy, self._reporter, clock, in_flight)
+        self._rate = AdaptiveRateLimiter(in_flight, quotas)
+        self._slow_start = SlowStart(in_flight, quotas, self._closing)
+        self._concurrency = ConcurrencyLimiter(in_flight, self._queue, quotas)
+        self._limits: tuple[Limit, ...] = (
+            self._closing,
+            self._rate,
+            quotas,
+            self._slow_start,
+            self._concurrency,
+        )
+        # What headers say is learned before anything is concluded from it.
+        self._learners: tuple[Limit, ...] = (
+            self._closing,
+            quotas,
+            self._slow_start,
+            self._rate,
+            self._concurrency,
+        )
+
+    # Before a request.
+
+    def reserve(
+        self,
+        order: int,
+        now: float,
+        give_up_at: float,
+        max_hint: float = math.inf,
+        cost: int = 1,
+        max_queue: int | None = None,
+    ) -> Ticket:
+        """Ask for a place; the ticket comes back granted, waiting or expired.
+
+        Args:
+            order: Arrival of the call; a retry keeps it.
+            now: The time.
+            give_up_at: When waiting has no point any more.
+            max_hint: Seconds; a scope that a server in trouble closed for longer refuses at once.
+            cost: Units that the request takes.
+            max_queue: Calls that may wait; None for as many as the scope's policy says.
+        """
+        ticket = Ticket(order, give_up_at, now, cost)
+        ticket.home = self
+        if self._credit >= cost:  # nobody waits, nothing is closed, and there is plenty
+            self._credit -= cost
+            self._start(ticket, now)
+            return ticket
+        if not self._queue:
+            admission = self._ask(now, cost)
+            if admission.is_open:
+                self._admit(ticket, admission, now)
+                return ticket
+        if not self._has_point(ticket, now, max_hint, max_queue or self.policy.max_queue):
+            ticket.state = EXPIRED
+            return ticket
+        self._credit = 0
+        self._queue.push(ticket)
+        timer, until = self._timer_ticket, self._timer_deadline
+        if timer is None or order < timer.order or not now < until <= give_up_at:
+            self.tick(now)  # else it is behind the one who keeps the time, and changes nothing
+        return ticket
+
+    def admit_unconditionally(self, order: int, now: float, cost: int = 1) -> Ticket:
+        """Count a request that goes whatever is left."""
+        ticket = Ticket(order, now, now, cost)
+        ticket.home = self
+        if self._credit >= cost:
+            self._credit -= cost
+            self._start(ticket, now)
+        else:
+            self._credit = 0
+            self._admit(ticket, OPEN, now)
+        return ticket
+
+    def timer_deadline(self, ticket: Ticket) -> float | None:
+        """Return until when a waiting ticket's holder keeps the time; None if another does."""
+        return self._timer_deadline if ticket is self._timer_ticket else None
+
+    def tick(self, now: float) -> None:
+        """Admit who may go, and see who keeps the time."""
+        queue = self._queue
+        for gone in queue.expired(now):
+            gone.retry_at = self._expected(now)
+            self._ready.append(gone)
+        head = queue.head()
+        retry_at, credit, reason = math.inf, 0, ""
+        while head is not None:
+            if credit >= head.cost:
+                credit -= head.cost
+                self._start(head, now)
+            else:
+                admission = self._ask(now, head.cost)
+                if not admission.is_open:
+                    retry_at, reason = admission.retry_at, admission.reason
+                    break
+                self._admit(head, admission, now)
+                credit = self._fast_path_credit(now) if admission is OPEN else 0
+            queue.remove(head, GRANTED)
+            self._ready.append(head)
+            head = queue.head()
+        self._rearm_timer(head, retry_at)
+        if head is None:
+            self._concurrency.end()
+            self._reporter.released(now)
+        else:  # nothing is emitted before all is settled
+            self._reporter.held(reason, retry_at, len(queue), now)
+
+    def _ask(self, now: float, cost: int) -> Admission:
+        """Return whether one more request may go: the first limit that says no decides."""
+        answer = OPEN
+        for limit in self._limits:
+            asked = limit.admit(now, cost)
+            if asked is not OPEN:
+                if not asked.is_open:
+                    return asked
+                answer = asked
+        return answer
+
+    def _start(self, ticket: Ticket, now: float) -> None:
+        ticket.state = GRANTED
+        ticket.granted_at = now
+        in_flight = self._in_flight
+        in_flight.count += 1
+        in_flight.units += ticket.cost
+        in_flight.last_started_at = now
+
+    def _admit(self, ticket: Ticket, admission: Admission, now: float) -> None:
+        self._start(ticket, now)
+        ticket.is_probe = admission.is_probe
+        for limit in self._limits:
+            limit.started(now, ticket.cost)
+
+    def _has_point(self, ticket: Ticket, now: float, max_hint: float, max_queue: int) -> bool:
+        """Return whether waiting has a point; where it has none, set when it would have."""
+        certain, troubled_until = self._certain(now), self._closing.troubled_until
+        if certain > ticket.give_up_at or max(now, troubled_until) - now > max_hint:
+            ticket.retry_at = max(certain, troubled_until)
+            return False
+        if len(self._queue) >= max_queue:
+            ticket.retry_at = self._expected(now)
+            return False
+        return True
+
+    def _certain(self, now: float) -> float:
+        """Return the time before which surely nothing goes."""
+        if self._closing.until > now:
+            return self._closing.until
+        if self._in_flight.count:
+            return now  # a response may change everything
+        return max(self._quotas.resets(now), default=now)
+
+    def _expected(self, now: float) -> float | None:
+        """Return when there should be room, if anything is known about it."""
+        closed_until = self._closing.until
+        known = [closed_until] if closed_until > now else []
+        return max(known + self._quotas.ends(now), default=None)
+
+    def _rearm_timer(self, head: Ticket | None, retry_at: float) -> None:
+        if head is None:
+            self._timer_ticket, self._timer_deadline = None, math.inf
+            return
+        until = min(retry_at, self._queue.next_deadline())
+        if head is not self._timer_ticket or until < self._timer_deadline:
+            self._ready.append(head)
+        self._timer_ticket, self._timer_deadline = head, until
+
+    # After a request.
+
+    def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
+        """Take back a ticket in any state, of a call that was cancelled or whose attempt raised.
+
+        ``sent``: the server may have counted the request, so it stays counted for a while.
+        """
+        if ticket.state == WAITING:
+            self._queue.remove(ticket, LEFT)
+        elif ticket.state == GRANTED:
+            self._finish(ticket)
+            if sent:
+                self._in_flight.abandon(ticket, now)
+        self.tick(now)
+
+    def failed(self, ticket: Ticket, now: float, *, sent: bool) -> None:
+        """Learn from an attempt that ended in an exception, and give its place back."""
+        self._credit = 0
+        ending = Ending(ticket, ticket.granted_at, now, is_answered=False)
+        for limit in self._learners:
+            limit.ended(ending)
+        self.leave(ticket, now, sent=sent)
+
+    def observe(
+        self,
+        ticket: Ticket,
+        sent: float,
+        received: float,
+        reading: Reading,
+        failure: Failure | None,
+    ) -> None:
+        """Learn from a response to a request sent at ``sent``, and give its place back.
+
+        ``reading`` is what its headers say of rate limits, ``failure`` what it failed with.
+        """
+        self._finish(ticket)
+        announced, route = reading.limits, ticket.route
+        if announced and route is not None and self.resolve_bucket is not None:
+            home = self.resolve_bucket(self, route, signature_of(announced), received)
+            if home is not self:
+                home.observe(ticket, sent, received, reading, failure)
+                self._slow_start.answered_elsewhere()
+                self.tick(received)
+                return
+        if reading.date is not None:
+            self._clock.observe(reading.date, sent, received)
+        closes = failure is not None and _closes(failure)
+        credit = -1 if closes else self._quotas.repeat(announced, sent, received)
+        if credit >= 0 and failure is None and self._credit and not self._in_flight.has_abandoned:
+            # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
+            self._rate.accepted(sent, received)
+            if self._concurrency.share:
+                self._concurrency.succeeded(received)
+            self._credit = credit
+            return
+        is_learned = credit >= 0
+        ending = Ending(
+            ticket, sent, received, announced, failure, closes=closes, is_learned=is_learned
+        )
+        for limit in self._learners:
+            limit.ended(ending)
+        if self._timer_ticket is not None or self._queue or self._reporter.is_holding:
+            self._credit = 0
+            self.tick(received)
+        else:
+            self._credit = self._fast_path_credit(received)
+
+    def _fast_path_credit(self, now: float) -> int:
+        """Return how many units may go from now on without another look."""
+        credit = self._quotas.fast_path_credit()
+        return credit if credit and all(limit.has_credit(now) for limit in self._limits) else 0
+
+    def _finish(self, ticket: Ticket) -> None:
+        if ticket.state == GRANTED:  # not one of another bucket's throttle, where it finished
+            ticket.state = LEFT
+            self._in_flight.count -= 1
+            self._in_flight.units -= ticket.cost
+
+    # Routes that are learned.
+
+    def waiting_routes(self) -> list[Route]:
+        """Return the routes that calls wait for here, the earliest call's first."""
+        return self._queue.routes()
+
+    def hand_over(self, route: Route, home: "Throttle", now: float) -> None:
+        """Queue a route's waiting tickets with another throttle, each at its call's place."""
+        moved = self._queue.take(route)
+        if moved:
+            home.take_in(moved, now)
+            self.tick(now)
+
+    def take_in(self, tickets: Iterable[Ticket], now: float) -> None:
+        """Queue tickets that waited elsewhere."""
+        self._credit = 0
+        for ticket in tickets:
+            ticket.home = self
+            self._queue.push(ticket)
+        self.tick(now)
+
+    def rename(self, scope: str) -> None:
+        """Go by another name, once it is known which bucket this is."""
+        self.scope = scope
+        self._reporter.rename(scope)
+
+    # What others ask.
+
+    @property
+    def troubled_until(self) -> float:
+        """Until when a server in trouble, and not for its rate limit, wants no requests."""
+        return self._closing.troubled_until
+
+    @property
+    def is_pacing(self) -> bool:
+        """Whether it holds refused calls to a rate of their own."""
+        return self._rate.rate is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits, and nothing is in flight or might be counted still."""
+        return not (self._queue or self._in_flight.count or self._in_flight.has_abandoned)
+
+    def status(self, now: float) -> list[RateLimitStatus]:
+        """Return what is known, a row for each policy; one row if none is known."""
+        admission = self._ask(now, 1)
+        common: dict[str, Any] = {
+            "origin": self.origin,
+            "scope": self.scope,
+            "in_flight": self._in_flight.count,
+            "queued": len(self._queue),
+            "held_for": None if admission.is_open else seconds_until(admission.retry_at, now),
+            "held_reason": admission.reason or None,
+        }
+        return status_rows(common, self._quotas.values(), self._in_flight.units, now)
+
+
+def _closes(failure: Failure) -> bool:
+    """Return whether a failure says when to come back, to all calls of its scope."""
+    wait = failure.wait
+    return wait is not None and wait.seconds > 0 and failure.error_class in _CLOSING
