@@ -20,7 +20,12 @@ UNIT = 60 / 100 / 0.97
 
 
 def announce(
-    remaining: int | None, at: float, *, end: float | None = 60.0, limit: int | None = 100, **more: Any
+    remaining: int | None,
+    at: float,
+    *,
+    end: float | None = 60.0,
+    limit: int | None = 100,
+    **more: Any,
 ) -> RateLimit:
     """Return a policy of a response at ``at`` whose window ends at ``end``, in seconds from then."""
     reset_in = None if end is None else max(0.0, end - at)

@@ -9,7 +9,9 @@ from httpx_resilience._core.throttle.limits.token_bucket import Bucket
 from simulation.servers import FixedWindow, TokenBucket
 
 
-def feed(bucket: Bucket, server: TokenBucket | FixedWindow, at: float, error: float = 0.001) -> None:
+def feed(
+    bucket: Bucket, server: TokenBucket | FixedWindow, at: float, error: float = 0.001
+) -> None:
     """Send one request that takes no time."""
     bucket.take(server.limit, 1, at)
     _, remaining, reset = server.take(at)
