@@ -1,4 +1,4 @@
-"""A gate that is asked and answered in few words; its server tells resets in epoch seconds."""
+"""A throttle that is asked and answered in few words; resets are in epoch seconds, or seconds."""
 
 import math
 from typing import Any
@@ -24,10 +24,12 @@ def after(failure: Failure, seconds: float) -> Failure:
 class Scope:
     """A throttle, with its events and the tickets whose holders are to be woken."""
 
+    throttle_type: type[Throttle] = Throttle
+
     def __init__(self, **policy: Any) -> None:
         self.events: list[Event] = []
         self.ready: list[Ticket] = []
-        self.throttle = Throttle(
+        self.throttle = self.throttle_type(
             "https://v.example",
             "read",
             ThrottlePolicy(**policy),
@@ -76,12 +78,28 @@ class Scope:
     def rows(self, now: float) -> list[RateLimitStatus]:
         return self.throttle.status(now)
 
-    def told(self, kind: type[Event]) -> list[Any]:
+    def row(self, now: float) -> RateLimitStatus:
+        """Return the status of a scope with one policy, or none."""
+        (row,) = self.rows(now)
+        return row
+
+    def deadline(self, ticket: Ticket) -> float:
+        """Return until when a ticket's holder keeps the time."""
+        deadline = self.throttle.timer_deadline(ticket)
+        assert deadline is not None
+        return deadline
+
+    def logged(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
 
 
 def granted(tickets: list[Ticket]) -> int:
     return sum(ticket.state == GRANTED for ticket in tickets)
+
+
+def delta(remaining: int, *, limit: int = 100, reset_in: float = 60.0, **more: Any) -> RateLimit:
+    """Return a policy whose window ends after so many seconds, to a millisecond."""
+    return RateLimit(limit, remaining, reset_in, None, 0.001, **more)
 
 
 def left(remaining: int, now: float, end: float, limit: int = 1000, **more: Any) -> RateLimit:

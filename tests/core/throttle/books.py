@@ -27,7 +27,7 @@ def announce(
     limit: int | None = 100,
     **more: Any,
 ) -> RateLimit:
-    """Return a policy of a response at ``at`` whose window ends at ``end``, in seconds from then."""
+    """Return a policy as a response at ``at`` announces it, whose window ends at ``end``."""
     reset_in = None if end is None else max(0.0, end - at)
     return RateLimit(limit, remaining, reset_in, **{"granularity": FINE, **more})
 

@@ -70,8 +70,8 @@ def test_a_fixed_windows_units_are_released_from_its_nominal_end_to_its_latest(k
     probes = planned(kind, 1000)
     times = (59.9, 60.0, 60.24, 60.25, 60.6, 60.75, 60.8)
     assert [probes.held(at) for at in times] == [4, 3, 3, 2, 1, 0, 0]
-    times = (0.0, 60.0, 60.1, 60.25, 60.7, 60.75)
-    assert [probes.next_step(at) for at in times] == [60.0, 60.25, 60.25, 60.5, 60.75, 61.0]
+    asked = (0.0, 60.0, 60.1, 60.25, 60.7, 60.75)
+    assert [probes.next_step(at) for at in asked] == [60.0, 60.25, 60.25, 60.5, 60.75, 61.0]
 
 
 @pytest.mark.parametrize(("unit", "apart"), [(UNIT, UNIT), (0.01, 0.1)])
