@@ -32,16 +32,6 @@ def test_the_first_request_goes_alone_and_its_headers_open_the_scope_as_far_as_t
     assert [t.state for t in tickets[1:]] == sorted((t.state for t in tickets[1:]), reverse=True)
 
 
-def test_a_first_request_that_takes_over_a_second_admits_others_one_two_four() -> None:
-    scope = Scope()
-    tickets = scope.ask_for(50, 0.0)
-    found = []
-    for now in (0.0, 0.99, 1.01, 1.5, 2.02, 3.03, 4.04):
-        scope.throttle.tick(now)
-        found.append(granted(tickets))
-    assert found == [1, 1, 2, 2, 4, 8, 16]
-
-
 def test_three_successes_without_headers_open_the_scope() -> None:
     scope = Scope()
     tickets = scope.ask_for(50, 0.0)
@@ -76,18 +66,6 @@ def test_the_headers_that_come_at_last_close_an_open_scope() -> None:
     assert scope.ask(5.2).state == WAITING
 
 
-def test_where_headers_were_seen_the_second_probe_goes_when_the_first_is_settled() -> None:
-    scope = Scope()
-    assert scope.send(0.1, left(900, 0.1, 60.0))
-    assert scope.send(0.2, failure=after(REFUSED, 1.0))
-    tickets = scope.ask_for(9, 1.5)
-    found = []
-    for at in (1.5, 2.6, 1.5 + SETTLED - 0.01, 1.5 + SETTLED + 0.01):
-        scope.throttle.tick(at)
-        found.append(granted(tickets))
-    assert found == [1, 1, 1, 2]
-
-
 def test_a_call_goes_beside_the_first_one_that_is_admitted_unconditionally() -> None:
     scope = Scope()
     scope.throttle.admit_unconditionally(50, 0.0)
@@ -113,16 +91,6 @@ def test_exactly_one_probe_goes_after_the_reset_and_none_before(waiting: int) ->
     assert granted(tickets[1:]) == waiting - 1
 
 
-def test_a_probe_that_takes_too_long_is_taken_as_counted_and_another_goes() -> None:
-    scope = drained()
-    tickets = scope.ask_for(9, 1.0)
-    found = []
-    for now in (60.01, 60.01 + SETTLED - 0.01, 60.01 + SETTLED + 0.01):
-        scope.throttle.tick(now)
-        found.append(granted(tickets))
-    assert found == [1, 1, 2]
-
-
 def test_a_probe_that_fails_makes_room_for_the_next() -> None:
     scope = drained()
     tickets = scope.ask_for(3, 1.0)
@@ -139,13 +107,6 @@ def test_a_probe_that_finds_no_headers_admits_two() -> None:
     assert granted(tickets[1:]) == 2
 
 
-def test_a_probe_does_not_wait_for_what_came_back_long_before_the_reset() -> None:
-    scope = Scope()
-    assert scope.send(9.0, left(0, 9.0, 10.0))
-    probe = scope.ask(11.1)
-    assert (probe.state, probe.is_probe) == (GRANTED, True)
-
-
 def test_a_call_that_goes_because_there_is_plenty_is_no_probe() -> None:
     scope = Scope()
     first = scope.ask(0.1)
@@ -154,12 +115,6 @@ def test_a_call_that_goes_because_there_is_plenty_is_no_probe() -> None:
     assert (first.is_probe, second.is_probe) == (True, False)
     scope.answer(second, 0.2, left(899, 0.2, 60.0))
     assert not scope.ask(0.3).is_probe
-
-
-def test_the_reserve_is_left_to_others() -> None:
-    scope = Scope(reserve=20)
-    assert scope.send(0.0, delta(40))
-    assert 10 <= granted(scope.ask_for(50, 0.1)) <= 20
 
 
 # Who goes first, and who is woken.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpx_resilience import RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from httpx_resilience import RateLimitLow, ThrottleHeld, ThrottleReleased
 from httpx_resilience._core.throttle import GRANTED, WAITING
 from support.gates import BROKEN, REFUSED, Scope, after, delta, granted, left
 
@@ -54,28 +54,6 @@ def test_a_budget_that_runs_low_among_responses_that_repeat_is_logged_at_once() 
     assert [event.rate_remaining for event in scope.logged(RateLimitLow)] == [99]
 
 
-def test_a_response_older_than_what_is_known_says_nothing_of_what_remains() -> None:
-    scope = steady()
-    early = scope.ask(180.12)
-    scope.answer(scope.ask(180.13), 180.14, left(900, 180.14, 240.0))
-    scope.answer(early, 180.125, left(500, 180.125, 240.0))  # received before the other was sent
-    assert scope.row(180.15).remaining == 900
-
-
-def test_of_responses_to_requests_that_overlapped_the_least_counts() -> None:
-    scope = steady()
-    first, second = scope.ask_for(2, 180.12)
-    scope.answer(second, 180.13, left(900, 180.13, 240.0))
-    scope.answer(first, 180.14, left(901, 180.14, 240.0))
-    assert scope.row(180.15).remaining == 900
-
-
-def test_a_response_that_names_no_remainder_any_more_leaves_what_was_known() -> None:
-    scope = steady()
-    assert scope.send(180.12, left(900, 180.12, 240.0)._replace(remaining=None))
-    assert scope.row(180.13).remaining == 990
-
-
 def test_nobody_goes_when_others_spent_so_much_that_those_in_flight_take_the_rest() -> None:
     scope = steady()
     flying = scope.ask_for(600, 180.12)
@@ -92,25 +70,6 @@ def test_a_failure_is_a_failure_whatever_its_headers_repeat() -> None:
     assert not scope.send(180.14)
 
 
-def test_failures_whose_headers_repeat_bound_what_is_released_afterwards() -> None:
-    found = []
-    for failure in (None, BROKEN):
-        scope = steady()
-        flying = scope.ask_for(20, 180.12)
-        for nth in range(10):
-            scope.answer(flying[nth], 180.13, left(980, 180.13, 240.0), failure=failure)
-        scope.answer(flying[10], 180.14, failure=after(BROKEN._replace(error_class=CLOSES), 1.0))
-        waiting = scope.ask_for(50, 180.2)
-        scope.answer(flying[11], 180.3, left(970, 180.3, 240.0), failure=BROKEN)
-        scope.throttle.tick(181.2)
-        found.append(granted(waiting))
-    assert found[0] == 50
-    assert found[1] < 10
-
-
-CLOSES = after(REFUSED, 1.0).error_class
-
-
 @pytest.mark.parametrize("is_abandoned", [True, False])
 def test_among_responses_that_repeat_an_abandoned_request_is_still_counted(
     is_abandoned: bool,
@@ -125,18 +84,6 @@ def test_among_responses_that_repeat_an_abandoned_request_is_still_counted(
 
 
 # Several policies; headers that vanish.
-
-
-def test_all_policies_must_agree() -> None:
-    scope = Scope()
-    minute = delta(50, window=60.0)
-    day = delta(0, limit=1000, reset_in=3600.0, window=86400.0)
-    assert scope.send(0.0, minute, day)
-    ticket = scope.ask(1.0)
-    scope.throttle.tick(3599.0)
-    assert ticket.state == WAITING
-    scope.throttle.tick(3600.1)
-    assert ticket.state == GRANTED
 
 
 def test_responses_without_headers_use_up_what_was_announced() -> None:
@@ -158,20 +105,6 @@ def test_headers_that_vanish_are_forgotten_after_the_reset_and_three_responses()
         scope.answer(ticket, now + 0.1)
         now += 0.2
     assert granted(scope.ask_for(100, now)) == 100
-
-
-def test_limits_that_are_announced_no_more_are_logged_as_gone() -> None:
-    scope = Scope()
-    assert scope.send(0.1, left(50, 0.1, 1e6))
-    assert scope.send(0.2, failure=after(REFUSED, 1.0))
-    for now in (2.0, 3.0):
-        assert scope.send(now)
-    assert len(scope.logged(RateLimitChanged)) == 1
-    assert scope.send(4.0)
-    gone = scope.logged(RateLimitChanged)[-1]
-    assert (gone.previous, gone.rate_limit) == (1000, None)
-    assert (gone.origin, gone.scope) == ("https://v.example", "read")
-    assert scope.row(4.0).limit is None
 
 
 # What a request costs.
@@ -235,13 +168,6 @@ def test_after_a_failure_a_success_still_shows_what_remains() -> None:
     assert granted(scope.ask_for(60, 0.4)) <= 30
 
 
-def test_a_failure_without_headers_may_have_taken_a_unit() -> None:
-    scope = Scope()
-    assert scope.send(0.1, left(900, 0.1, 60.0))
-    assert scope.send(0.2, failure=BROKEN)
-    assert scope.row(0.3).remaining == 899
-
-
 @pytest.mark.parametrize(("sent", "remaining"), [(True, 899), (False, 900)])
 def test_an_exception_after_the_send_may_have_taken_a_unit(sent: bool, remaining: int) -> None:
     scope = Scope()
@@ -266,14 +192,6 @@ def test_a_hold_is_logged_once_and_its_end_once() -> None:
     scope.answer(tickets[0], 60.2, delta(99, reset_in=59.9))
     (released,) = scope.logged(ThrottleReleased)
     assert (released.reason, released.elapsed) == ("exhausted", pytest.approx(59.2))
-
-
-def test_a_limit_that_appears_or_changes_is_logged() -> None:
-    scope = Scope()
-    for limit in (100, 100, 50):
-        assert scope.send(0.0, delta(40, limit=limit))
-    found = [(event.previous, event.rate_limit) for event in scope.logged(RateLimitChanged)]
-    assert found == [(None, 100), (100, 50)]
 
 
 def test_a_budget_that_runs_low_is_logged_once_a_window() -> None:

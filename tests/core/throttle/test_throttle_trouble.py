@@ -1,13 +1,10 @@
 """The throttle of a server that refuses, is in trouble, or limits in silence."""
 
-import math
-
 import pytest
 
 from httpx_resilience import ErrorClass, ThrottleHeld, ThrottleReleased
 from httpx_resilience._core.classify import Failure
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
-from httpx_resilience._core.throttle.limits.windows import LONGEST
 from support.gates import BROKEN, MISSING, OUTAGE, REFUSED, Scope, after, delta, granted, left
 
 # Closing.
@@ -44,19 +41,6 @@ def test_other_failures_close_nothing(failure: Failure) -> None:
     assert scope.rows(0.2)[0].remaining == 90 - (ticket.state == GRANTED)
 
 
-def test_the_longest_closing_counts() -> None:
-    scope = Scope()
-    assert scope.send(0.0, delta(90))
-    first, second = scope.ask_for(2, 0.1)
-    scope.answer(first, 1.0, failure=after(REFUSED, 30.0))
-    scope.answer(second, 1.1, failure=after(REFUSED, 2.0))
-    ticket = scope.ask(2.0)
-    scope.throttle.tick(30.9)
-    assert ticket.state == WAITING
-    scope.throttle.tick(31.1)
-    assert ticket.state == GRANTED
-
-
 def test_a_scope_that_a_server_in_trouble_closed_for_too_long_refuses_at_once() -> None:
     scope = Scope()
     assert scope.send(0.0, failure=after(OUTAGE, 300.0))
@@ -82,14 +66,6 @@ def test_a_scope_closed_for_its_rate_limit_is_waited_for_however_short_a_hint_ma
     ticket = scope.ask(1.0, give_up_at=299.0, max_hint=60.0)
     assert ticket.state == EXPIRED
     assert ticket.retry_at == pytest.approx(300.0, abs=0.1)
-
-
-def test_a_server_that_asks_for_ever_is_asked_again_after_a_day() -> None:
-    scope = Scope()
-    assert scope.send(1.0, failure=after(REFUSED, math.inf))
-    assert scope.ask(2.0, give_up_at=602.0).state == EXPIRED
-    assert scope.ask(LONGEST / 2, give_up_at=LONGEST - 1.0).state == EXPIRED
-    assert scope.ask(LONGEST + 2.0, give_up_at=LONGEST + 602.0).state == GRANTED
 
 
 def test_trouble_that_names_a_time_leaves_what_is_known_of_the_limits() -> None:
@@ -156,37 +132,6 @@ def test_an_exception_is_trouble_too() -> None:
     assert scope.row(2.2).held_reason == "overload"
 
 
-def test_a_404_admits_one_more_as_a_success_does() -> None:
-    scope, flying, waiting = degraded(OUTAGE)
-    scope.throttle.tick(2.2)
-    first = granted(waiting)
-    scope.answer(flying[0], 2.9, left(880, 2.9, 600.0), failure=MISSING)
-    assert granted(waiting) == first + 2
-    assert scope.deadline(waiting[first + 2]) == pytest.approx(3.9)
-
-
-def test_while_it_still_fails_fewer_go_at_a_time() -> None:
-    scope, flying, waiting = degraded(OUTAGE)
-    scope.throttle.tick(2.2)
-    first = granted(waiting)
-    scope.answer(flying[0], 2.3, left(880, 2.3, 600.0))
-    for nth, ticket in enumerate([*flying[1:], *waiting[:first]]):
-        scope.answer(ticket, 2.4 + 0.01 * nth, failure=OUTAGE)
-    row = scope.row(2.7)
-    assert (row.held_reason, row.in_flight <= first) == ("overload", True)
-
-
-def test_where_few_go_at_a_time_more_go_when_a_second_is_over() -> None:
-    scope, _, waiting = degraded(OUTAGE)
-    scope.throttle.tick(2.2)
-    first = granted(waiting)
-    until = scope.deadline(waiting[first])
-    scope.throttle.tick(until - 1e-6)
-    assert granted(waiting) == first
-    scope.throttle.tick(until)
-    assert granted(waiting) > first
-
-
 def test_where_few_go_at_a_time_one_that_leaves_makes_room_for_one() -> None:
     scope, flying, waiting = degraded(OUTAGE)
     scope.throttle.tick(2.2)
@@ -239,28 +184,6 @@ def test_a_refusal_without_headers_and_without_a_time_limits_the_rate() -> None:
     assert scope.logged(ThrottleHeld)[-1].reason == "silent_limit"
     scope.throttle.tick(until)
     assert granted(tickets) == first + 1
-
-
-@pytest.mark.parametrize(
-    ("failure", "times", "is_limited"),
-    [
-        (after(REFUSED, 1.0), 1, False),
-        (OUTAGE, 8, False),
-        (OUTAGE._replace(coded=False), 8, True),
-    ],
-)
-def test_what_names_a_time_or_a_code_is_not_silent(
-    failure: Failure, times: int, is_limited: bool
-) -> None:
-    assert limited(Scope(), failure, times=times).throttle.is_pacing is is_limited
-
-
-@pytest.mark.parametrize(("remaining", "is_limited"), [(0, False), (1, True)])
-def test_a_refusal_is_explained_by_its_own_headers(remaining: int, is_limited: bool) -> None:
-    scope = Scope()
-    assert scope.send(0.1, left(900, 0.1, 60.0))
-    assert scope.send(0.2, left(remaining, 0.2, 60.0), failure=REFUSED)
-    assert scope.throttle.is_pacing is is_limited
 
 
 def test_however_much_the_headers_say_is_left_the_rate_is_kept() -> None:

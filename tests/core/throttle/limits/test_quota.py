@@ -414,11 +414,6 @@ def test_how_fast_units_come_back_is_measured_anew_when_the_limit_changed() -> N
 # What shows the kind of window, and what a refusal teaches.
 
 
-def test_two_windows_that_give_back_everything_are_fixed() -> None:
-    quota = Quota()
-    assert [spend(quota, index) for index in range(4)] == [UNKNOWN, UNKNOWN, FIXED, FIXED]
-
-
 def test_a_refusal_voids_the_evidence_and_makes_it_careful() -> None:
     quota = fixed(50)
     quota.miss(0.5)
@@ -429,13 +424,6 @@ def test_a_refusal_voids_the_evidence_and_makes_it_careful() -> None:
     quota.distrust(at_reset=True)
     assert (quota.kind, quota.penalty) == (SLIDING_COUNTER, 0.5)
     assert observe(quota, 5, 61.0, end=120.0).kind == SLIDING_COUNTER
-
-
-def test_after_a_refusal_it_takes_two_windows_again_to_show_that_they_are_fixed() -> None:
-    quota = fixed(50)
-    quota.distrust(at_reset=False)
-    found = [spend(quota, index) for index in range(1, 4)]
-    assert found == [INDETERMINATE, INDETERMINATE, FIXED]
 
 
 def test_each_window_that_gives_back_everything_halves_the_caution_after_refusals() -> None:
