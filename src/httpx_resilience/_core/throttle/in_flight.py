@@ -38,7 +38,7 @@ class InFlight:
         return self._abandoned[0][0] if self._abandoned else math.inf
 
     def abandon(self, ticket: Ticket, now: float) -> None:
-        """Count a request that was sent and will not be answered: the server may have counted it."""
+        """Count a request that was sent and will not be answered: the server may count it, too."""
         self.forget(now)  # where no call is ever held back, nobody else does
         self._abandoned.append((ticket.granted_at + ABANDONED, ticket.cost))
         self.units += ticket.cost
