@@ -8,7 +8,7 @@ import pytest
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING
 from httpx_resilience._core.throttle.in_flight import ABANDONED
 from httpx_resilience._core.throttle.limits.quota import SETTLED
-from support.gates import BROKEN, OUTAGE, REFUSED, Scope, after, delta, granted, left
+from support.gates import OUTAGE, REFUSED, Scope, after, delta, granted, left
 
 
 def drained(**policy: object) -> Scope:
@@ -41,19 +41,6 @@ def test_three_successes_without_headers_open_the_scope() -> None:
         found.append(granted(tickets[nth + 1 :]))
     assert found == [2, 3, 47]
     assert granted(scope.ask_for(1000, 0.4)) == 1000
-
-
-@pytest.mark.parametrize("is_answered", [True, False])
-def test_failures_without_headers_widen_the_scope_and_do_not_open_it(is_answered: bool) -> None:
-    scope = Scope()
-    tickets = scope.ask_for(500, 0.0)
-    for nth in range(10):
-        if is_answered:
-            scope.answer(tickets[nth], 0.01 * nth, failure=BROKEN)
-        else:
-            scope.throttle.failed(tickets[nth], 0.01 * nth, sent=False)
-    assert 11 <= granted(tickets[10:]) <= 20
-    assert scope.row(0.1).queued > 400
 
 
 def test_the_headers_that_come_at_last_close_an_open_scope() -> None:

@@ -114,13 +114,6 @@ def test_503s_that_come_by_chance_hold_nobody_back_for_long(seed: int) -> None:
     assert Job().by_chance(0.3, seed, 180.0) <= 0.1, f"seed {seed}"
 
 
-def test_a_rate_spreads_requests_evenly() -> None:
-    job = Job(surely=True)
-    now = max(31.0, job.limiter.open_at(job.limited(10.0, 30.0)))
-    job.limiter.started(now)
-    assert 0.5 / 10 <= job.limiter.open_at(now) - now <= 2.0 / 10
-
-
 def test_a_rate_that_grew_far_beyond_the_limit_is_forgotten_after_half_a_minute() -> None:
     """The limit was lifted: nothing is refused any more."""
     job = Job(surely=True)
@@ -361,17 +354,6 @@ def test_around_the_limit_a_rate_grows_by_so_much_a_request_or_a_second(
     one = refuse(warm(rate=10.0), 50.0, surely=True)
     one.rate = one.ceiling = ceiling
     assert growth(one, 50.005) == pytest.approx(math.exp(a_second * 0.005))
-
-
-def test_around_the_limit_the_rate_grows_by_a_twentieth_a_second_at_most() -> None:
-    one, now = refuse(warm(rate=20.0), 50.0, surely=True), 50.0
-    while rate_of(one) < 0.9 * one.ceiling:
-        now = went(one, now)
-    assert now < 53.0
-    before, began_at = rate_of(one), now
-    while now < began_at + 3.0:
-        now = went(one, now)
-    assert 1.05 < rate_of(one) / before < 1.2
 
 
 def went(one: AdaptiveRateLimiter, now: float) -> float:

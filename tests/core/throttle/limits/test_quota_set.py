@@ -104,12 +104,14 @@ def test_a_window_is_what_the_policy_says_else_what_the_server_says(
     assert [quota.window for quota in quotas.values()] == [found]
 
 
-def test_limits_that_vanish_are_reported_with_what_they_were() -> None:
+@pytest.mark.parametrize("announced", [(ANNOUNCED,), (ANNOUNCED, BURST)])
+def test_limits_that_vanish_are_reported_with_what_they_were(announced: Any) -> None:
     parts = Parts()
-    parts.learn(0.0, ANNOUNCED, BURST).vanish()
+    parts.learn(0.0, *announced).vanish()
     assert (len(parts.quotas), parts.quotas.only, parts.quotas.has_evidence) == (0, None, False)
-    gone = [event for event in parts.events if isinstance(event, RateLimitChanged)][2:]
-    assert [(event.previous, event.rate_limit) for event in gone] == [(100, None)] * 2
+    gone = [event for event in parts.events if isinstance(event, RateLimitChanged)]
+    gone = gone[len(announced) :]
+    assert [(event.previous, event.rate_limit) for event in gone] == [(100, None)] * len(announced)
 
 
 def test_a_limit_that_appears_changes_or_runs_low_is_reported() -> None:

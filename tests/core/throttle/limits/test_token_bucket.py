@@ -1,4 +1,4 @@
-"""A bucket is told from a window by its resets, and its level is never overestimated."""
+"""A bucket is recognised by its resets, and its level is never overestimated."""
 
 import math
 import random
