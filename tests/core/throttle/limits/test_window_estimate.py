@@ -265,6 +265,13 @@ def test_a_window_begins_with_its_first_response(
     assert windows.estimate.first_received == first_received
 
 
+def test_the_first_response_shows_nothing_of_the_window_before() -> None:
+    windows = Windows()
+    found = (windows.estimate.kind, windows.estimate.span, windows.estimate.first_received)
+    assert found == (UNKNOWN, 0.0, math.inf)
+    assert not windows.learn(*FIRST)
+
+
 def test_a_window_that_is_found_to_end_earlier_is_judged_by_that_end() -> None:
     windows = Windows((50, 0.0, 60.0), (49, 5.0, 30.0))
     assert windows.learn(99, 30.1, 90.0)
