@@ -413,6 +413,13 @@ def test_what_is_not_surely_a_limiter_is_forgotten_when_its_rate_is_not_used_up(
     assert found == [True, True, False]
 
 
+def test_what_is_not_surely_a_limiter_is_kept_while_its_rate_is_used_up() -> None:
+    one, now = suspected(accepted=1), 50.1
+    while now < 55.0 and one.rate is not None:
+        now = went(one, now)
+    assert one.rate is not None
+
+
 @pytest.mark.parametrize("accepted", [1, 4])
 @pytest.mark.parametrize(("share", "is_kept"), [(3.9, True), (4.1, False)])
 def test_no_success_for_four_times_as_long_as_usual_is_an_outage(

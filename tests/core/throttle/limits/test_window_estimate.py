@@ -163,6 +163,7 @@ FIRST = (99, 0.0, 60.0)
         (95, 60.1, 120.0, {"outstanding": 3}, SLIDING_COUNTER, False),
         (99, 60.1, 120.0, {"outstanding": 49}, UNKNOWN, True),
         (99, 60.1, 120.0, {"outstanding": 50}, UNKNOWN, False),  # too many to tell by
+        (0, 60.1, 120.0, {"limit": 2, "outstanding": 1}, UNKNOWN, False),
         (0, 60.1, 61.0, {}, LOG, False),
         (0, 60.1, 90.0, {}, LOG, False),  # moved by half of the window
         (0, 60.1, 90.1, {}, SLIDING_COUNTER, False),
