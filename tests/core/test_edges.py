@@ -132,14 +132,14 @@ def test_a_reset_is_in_milliseconds_if_a_number_of_seconds_to_wait_says_so(
 
 def test_a_bucket_that_gives_less_than_it_should_is_none_any_more() -> None:
     """Somebody else spends, or it was never one: no unit is expected of it."""
-    ledger, clock, limit = Quota(), ServerClock(), 20
+    quota, clock, limit = Quota(), ServerClock(), 20
     for taken in range(1, 20):
         full_in = float(taken)  # one token a second
         told = RateLimit(limit, limit - taken, full_in, None, 0.001)
-        ledger.took(START, taken)
-        ledger.observe(told, START, START, clock, 0)
-    assert ledger.kind == BUCKET
+        quota.started(START, taken)
+        quota.observe(told, START, START, clock, 0)
+    assert quota.kind == BUCKET
     later = START + 10.0
-    ledger.observe(RateLimit(limit, 2, 18.0, None, 0.001), later, later, clock, 0)
-    assert ledger.kind == INDETERMINATE
-    assert not ledger.verdict(later, 2, -math.inf).is_open
+    quota.observe(RateLimit(limit, 2, 18.0, None, 0.001), later, later, clock, 0)
+    assert quota.kind == INDETERMINATE
+    assert not quota.admit(later, 2, -math.inf).is_open

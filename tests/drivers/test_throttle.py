@@ -90,7 +90,7 @@ def timers(transport: AsyncResilientTransport) -> int:
 
 def nothing_is_left(transport: AsyncResilientTransport) -> bool:
     return not transport._shared.ready and all(
-        not (len(t._queue) or t._in_flight or t._keeper) for t in throttles(transport)
+        not (t.statistics().queued or t.statistics().in_flight) for t in throttles(transport)
     )
 
 
@@ -275,7 +275,7 @@ async def test_a_call_cancelled_at_any_await_leaves_the_gate_as_free_as_it_was(
             await response.aclose()
         assert nothing_is_left(transport), f"cancelled at await {at}"
         (throttle,) = throttles(transport)
-        assert len(throttle._in_flight._abandoned) <= 2  # what was given up after its send
+        assert throttle.statistics().abandoned <= 2  # what was given up after its send
         inner._script = (OK,)
         with anyio.fail_after(40):
             assert (await transport.handle_async_request(get())).status_code == 200
@@ -301,7 +301,7 @@ async def test_a_request_given_up_after_its_send_still_counts_until_half_a_minut
     with anyio.move_on_after(1):
         await send(transport, 1)
     (throttle,) = throttles(transport)
-    assert len(throttle._in_flight._abandoned) == 1
+    assert throttle.statistics().abandoned == 1
     server.takes = 0.01
     await send(transport, 2)  # its answer says itself what is left
     assert [status for _, _, status in server.trace] == [200] * 3
@@ -343,7 +343,7 @@ async def test_a_call_whose_wait_may_end_sooner_waits_until_its_time_is_up() -> 
             group.start_soon(send, transport, n)
         await anyio.sleep(4.5)
         (throttle,) = throttles(transport)
-        throttle._slow_start._in_flight, throttle._slow_start._at = 4, 1e9
+        throttle._slow_start._allowed, throttle._slow_start._at = 4, 1e9
         began = anyio.current_time()
         with pytest.raises(ThrottleTimeout):
             await send(transport, 9)

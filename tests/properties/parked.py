@@ -151,11 +151,11 @@ class Parked:
         throttle, waiting, flying = self.throttle, self.waiting, self.flying
         assert not self.ready
         assert all(ticket.state == state for ticket, state in self.states.items()), "not woken"
-        assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight.count == len(flying)
-        ghosts = sum(cost for _, cost in throttle._in_flight._abandoned)
-        assert throttle._in_flight.units == sum(ticket.cost for ticket in flying) + ghosts
-        assert len(throttle._quotas) <= 64
+        counted = throttle.statistics()
+        assert counted.queued == len(waiting)
+        assert counted.in_flight == len(flying)
+        assert counted.units >= sum(ticket.cost for ticket in flying) + counted.abandoned
+        assert len(throttle.status(self.now)) <= 64
         keepers = [ticket for ticket in waiting if throttle.timer_deadline(ticket) is not None]
         assert keepers == ([min(waiting)] if waiting else [])
         for ticket in keepers:
@@ -166,7 +166,7 @@ class Parked:
             assert until < math.inf or flying, "nothing will ever happen"
             # A timer may be a little late, and ghosts are forgotten without one.
             if known > self.now:
-                assert not throttle._gate(self.now, ticket.cost).is_open, "the gate is open"
+                assert not throttle.ask(self.now, ticket.cost).is_open, "the gate is open"
 
     def settle(self, finish: Callable[[Ticket], None], limit: int = 10_000) -> None:
         """Go on until nobody waits and nothing is in flight; ``finish`` ends what flies."""

@@ -93,7 +93,7 @@ def play(scope: Parked, order: tuple[int, ...], ends: tuple[str, ...], patience:
         assert ticket.state in (LEFT, EXPIRED)
         assert ticket.state == LEFT or patience < math.inf
     scope.throttle.tick(scope.now + 3600.0)
-    scope.throttle._gate(scope.now + 3600.0)
+    scope.throttle.ask(scope.now + 3600.0)
     assert scope.throttle.is_idle
 
 

@@ -26,10 +26,10 @@ class Thorough(Throttle):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        ledgers: Any = self._ledgers
-        ledgers._count = lambda: None
+        quotas: Any = self._quotas
+        quotas.repeat = lambda *_: -1
 
-    def _free(self, now: float) -> int:
+    def _fast_path_credit(self, now: float) -> int:
         return 0
 
 

@@ -156,10 +156,10 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
         throttle.tick(now)
 
         waiting, flying = alive(WAITING), alive(GRANTED)
-        assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight.count == len(flying)
+        counted = throttle.statistics()
+        assert (counted.queued, counted.in_flight) == (len(waiting), len(flying))
         assert len(flying) + len(waiting) + len(ended) == len(tickets)
-        assert throttle._in_flight.units == len(flying) + len(throttle._in_flight._abandoned)
+        assert counted.units == len(flying) + counted.abandoned
         if waiting:
             first = min(waiting, key=lambda ticket: ticket.order)
             assert throttle.timer_deadline(first) is not None  # somebody keeps the time
@@ -169,6 +169,6 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
     for ticket in tickets:
         throttle.leave(ticket, now, sent=False)
     throttle.tick(now + 31.0)
-    throttle._gate(now + 31.0)
+    throttle.ask(now + 31.0)
     assert throttle.is_idle
-    assert throttle._in_flight.units == 0
+    assert throttle.statistics().units == 0

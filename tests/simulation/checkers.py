@@ -58,8 +58,7 @@ class Watched(Throttle):
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""
-        assert len(self.grants) == self.responses + self._in_flight.count
-        assert len(self._queue) >= 0
+        assert len(self.grants) == self.responses + self.statistics().in_flight
 
 
 class OneScout:

@@ -1,4 +1,4 @@
-"""What a limit is asked, and what it answers: may one more request go?"""
+"""What a limit is asked, and what it answers: whether one more request may go."""
 
 import math
 from typing import NamedTuple, Protocol

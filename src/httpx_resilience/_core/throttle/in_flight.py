@@ -33,12 +33,17 @@ class InFlight:
         return bool(self._abandoned)
 
     @property
+    def abandoned(self) -> int:
+        """How many abandoned requests may still be counted by the server."""
+        return len(self._abandoned)
+
+    @property
     def forgotten_at(self) -> float:
         """When the first of the abandoned requests is counted no more."""
         return self._abandoned[0][0] if self._abandoned else math.inf
 
     def abandon(self, ticket: Ticket, now: float) -> None:
-        """Count a request that was sent and will not be answered: the server may have counted it."""
+        """Count a request that was sent and given up: the server may have counted it."""
         self.forget(now)  # where no call is ever held back, nobody else does
         self._abandoned.append((ticket.granted_at + ABANDONED, ticket.cost))
         self.units += ticket.cost

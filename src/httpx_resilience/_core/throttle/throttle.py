@@ -15,7 +15,7 @@ at the head of the queue keeps the time (``timer_deadline``) and hands it on whe
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..catalog import RATE_LIMITED, ErrorClass
 from ..classify import Failure
@@ -37,6 +37,22 @@ from .snapshot import RateLimitStatus, Signature, signature_of, status_rows
 
 _CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
 """Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
+
+
+class Statistics(NamedTuple):
+    """A snapshot of what a throttle counts.
+
+    Attributes:
+        queued: Calls that wait.
+        in_flight: Requests that were sent, and whose headers were not received.
+        abandoned: Requests that nobody waits for any more, but that the server may have counted.
+        units: What those in flight and abandoned take of the rate-limit budget.
+    """
+
+    queued: int
+    in_flight: int
+    abandoned: int
+    units: int
 
 
 class Throttle:
@@ -145,7 +161,7 @@ class Throttle:
             self._start(ticket, now)
             return ticket
         if not self._queue:
-            admission = self._ask(now, cost)
+            admission = self.ask(now, cost)
             if admission.is_open:
                 self._admit(ticket, admission, now)
                 return ticket
@@ -188,7 +204,7 @@ class Throttle:
                 credit -= head.cost
                 self._start(head, now)
             else:
-                admission = self._ask(now, head.cost)
+                admission = self.ask(now, head.cost)
                 if not admission.is_open:
                     retry_at, reason = admission.retry_at, admission.reason
                     break
@@ -204,7 +220,7 @@ class Throttle:
         else:  # nothing is emitted before all is settled
             self._reporter.held(reason, retry_at, len(queue), now)
 
-    def _ask(self, now: float, cost: int) -> Admission:
+    def ask(self, now: float, cost: int = 1) -> Admission:
         """Return whether one more request may go: the first limit that says no decides."""
         answer = OPEN
         for limit in self._limits:
@@ -384,9 +400,14 @@ class Throttle:
         """Whether nobody waits, and nothing is in flight or might be counted still."""
         return not (self._queue or self._in_flight.count or self._in_flight.has_abandoned)
 
+    def statistics(self) -> Statistics:
+        """Return how many requests wait, are in flight, and are counted though abandoned."""
+        in_flight = self._in_flight
+        return Statistics(len(self._queue), in_flight.count, in_flight.abandoned, in_flight.units)
+
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, a row for each policy; one row if none is known."""
-        admission = self._ask(now, 1)
+        admission = self.ask(now, 1)
         common: dict[str, Any] = {
             "origin": self.origin,
             "scope": self.scope,
