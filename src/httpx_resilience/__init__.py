@@ -36,6 +36,7 @@ from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
 from .instrumentation.redact import redact_path
+from .instrumentation.sink import Listener
 
 __all__ = [
     "GENERIC",
@@ -60,6 +61,7 @@ __all__ = [
     "GaveUp",
     "HeaderFamily",
     "Level",
+    "Listener",
     "Policy",
     "RateLimitChanged",
     "RateLimitEvent",

@@ -25,7 +25,7 @@ from ._request import call_of, parts_of
 from ._shared import Dialects, Identity, SharedState, rules_of
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import FOREVER, CallHistory
-from .instrumentation.sink import EventSink, Listener, listeners_of
+from .instrumentation.sink import EventCallable, EventSink, Listener, listeners_of
 
 EXTENSION = "resilience"
 _NO_HOOKS: Mapping[str, Hook] = {}
@@ -45,8 +45,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             with other transports, in other threads.
         identity: From a request to who is calling, for tokens that are rotated; by default that is
             told by the credential that the request carries. Only a keyed hash of it is kept.
-        on_event: A callable, or several, that are given every event; they should be quick, and
-            what they raise is logged once.
+        on_event: A callable, or several, that are given every event of level info or above, or a
+            ``Listener``, which names the level itself; they should be quick, and what they raise
+            is logged once.
         recover: From error code to an async hook that is given the failure and the request and
             returns the request to send now, or None to stop.
         redact: What a path goes through before it is told to anybody; see ``redact_path``.
@@ -76,7 +77,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy: Policy | None = None,
         budget: RetryBudget | None = None,
         identity: Identity | None = None,
-        on_event: Listener | Iterable[Listener] | None = None,
+        on_event: EventCallable | Listener | Iterable[EventCallable | Listener] | None = None,
         recover: Mapping[str, Hook] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:

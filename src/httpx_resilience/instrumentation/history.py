@@ -90,13 +90,15 @@ class CallHistory:
 
     def tell(self, fact: Fact) -> None:
         """Keep a fact, and pass its event on to whoever wants it."""
-        sink = self._sink
-        is_wanted = self.verbose or fact.level is not _DEBUG
-        event = sink.offer(fact) if is_wanted and sink is not None else None
         told = self._told = self._told or []
-        told.append(fact if event is None else event)
+        told.append(fact)
         if len(told) > 2 * KEPT:
             del told[KEPT]
+        if self._sink is None or (fact.level is _DEBUG and not self.verbose):
+            return
+        event = self._sink.offer(fact)
+        if event is not None:
+            told[-1] = event
 
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
