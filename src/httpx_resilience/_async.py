@@ -144,10 +144,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                 await exchange.abandon()
             raise
         flow.close()
-        last = exchange.last
-        response = last.response
+        response = exchange.last.response
         if step.reason == SUCCESS and response is not None:
-            history.close(step, last.outcome)
+            history.close(step, exchange.last.outcome)
             response.extensions[HISTORY] = history
             return response
         scope = throttle.scope if throttle is not None else ""
@@ -264,10 +263,11 @@ def _finish(
     if error is not None or response is None:
         error = error or RuntimeError("an attempt came to neither a response nor an exception")
         attach(error, history)
+        exchange.forget()
         try:
             raise error
         finally:
-            del error, exchange, last  # no cycle of traceback and frame
+            del error, last  # no cycle of traceback and frame
     response.extensions[HISTORY] = history
     if last.peeked is not None:
         history.body_truncated = last.peeked.is_truncated

@@ -107,6 +107,7 @@ class PeekedStream(httpx.AsyncByteStream):
         self._stream = stream
         self._length = length
         self._error: Exception | None = None
+        self._is_broken = False
         self._is_closed = False
         # In memory there is nothing to wait for: it is looked at here, without a cancel scope.
         self.is_exhausted = is_in_memory(stream)
@@ -129,7 +130,7 @@ class PeekedStream(httpx.AsyncByteStream):
     @property
     def is_truncated(self) -> bool:
         """Whether the body was closed before its end."""
-        return self._is_closed and not self.is_exhausted and self._error is None
+        return self._is_closed and not self.is_exhausted and not self._is_broken
 
     async def look(self, clock: Callable[[], float], cut_at: float | None = None) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
@@ -155,15 +156,16 @@ class PeekedStream(httpx.AsyncByteStream):
             except StopAsyncIteration:
                 self.is_exhausted = True
             except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
-                self._error = error
+                self._error = without_this_frame(error)
         if scope.cancelled_caught:
             self._error = httpx.ReadTimeout("the error body stood still")
+        self._is_broken = self._error is not None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._head:
             yield chunk
-        if self._error is not None:
-            raise self._error
+        if self._is_broken:
+            raise self._taken_error()
         if self.is_exhausted or self._rest is None:
             return
         if self._is_closed:
@@ -171,6 +173,11 @@ class PeekedStream(httpx.AsyncByteStream):
         async for chunk in self._rest:
             yield chunk
         self.is_exhausted = True
+
+    def _taken_error(self) -> Exception:
+        """Return what broke the body off, and keep it no longer: raised, it holds who holds us."""
+        error, self._error = self._error, None
+        return error or httpx.ReadError("the error body broke off")
 
     async def aclose(self) -> None:
         if self._is_closed:
@@ -182,6 +189,17 @@ class PeekedStream(httpx.AsyncByteStream):
                 await finish()
         finally:
             await self._stream.aclose()
+
+
+def without_this_frame(error: Exception) -> Exception:
+    """Return a caught exception that whoever caught it may keep: raised again, it is whole again.
+
+    Its traceback begins with the frame that caught it, and what that frame holds, holds it: a
+    cycle, with request and body in it, that would wait for the garbage collector.
+    """
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    return error
 
 
 def is_in_memory(stream: object) -> bool:

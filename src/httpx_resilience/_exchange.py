@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 import httpx
 
-from ._body import PeekedStream, always, body_headers, close_quietly, decode
+from ._body import PeekedStream, always, body_headers, close_quietly, decode, without_this_frame
 from ._clock import scope_until, sleep
 from ._core import checks
 from ._core.dialect import Dialect
@@ -39,7 +39,6 @@ class Exchange:
     """Carries out one call's steps, and holds the last two attempts' responses or exceptions.
 
     Attributes:
-        is_replayable: Tells whether the request, or one that a hook made, can be sent (again) now.
         last: What the last attempt left.
         previous: What the one before left.
     """
@@ -53,7 +52,6 @@ class Exchange:
         "_spoken",
         "_transport",
         "_unprepared",
-        "is_replayable",
         "last",
         "previous",
     )
@@ -79,7 +77,6 @@ class Exchange:
         self.last = self.previous = _NONE
         if type(request.stream) is not httpx.ByteStream:  # it may be refused, before any wait
             self._prepare(seen)
-        self.is_replayable = self._asked if hooks else self._is_replayable
 
     def _prepare(self, seen: Seen) -> None:
         """Make the request to send: when it is sent, for a call that waits needs no copy."""
@@ -96,6 +93,11 @@ class Exchange:
     def dialect(self) -> Dialect:
         """How the server speaks."""
         return self._spoken.dialect
+
+    @property
+    def is_replayable(self) -> Callable[[], bool]:
+        """Tells whether the request, or one that a hook made, can be sent (again) now."""
+        return self._asked if self._hooks else self._is_replayable
 
     def _asked(self) -> bool:
         return self._is_replayable()
@@ -120,7 +122,7 @@ class Exchange:
                     attempt.response = await self._transport.handle_async_request(request)
                 cut = scope.cancelled_caught
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
-            attempt.error = error
+            attempt.error = without_this_frame(error)
         at = clock()
         response = attempt.response
         if response is not None and response.status_code < 400:
@@ -192,7 +194,7 @@ class Exchange:
             if made is not None:
                 self._replace(made, code)
         except Exception as error:  # noqa: BLE001 - it is raised as itself later
-            attempt.error = error
+            attempt.error = without_this_frame(error)
             return HookDone(self._clock(), "raised", type(error).__name__)
         finally:
             IN_HOOK.reset(token)
@@ -222,6 +224,10 @@ class Exchange:
         for key in (STAMP, "timeout"):
             if key in before.extensions:
                 self._request.extensions.setdefault(key, before.extensions[key])
+
+    def forget(self) -> None:
+        """Drop what the attempts left: an exception that is raised holds who holds us."""
+        self.last = self.previous = _NONE
 
     async def abandon(self) -> None:
         """Close a response that nobody will read on."""
