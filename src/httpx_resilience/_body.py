@@ -197,9 +197,8 @@ def without_this_frame(error: Exception) -> Exception:
     Its traceback begins with the frame that caught it, and what that frame holds, holds it: a
     cycle, with request and body in it, that would wait for the garbage collector.
     """
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next
-    return error
+    frames = error.__traceback__
+    return error if frames is None else error.with_traceback(frames.tb_next)
 
 
 def is_in_memory(stream: object) -> bool:

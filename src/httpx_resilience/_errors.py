@@ -15,6 +15,9 @@ HISTORY = "resilience"
 PEEKED = "resilience.peeked"
 DIALECT = "resilience.dialect"
 
+_NOTE = "httpx-resilience: "
+"""How our notes on exceptions begin."""
+
 
 def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> ErrorInfo | None:
     """Return what an error response says of itself, or None if it says no code.
@@ -104,11 +107,17 @@ def history_of(source: httpx.Response | BaseException) -> CallHistory | None:
 
 
 def attach(error: BaseException, history: CallHistory) -> None:
-    """Make a call's history reachable from the exception that ended it, and say so in a note."""
+    """Make a call's history reachable from the exception that ended it, and say so in a note.
+
+    One object may end many calls, one after the other: it bears the last one's note only.
+    """
     error._resilience_history = history  # type: ignore[attr-defined]  # noqa: SLF001 - ours
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        notes[:] = [note for note in notes if not str(note).startswith(_NOTE)]
     count = len(history.attempts)
     attempts = "1 attempt" if count == 1 else f"{count} attempts"
     error.add_note(
-        f"httpx-resilience: gave up after {attempts} in {history.elapsed:g} s: "
+        f"{_NOTE}gave up after {attempts} in {history.elapsed:g} s: "
         f"{history.reason} (call_id {history.call_id})"
     )

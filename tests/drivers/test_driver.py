@@ -206,6 +206,19 @@ class TestExceptions:
         assert ids[0] != ids[1]
         assert ids[1] in error.__notes__[-1]
 
+    async def test_an_exception_object_that_ends_many_calls_bears_one_note_of_ours(self) -> None:
+        error = httpx.PoolTimeout("x")
+        error.add_note("the user's own")
+        transport, _ = resilient(AsyncResilientTransport(Scripted(error)).handle_async_request)
+        for _ in range(100):
+            with pytest.raises(httpx.PoolTimeout):
+                await call(transport)
+        history = history_of(error)
+        assert history is not None
+        own, ours = error.__notes__
+        assert own == "the user's own"
+        assert ours.endswith(f"permanent (call_id {history.call_id})")
+
     async def test_an_exception_after_a_response_is_what_comes_out(self) -> None:
         error = httpx.ConnectError("x")
         transport, _ = resilient(UNAVAILABLE, error, error, error)
