@@ -21,10 +21,8 @@ from ._core.outcome import RawHeaders
 
 PEEK_BYTES = 65_536
 PEEK_SECONDS = 2.0
-"""Looked at between chunks, so that a slow body is never torn."""
-
-STALL_SECONDS = 30.0
-"""A body that stands still this long is torn, if no read timeout of httpx's own comes first."""
+"""A body that stands still so long is torn: httpcore cannot go on with a read that was cancelled.
+One that comes slowly is not: see ``PeekedStream.look``."""
 
 MAX_ENCODINGS = 5
 """Content encodings upon each other that are decoded, as many as in curl."""
@@ -135,6 +133,9 @@ class PeekedStream(httpx.AsyncByteStream):
     async def look(self, clock: Callable[[], float], cut_at: float | None = None) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
 
+        A chunk that would come after the 2 s, at the pace of those before it, is not waited for:
+        the reader gets it. A body that stands still is torn when they are over.
+
         Args:
             clock: The running event loop's.
             cut_at: When the attempt ends, its body included; None for no such limit.
@@ -142,15 +143,18 @@ class PeekedStream(httpx.AsyncByteStream):
         rest = self._rest
         if rest is None:
             return
-        now, size = clock(), 0
-        until, torn_at = now + PEEK_SECONDS, now + STALL_SECONDS
-        if cut_at is not None:
-            torn_at = min(torn_at, cut_at)
-        with scope_until(torn_at) as scope:
+        now = came_at = clock()
+        until = now + PEEK_SECONDS
+        size, slowest = 0, 0.0
+        with scope_until(until if cut_at is None else min(until, cut_at)) as scope:
             try:
                 # At its stated length the body is over: the next step only says so.
-                while size == self._length or (size < PEEK_BYTES and clock() < until):
+                while size == self._length or (size < PEEK_BYTES and now + slowest < until):
                     chunk = await anext(rest)
+                    now = clock()
+                    if self._head:
+                        slowest = max(slowest, now - came_at)
+                    came_at = now
                     self._head.append(chunk)
                     size += len(chunk)
             except StopAsyncIteration:
@@ -204,6 +208,14 @@ def without_this_frame(error: Exception) -> Exception:
 def is_in_memory(stream: object) -> bool:
     """Tell whether a body is all there: it neither makes anybody wait nor holds a connection."""
     return type(stream) is httpx.ByteStream
+
+
+def is_event_stream(headers: RawHeaders) -> bool:
+    """Tell whether a body is a stream of server-sent events, which comes when it comes."""
+    return any(
+        name.lower() == b"content-type" and value.lstrip()[:17].lower() == b"text/event-stream"
+        for name, value in headers
+    )
 
 
 _LENGTH, _ENCODING = b"content-length", b"content-encoding"

@@ -2,7 +2,7 @@
 
 import httpx
 
-from ._body import PeekedStream, decode
+from ._body import PeekedStream, decode, is_event_stream
 from ._core.dialect import Dialect
 from ._core.envelope import ErrorInfo, read_error
 from ._exceptions import ApiError
@@ -23,7 +23,7 @@ def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> Err
     """Return what an error response says of itself, or None if it says no code.
 
     Works on any ``httpx.Response``. One that came through ``AsyncResilientTransport`` need not be
-    read first: its body was looked at already.
+    read first: its body was looked at already, unless it is a stream of server-sent events.
 
     Args:
         response: Any response; a success or redirect gives None.
@@ -45,7 +45,12 @@ def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> Err
     if isinstance(peeked, PeekedStream):
         body = decode(peeked.head, response.headers.get("content-encoding", ""))
     else:
-        body = response.content
+        try:
+            body = response.content
+        except httpx.ResponseNotRead:
+            if is_event_stream(response.headers.raw):
+                return None
+            raise
     return read_error(body, spoken)
 
 

@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 import httpx
 
-from ._body import PeekedStream, always, body_headers, close_quietly, decode, without_this_frame
+from ._body import (
+    PeekedStream,
+    always,
+    body_headers,
+    close_quietly,
+    decode,
+    is_event_stream,
+    without_this_frame,
+)
 from ._clock import scope_until, sleep
 from ._core import checks
 from ._core.dialect import Dialect
@@ -144,7 +152,7 @@ class Exchange:
             trouble = None if attempt.error is None else trouble_of(attempt.error)
             return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
         headers, body = response.headers.raw, b""
-        if isinstance(response.stream, httpx.AsyncByteStream):
+        if isinstance(response.stream, httpx.AsyncByteStream) and not is_event_stream(headers):
             length, encoding = body_headers(headers)
             response.stream = attempt.peeked = peeked = PeekedStream(response.stream, length)
             if not peeked.is_exhausted:
@@ -231,5 +239,10 @@ class Exchange:
 
     async def abandon(self) -> None:
         """Close a response that nobody will read on."""
-        if self.last.response is not None:
-            await close_quietly(self.last.response.stream)
+        attempt, response = self.last, self.last.response
+        if response is None:
+            return
+        stream = response.stream
+        if attempt.peeked is None and isinstance(stream, httpx.AsyncByteStream):
+            response.stream = attempt.peeked = PeekedStream(stream)  # it says that it was given up
+        await close_quietly(response.stream)
