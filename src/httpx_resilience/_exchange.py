@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
 import httpx
@@ -15,7 +16,7 @@ from ._body import (
     is_event_stream,
     without_this_frame,
 )
-from ._clock import scope_until, sleep
+from ._clock import scope_until
 from ._core import checks
 from ._core.dialect import Dialect
 from ._core.envelope import read_error
@@ -25,7 +26,7 @@ from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
 from ._request import ANONYMOUS, Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
-from ._waiting import new_place, woken
+from ._waiting import Lifetime, new_place, rest, woken
 
 STAMP = "resilience.stamp"
 """Key in a request's extensions: a callable that puts what is current onto it before each send."""
@@ -161,14 +162,17 @@ class Exchange:
         status = response.status_code
         return Outcome(sent_at, at, self._clock(), wall, status, headers, body)
 
-    def admit(self, step: Admit) -> Awaitable[Woken | None]:
+    def admit(self, step: Admit) -> tuple[Awaitable[Woken | None], object]:
         """Return what to await until the ticket is woken, or the time that this call keeps comes.
 
         It comes to None if somebody woke it. Thousands may wait here: no frame of ours for each.
+
+        Returns:
+            What to await, and the place where it is waited.
         """
         step.ticket.wake = place = new_place()
         waited = woken(place)
-        return waited if step.until is None else self._keep(waited, step.until)
+        return waited if step.until is None else self._keep(waited, step.until), place
 
     async def _keep(self, waited: Awaitable[None], until: float) -> Woken | None:
         with anyio.CancelScope(deadline=until) as scope:
@@ -177,10 +181,11 @@ class Exchange:
             return Woken(max(until, self._clock()))
         return None
 
-    async def pause(self, step: Pause) -> Woken:
-        """Give the connection back, then sleep."""
+    async def pause(self, step: Pause, life: Lifetime, waiting: set[Any]) -> Woken:
+        """Give the connection back, then sleep, while the transport is open."""
         await self.abandon()
-        await sleep(max(0.0, step.until - self._clock()))
+        if not life.is_closed:
+            await rest(step.until, waiting)
         return Woken(max(step.until, self._clock()))
 
     async def recover(self, step: Recover) -> HookDone:

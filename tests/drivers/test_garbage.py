@@ -186,6 +186,19 @@ async def test_a_call_that_was_cancelled_leaves_no_cycle_with_its_request_and_bo
     assert sum(caught) >= CALLS / 2
 
 
+@pytest.mark.parametrize("story", ["while it pauses", "in the queue", "in an attempt"])
+async def test_a_call_whose_transport_was_closed_leaves_no_cycle(story: str) -> None:
+    async def closed(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ended, transport, request)
+            await anyio.sleep(0.1)
+            await transport.aclose()
+        await transport.__aenter__()
+
+    transport, inner = played(story)
+    assert await alive_after(CALLS, transport, inner, closed) == []
+
+
 async def test_none_of_200_calls_of_a_client_that_raise_is_left() -> None:
     async def through_a_client(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> None:
         with pytest.raises(httpx.ConnectError):
