@@ -12,6 +12,8 @@ import httpx
 from httpx_resilience import (
     SCAIVAULT,
     AsyncResilientTransport,
+    Level,
+    Listener,
     Policy,
     RetryPolicy,
 )
@@ -62,6 +64,7 @@ def parts_off() -> list[Contender]:
         ours(f"{OURS}, only retries", dialect=no_id, policy=Policy(throttle=None, budget=None)),
         ours(f"{OURS}, a deadline", policy=Policy(retry=RetryPolicy(deadline=60.0))),
         ours(f"{OURS}, a listener", on_event=lambda event: None),
+        ours(f"{OURS}, a listener at debug", on_event=Listener(lambda _: None, level=Level.DEBUG)),
         Contender(f"{OURS}, logger off", wrap, around=logger_off),
         Contender(f"{OURS}, policy None", wrap, extensions={"resilience": None}),
     ]

@@ -28,7 +28,14 @@ from ._core.headers import HeaderFamily
 from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.throttle import RateLimitStatus
 from ._errors import error_of, history_of, raise_for_error
-from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout, TokenRefused
+from ._exceptions import (
+    ApiError,
+    DeadlineExceeded,
+    ResilienceError,
+    ThrottleTimeout,
+    TokenRefused,
+    TransportClosed,
+)
 from ._recovery import FailedAttempt
 from ._tokens import RefreshToken
 from ._update import read_change_write
@@ -36,6 +43,7 @@ from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
 from .instrumentation.redact import redact_path
+from .instrumentation.sink import Listener
 
 __all__ = [
     "GENERIC",
@@ -60,6 +68,7 @@ __all__ = [
     "GaveUp",
     "HeaderFamily",
     "Level",
+    "Listener",
     "Policy",
     "RateLimitChanged",
     "RateLimitEvent",
@@ -81,6 +90,7 @@ __all__ = [
     "ThrottleReleased",
     "ThrottleTimeout",
     "TokenRefused",
+    "TransportClosed",
     "error_of",
     "history_of",
     "raise_for_error",

@@ -13,21 +13,26 @@ from ._core import checks
 from ._core.budget import RetryBudget
 from ._core.decision import SUCCESS
 from ._core.dialect import Dialect
-from ._core.flow import Admit, CallFlow, Done, Pause, Send, call_flow
-from ._core.outcome import Cancelled, Woken
+from ._core.flow import Admit, CallFlow, Done, Pause, Reply, Send, call_flow
+from ._core.outcome import Cancelled, HookDone, Woken
 from ._core.policy import Policy, check_call_policy
 from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
-from ._exceptions import DeadlineExceeded, ThrottleTimeout
+from ._exceptions import DeadlineExceeded, ThrottleTimeout, TransportClosed
 from ._exchange import Exchange
 from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
 from ._request import call_of, parts_of
 from ._shared import Dialects, Identity, SharedState, rules_of
+from ._waiting import Lifetime, is_running
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import FOREVER, CallHistory
-from .instrumentation.sink import EventSink, Listener, listeners_of
+from .instrumentation.sink import EventCallable, EventSink, Listener, listeners_of
 
 EXTENSION = "resilience"
+
+CLOSED = "closed"
+"""Why a call ends that waited when its transport was closed."""
+
 _NO_HOOKS: Mapping[str, Hook] = {}
 
 
@@ -45,8 +50,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             with other transports, in other threads.
         identity: From a request to who is calling, for tokens that are rotated; by default that is
             told by the credential that the request carries. Only a keyed hash of it is kept.
-        on_event: A callable, or several, that are given every event; they should be quick, and
-            what they raise is logged once.
+        on_event: A callable, or several, that are given every event of level info or above, or a
+            ``Listener``, which names the level itself; they should be quick, and what they raise
+            is logged once.
         recover: From error code to an async hook that is given the failure and the request and
             returns the request to send now, or None to stop.
         redact: What a path goes through before it is told to anybody; see ``redact_path``.
@@ -55,7 +61,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         TypeError: An argument is of the wrong type; the message names it and what is allowed.
         ValueError: A code of ``recover`` is in no catalogue, or a key of ``dialect`` no origin.
 
-    Belongs to one event loop, as httpx's own transports do.
+    Belongs to one event loop, as httpx's own transports do; in the next one it starts afresh.
 
     >>> import anyio
     >>> async def read() -> int:
@@ -76,7 +82,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy: Policy | None = None,
         budget: RetryBudget | None = None,
         identity: Identity | None = None,
-        on_event: Listener | Iterable[Listener] | None = None,
+        on_event: EventCallable | Listener | Iterable[EventCallable | Listener] | None = None,
         recover: Mapping[str, Hook] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
@@ -95,6 +101,8 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         self._recover = checked_hooks("recover", recover or {}, self._dialects.all())
         self._redact = redact
         self._sink = EventSink(listeners_of(on_event))
+        self._life = Lifetime()
+        self._entered = 0
         self._loop: object = None
         self._clock: Callable[[], float] = time.monotonic
         self._shared = self._fresh_state()
@@ -113,11 +121,18 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
 
         Raises:
             DeadlineExceeded: The call was still running when its ``deadline`` passed.
+            TransportClosed: The transport is closed, or was while the call waited to be sent.
+            RuntimeError: Another event loop still runs, and calls of this transport in it.
             TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
         """
+        life = self._life
+        if life.is_closed:
+            raise TransportClosed("the transport is closed", request=request)
         flow, exchange, history = self._begin(request)
         clock, shared = self._clock, self._shared
+        waiting = shared.waiting
+        shared.under_way += 1
         try:
             step = next(flow)
             while not isinstance(step, Done):
@@ -125,14 +140,20 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                     shared.wake()
                 if isinstance(step, Send):
                     step = flow.send(await exchange.send(step))
-                elif isinstance(step, Pause):
-                    step = flow.send(await exchange.pause(step))
+                    continue
+                if isinstance(step, Pause):
+                    reply: Reply = await exchange.pause(step, life, waiting)
                 elif isinstance(step, Admit):
-                    woken = exchange.admit(step)
+                    woken, place = exchange.admit(step)
                     del step  # thousands may wait here, each with what it holds
-                    step = flow.send(await woken or Woken(clock()))
+                    waiting.add(place)
+                    try:
+                        reply = await woken or Woken(clock())
+                    finally:
+                        waiting.discard(place)
                 else:
-                    step = flow.send(await exchange.recover(step))
+                    reply = await exchange.recover(step)
+                step = flow.send(reply) if _goes_on(reply, life) else _ended(flow, history, clock())
             if shared.ready:
                 shared.wake()
         except BaseException as error:
@@ -142,11 +163,12 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             if not isinstance(error, GeneratorExit):  # a closed coroutine may not await
                 await exchange.abandon()
             raise
+        finally:
+            shared.under_way -= 1
         flow.close()
-        last = exchange.last
-        response = last.response
+        response = exchange.last.response
         if step.reason == SUCCESS and response is not None:
-            history.close(step, last.outcome)
+            history.close(step, exchange.last.outcome)
             response.extensions[HISTORY] = history
             return response
         return _finish(request, step, exchange, history)
@@ -203,7 +225,18 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         )
 
     def _bind(self) -> None:
-        """Begin anew: at first use, and in a second run(), whose clock may start anywhere."""
+        """Begin anew: at first use, and in a second run(), whose clock may start anywhere.
+
+        Raises:
+            RuntimeError: The loop before still runs, and calls are under way in it.
+        """
+        under_way = self._shared.under_way
+        if under_way and is_running(self._loop):
+            calls = "1 call" if under_way == 1 else f"{under_way} calls"
+            raise RuntimeError(
+                f"the transport belongs to another event loop, which still runs and has {calls} "
+                "under way: make a transport for each event loop"
+            )
         self._loop, self._clock = running_loop(), running_clock()
         self._shared = self._fresh_state()
 
@@ -224,11 +257,27 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         return self._shared.statuses(self._clock())
 
     async def aclose(self) -> None:
-        """Close the inner transport."""
+        """Close the inner transport, and end the calls that wait; nothing more is sent.
+
+        A call that waits for its next attempt ends at once with the last one's response or
+        exception, for the reason ``closed``. One that waits for its first raises
+        ``TransportClosed``, and so do new calls, until the transport is entered (``async with``)
+        again. What is being sent is left to the inner transport.
+        """
+        self._entered = 0
+        self._end_waits()
         await self._transport.aclose()
+
+    def _end_waits(self) -> None:
+        self._life.is_closed = True
+        if self._shared.waiting and running_loop() is self._loop:
+            self._shared.wake_all()
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
+        self._entered += 1
+        if self._life.is_closed:
+            self._life = Lifetime()
         return self
 
     async def __aexit__(
@@ -237,6 +286,9 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        self._entered = max(0, self._entered - 1)
+        if not self._entered:  # else another client that shares it goes on
+            self._end_waits()
         await self._transport.__aexit__(exc_type, exc_value, traceback)
 
 
@@ -253,6 +305,9 @@ def _finish(
         error = DeadlineExceeded("the call was cut at its deadline", request=request)
     elif done.result == "throttled":
         error = _throttle_timeout(request, done)
+    elif done.reason == CLOSED and error is None and last.response is None:
+        text = "the transport was closed while the call waited to be sent"
+        error = TransportClosed(text, request=request)
     response, dialect = last.response, exchange.dialect
     if response is not None and last.peeked is not None:
         response.extensions[PEEKED] = last.peeked
@@ -262,14 +317,28 @@ def _finish(
     if error is not None or response is None:
         error = error or RuntimeError("an attempt came to neither a response nor an exception")
         attach(error, history)
+        exchange.forget()
         try:
             raise error
         finally:
-            del error, exchange, last  # no cycle of traceback and frame
+            del error, last  # no cycle of traceback and frame
     response.extensions[HISTORY] = history
     if last.peeked is not None:
         history.body_truncated = last.peeked.is_truncated
     return response
+
+
+def _goes_on(reply: Reply, life: Lifetime) -> bool:
+    """Tell whether a call goes on after a wait: not if it would send over a closed transport."""
+    return not life.is_closed or (isinstance(reply, HookDone) and reply.outcome != "request")
+
+
+def _ended(flow: CallFlow, history: CallHistory, now: float) -> Done:
+    """End a call whose transport was closed while it waited; give back what it holds."""
+    with suppress(StopIteration):
+        flow.send(Cancelled(now))
+    history.cut_short(CLOSED)
+    return Done(CLOSED)
 
 
 def _name_cause(

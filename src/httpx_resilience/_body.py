@@ -21,10 +21,8 @@ from ._core.outcome import RawHeaders
 
 PEEK_BYTES = 65_536
 PEEK_SECONDS = 2.0
-"""Looked at between chunks, so that a slow body is never torn."""
-
-STALL_SECONDS = 30.0
-"""A body that stands still this long is torn, if no read timeout of httpx's own comes first."""
+"""A body that stands still so long is torn: httpcore cannot go on with a read that was cancelled.
+One that comes slowly is not: see ``PeekedStream.look``."""
 
 MAX_ENCODINGS = 5
 """Content encodings upon each other that are decoded, as many as in curl."""
@@ -107,6 +105,7 @@ class PeekedStream(httpx.AsyncByteStream):
         self._stream = stream
         self._length = length
         self._error: Exception | None = None
+        self._is_broken = False
         self._is_closed = False
         # In memory there is nothing to wait for: it is looked at here, without a cancel scope.
         self.is_exhausted = is_in_memory(stream)
@@ -129,10 +128,13 @@ class PeekedStream(httpx.AsyncByteStream):
     @property
     def is_truncated(self) -> bool:
         """Whether the body was closed before its end."""
-        return self._is_closed and not self.is_exhausted and self._error is None
+        return self._is_closed and not self.is_exhausted and not self._is_broken
 
     async def look(self, clock: Callable[[], float], cut_at: float | None = None) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
+
+        A chunk that would come after the 2 s, at the pace of those before it, is not waited for:
+        the reader gets it. A body that stands still is torn when they are over.
 
         Args:
             clock: The running event loop's.
@@ -141,29 +143,33 @@ class PeekedStream(httpx.AsyncByteStream):
         rest = self._rest
         if rest is None:
             return
-        now, size = clock(), 0
-        until, torn_at = now + PEEK_SECONDS, now + STALL_SECONDS
-        if cut_at is not None:
-            torn_at = min(torn_at, cut_at)
-        with scope_until(torn_at) as scope:
+        now = came_at = clock()
+        until = now + PEEK_SECONDS
+        size, slowest = 0, 0.0
+        with scope_until(until if cut_at is None else min(until, cut_at)) as scope:
             try:
                 # At its stated length the body is over: the next step only says so.
-                while size == self._length or (size < PEEK_BYTES and clock() < until):
+                while size == self._length or (size < PEEK_BYTES and now + slowest < until):
                     chunk = await anext(rest)
+                    now = clock()
+                    if self._head:
+                        slowest = max(slowest, now - came_at)
+                    came_at = now
                     self._head.append(chunk)
                     size += len(chunk)
             except StopAsyncIteration:
                 self.is_exhausted = True
             except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
-                self._error = error
+                self._error = without_this_frame(error)
         if scope.cancelled_caught:
             self._error = httpx.ReadTimeout("the error body stood still")
+        self._is_broken = self._error is not None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._head:
             yield chunk
-        if self._error is not None:
-            raise self._error
+        if self._is_broken:
+            raise self._taken_error()
         if self.is_exhausted or self._rest is None:
             return
         if self._is_closed:
@@ -171,6 +177,11 @@ class PeekedStream(httpx.AsyncByteStream):
         async for chunk in self._rest:
             yield chunk
         self.is_exhausted = True
+
+    def _taken_error(self) -> Exception:
+        """Return what broke the body off, and keep it no longer: raised, it holds who holds us."""
+        error, self._error = self._error, None
+        return error or httpx.ReadError("the error body broke off")
 
     async def aclose(self) -> None:
         if self._is_closed:
@@ -184,9 +195,27 @@ class PeekedStream(httpx.AsyncByteStream):
             await self._stream.aclose()
 
 
+def without_this_frame(error: Exception) -> Exception:
+    """Return a caught exception that whoever caught it may keep: raised again, it is whole again.
+
+    Its traceback begins with the frame that caught it, and what that frame holds, holds it: a
+    cycle, with request and body in it, that would wait for the garbage collector.
+    """
+    frames = error.__traceback__
+    return error if frames is None else error.with_traceback(frames.tb_next)
+
+
 def is_in_memory(stream: object) -> bool:
     """Tell whether a body is all there: it neither makes anybody wait nor holds a connection."""
     return type(stream) is httpx.ByteStream
+
+
+def is_event_stream(headers: RawHeaders) -> bool:
+    """Tell whether a body is a stream of server-sent events, which comes when it comes."""
+    return any(
+        name.lower() == b"content-type" and value.lstrip()[:17].lower() == b"text/event-stream"
+        for name, value in headers
+    )
 
 
 _LENGTH, _ENCODING = b"content-length", b"content-encoding"

@@ -2,7 +2,7 @@
 
 import httpx
 
-from ._body import PeekedStream, decode
+from ._body import PeekedStream, decode, is_event_stream
 from ._core.dialect import Dialect
 from ._core.envelope import ErrorInfo, read_error
 from ._exceptions import ApiError
@@ -15,12 +15,15 @@ HISTORY = "resilience"
 PEEKED = "resilience.peeked"
 DIALECT = "resilience.dialect"
 
+_NOTE = "httpx-resilience: "
+"""How our notes on exceptions begin."""
+
 
 def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> ErrorInfo | None:
     """Return what an error response says of itself, or None if it says no code.
 
     Works on any ``httpx.Response``. One that came through ``AsyncResilientTransport`` need not be
-    read first: its body was looked at already.
+    read first: its body was looked at already, unless it is a stream of server-sent events.
 
     Args:
         response: Any response; a success or redirect gives None.
@@ -42,7 +45,12 @@ def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> Err
     if isinstance(peeked, PeekedStream):
         body = decode(peeked.head, response.headers.get("content-encoding", ""))
     else:
-        body = response.content
+        try:
+            body = response.content
+        except httpx.ResponseNotRead:
+            if is_event_stream(response.headers.raw):
+                return None
+            raise
     return read_error(body, spoken)
 
 
@@ -104,11 +112,17 @@ def history_of(source: httpx.Response | BaseException) -> CallHistory | None:
 
 
 def attach(error: BaseException, history: CallHistory) -> None:
-    """Make a call's history reachable from the exception that ended it, and say so in a note."""
+    """Make a call's history reachable from the exception that ended it, and say so in a note.
+
+    One object may end many calls, one after the other: it bears the last one's note only.
+    """
     error._resilience_history = history  # type: ignore[attr-defined]  # noqa: SLF001 - ours
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        notes[:] = [note for note in notes if not str(note).startswith(_NOTE)]
     count = len(history.attempts)
     attempts = "1 attempt" if count == 1 else f"{count} attempts"
     error.add_note(
-        f"httpx-resilience: gave up after {attempts} in {history.elapsed:g} s: "
+        f"{_NOTE}gave up after {attempts} in {history.elapsed:g} s: "
         f"{history.reason} (call_id {history.call_id})"
     )

@@ -61,6 +61,14 @@ class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - 
         self.scope = scope
 
 
+class TransportClosed(ResilienceError, httpx.TransportError):  # noqa: N818 - as its fellows
+    """The transport was closed before the call was sent.
+
+    Catch it as what it is, or as ``httpx.TransportError``. A call that waits to be sent again when
+    its transport is closed ends with its last response or exception instead.
+    """
+
+
 class TokenRefused(ResilienceError):  # noqa: N818 - as its fellows
     """The token was revoked or is not valid, or the server would not give a new one.
 

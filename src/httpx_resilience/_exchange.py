@@ -2,12 +2,21 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import anyio
 import httpx
 
-from ._body import PeekedStream, always, body_headers, close_quietly, decode
-from ._clock import scope_until, sleep
+from ._body import (
+    PeekedStream,
+    always,
+    body_headers,
+    close_quietly,
+    decode,
+    is_event_stream,
+    without_this_frame,
+)
+from ._clock import scope_until
 from ._core import checks
 from ._core.dialect import Dialect
 from ._core.envelope import read_error
@@ -17,7 +26,7 @@ from ._httpx import trouble_of
 from ._recovery import IN_HOOK, FailedAttempt, Hook
 from ._request import ANONYMOUS, Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
-from ._waiting import new_place, woken
+from ._waiting import Lifetime, new_place, rest, woken
 
 STAMP = "resilience.stamp"
 """Key in a request's extensions: a callable that puts what is current onto it before each send."""
@@ -39,7 +48,6 @@ class Exchange:
     """Carries out one call's steps, and holds the last two attempts' responses or exceptions.
 
     Attributes:
-        is_replayable: Tells whether the request, or one that a hook made, can be sent (again) now.
         last: What the last attempt left.
         previous: What the one before left.
     """
@@ -53,7 +61,6 @@ class Exchange:
         "_spoken",
         "_transport",
         "_unprepared",
-        "is_replayable",
         "last",
         "previous",
     )
@@ -79,7 +86,6 @@ class Exchange:
         self.last = self.previous = _NONE
         if type(request.stream) is not httpx.ByteStream:  # it may be refused, before any wait
             self._prepare(seen)
-        self.is_replayable = self._asked if hooks else self._is_replayable
 
     def _prepare(self, seen: Seen) -> None:
         """Make the request to send: when it is sent, for a call that waits needs no copy."""
@@ -96,6 +102,11 @@ class Exchange:
     def dialect(self) -> Dialect:
         """How the server speaks."""
         return self._spoken.dialect
+
+    @property
+    def is_replayable(self) -> Callable[[], bool]:
+        """Tells whether the request, or one that a hook made, can be sent (again) now."""
+        return self._asked if self._hooks else self._is_replayable
 
     def _asked(self) -> bool:
         return self._is_replayable()
@@ -120,7 +131,7 @@ class Exchange:
                     attempt.response = await self._transport.handle_async_request(request)
                 cut = scope.cancelled_caught
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
-            attempt.error = error
+            attempt.error = without_this_frame(error)
         at = clock()
         response = attempt.response
         if response is not None and response.status_code < 400:
@@ -142,7 +153,7 @@ class Exchange:
             trouble = None if attempt.error is None else trouble_of(attempt.error)
             return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
         headers, body = response.headers.raw, b""
-        if isinstance(response.stream, httpx.AsyncByteStream):
+        if isinstance(response.stream, httpx.AsyncByteStream) and not is_event_stream(headers):
             length, encoding = body_headers(headers)
             response.stream = attempt.peeked = peeked = PeekedStream(response.stream, length)
             if not peeked.is_exhausted:
@@ -151,14 +162,17 @@ class Exchange:
         status = response.status_code
         return Outcome(sent_at, at, self._clock(), wall, status, headers, body)
 
-    def admit(self, step: Admit) -> Awaitable[Woken | None]:
+    def admit(self, step: Admit) -> tuple[Awaitable[Woken | None], object]:
         """Return what to await until the ticket is woken, or the time that this call keeps comes.
 
         It comes to None if somebody woke it. Thousands may wait here: no frame of ours for each.
+
+        Returns:
+            What to await, and the place where it is waited.
         """
         step.ticket.wake = place = new_place()
         waited = woken(place)
-        return waited if step.until is None else self._keep(waited, step.until)
+        return waited if step.until is None else self._keep(waited, step.until), place
 
     async def _keep(self, waited: Awaitable[None], until: float) -> Woken | None:
         with anyio.CancelScope(deadline=until) as scope:
@@ -167,10 +181,11 @@ class Exchange:
             return Woken(max(until, self._clock()))
         return None
 
-    async def pause(self, step: Pause) -> Woken:
-        """Give the connection back, then sleep."""
+    async def pause(self, step: Pause, life: Lifetime, waiting: set[Any]) -> Woken:
+        """Give the connection back, then sleep, while the transport is open."""
         await self.abandon()
-        await sleep(max(0.0, step.until - self._clock()))
+        if not life.is_closed:
+            await rest(step.until, waiting)
         return Woken(max(step.until, self._clock()))
 
     async def recover(self, step: Recover) -> HookDone:
@@ -192,7 +207,7 @@ class Exchange:
             if made is not None:
                 self._replace(made, code)
         except Exception as error:  # noqa: BLE001 - it is raised as itself later
-            attempt.error = error
+            attempt.error = without_this_frame(error)
             return HookDone(self._clock(), "raised", type(error).__name__)
         finally:
             IN_HOOK.reset(token)
@@ -223,7 +238,16 @@ class Exchange:
             if key in before.extensions:
                 self._request.extensions.setdefault(key, before.extensions[key])
 
+    def forget(self) -> None:
+        """Drop what the attempts left: an exception that is raised holds who holds us."""
+        self.last = self.previous = _NONE
+
     async def abandon(self) -> None:
         """Close a response that nobody will read on."""
-        if self.last.response is not None:
-            await close_quietly(self.last.response.stream)
+        attempt, response = self.last, self.last.response
+        if response is None:
+            return
+        stream = response.stream
+        if attempt.peeked is None and isinstance(stream, httpx.AsyncByteStream):
+            response.stream = attempt.peeked = PeekedStream(stream)  # it says that it was given up
+        await close_quietly(response.stream)

@@ -4,7 +4,7 @@ import itertools
 import random
 from collections.abc import Callable, Container, Hashable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -124,6 +124,8 @@ class SharedState:
         "_throttles",
         "arrivals",
         "ready",
+        "under_way",
+        "waiting",
     )
 
     def __init__(
@@ -149,6 +151,8 @@ class SharedState:
         self._routes: RecentMap[Route] = RecentMap()
         self.arrivals = itertools.count()
         self.ready: list[Ticket] = []
+        self.under_way = 0
+        self.waiting: set[Any] = set()
 
     def road_to(self, key: Hashable, url: httpx.URL) -> Road:
         """Return what a call to a URL goes by; ``key`` tells its origin from others."""
@@ -294,6 +298,11 @@ class SharedState:
             if ticket.wake is not None:
                 wake(ticket.wake)
         self.ready.clear()
+
+    def wake_all(self) -> None:
+        """Wake whoever waits, for the throttle or between two attempts."""
+        for place in tuple(self.waiting):
+            wake(place)
 
 
 def route_of(method: str, path: str) -> str:

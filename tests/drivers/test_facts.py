@@ -133,7 +133,7 @@ async def test_a_history_that_nobody_listened_to_tells_what_one_with_a_listener_
     story: str,
 ) -> None:
     ear = Ear()
-    silent, heard = await told(story), await told(story, on_event=ear)
+    silent, heard = await told(story), await told(story, on_event=ear.at_debug)
     assert len(silent.events) > 1
     assert compared(silent) == compared(heard)
     assert list(heard.events) == ear.events
@@ -203,7 +203,7 @@ async def test_an_event_is_made_for_each_line_and_for_no_other(
 @pytest.mark.usefixtures("quiet")
 async def test_two_listeners_are_given_the_same_event_which_is_made_once(built: list[str]) -> None:
     first, second = Ear(), Ear()
-    history = await told("recovers", on_event=[first, second])
+    history = await told("recovers", on_event=[first.at_debug, second.at_debug])
     assert len(built) == 4
     for one, same, kept in zip(first.events, second.events, history.events, strict=True):
         assert one is same is kept

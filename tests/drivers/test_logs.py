@@ -200,7 +200,7 @@ async def test_the_stories_meet_every_field_of_the_contract() -> None:
 
 async def test_the_fields_of_an_event_are_those_of_its_log_line() -> None:
     out, ear = json_lines(), Ear()
-    await tell("recovers", on_event=ear)
+    await tell("recovers", on_event=ear.at_debug)
     for text, event in zip(out.getvalue().splitlines(), ear.events, strict=True):
         line = json.loads(text)
         assert line.pop("event") == event.name
@@ -291,7 +291,7 @@ async def test_nothing_is_built_when_nobody_listens(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(telling, "AttemptFinished", Counting)
     await tell("success")
     assert built == []
-    await tell("success", on_event=lambda event: None)
+    await tell("success", on_event=Ear().at_debug)
     assert len(built) == 1
     json_lines()
     await tell("success")

@@ -116,7 +116,7 @@ class World:
             self.server,
             policy=POLICY,
             budget=self.budget,
-            on_event=self.ear,
+            on_event=self.ear.at_debug,
             recover={"version_conflict": self.hook},
         )
         self.auth = RefreshToken(self.fetch, origins=[VAULT], clock=anyio.current_time)

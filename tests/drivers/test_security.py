@@ -19,6 +19,8 @@ from httpx_resilience import (
     SCAIVAULT,
     AsyncResilientTransport,
     Dialect,
+    Level,
+    Listener,
     Policy,
     RetryPolicy,
     ThrottlePolicy,
@@ -93,9 +95,12 @@ def biting(word: str) -> Callable[[httpx.Request], Any]:
 async def test_no_word_of_a_server_forges_a_line_or_reaches_a_terminal(
     word: str, dialect: Dialect, log: Callable[[], str]
 ) -> None:
-    transport = AsyncResilientTransport(Scripted(biting(BITING[word]), OK), dialect=dialect)
     names: list[str] = []
-    transport._sink._listeners = (lambda event: names.append(event.name),)
+    transport = AsyncResilientTransport(
+        Scripted(biting(BITING[word]), OK),
+        dialect=dialect,
+        on_event=Listener(lambda event: names.append(event.name), level=Level.DEBUG),
+    )
     response = await transport.handle_async_request(get())
     written = log()
     lines = written.splitlines()
@@ -115,7 +120,7 @@ async def test_whatever_redact_makes_of_a_path_is_escaped_in_the_log(
     transport = AsyncResilientTransport(
         Scripted(coded(503, "service_unavailable"), OK),
         redact=lambda _: BITING[word],
-        on_event=lambda event: names.append(event.name),
+        on_event=Listener(lambda event: names.append(event.name), level=Level.DEBUG),
     )
     await transport.handle_async_request(get())
     written = log()

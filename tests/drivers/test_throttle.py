@@ -313,7 +313,7 @@ async def test_a_request_given_up_after_its_send_still_counts_until_half_a_minut
 async def test_a_first_attempt_that_would_wait_too_long_raises_a_timeout_of_httpx() -> None:
     server, ear = Server(1, 1000.0), Ear()
     policy = Policy(throttle=ThrottlePolicy(max_wait=5.0))
-    transport = AsyncResilientTransport(server, policy=policy, on_event=ear)
+    transport = AsyncResilientTransport(server, policy=policy, on_event=ear.at_debug)
     await send(transport, 0)
     began, wall = anyio.current_time(), time.time()
     request = get()
@@ -361,7 +361,7 @@ async def test_a_retry_that_the_budget_will_not_allow_returns_its_response() -> 
     ear = Ear()
     inner = Scripted(UNAVAILABLE._replace(headers=spent + UNAVAILABLE.headers), OK)
     policy = Policy(throttle=ThrottlePolicy(max_wait=200.0))
-    transport = AsyncResilientTransport(inner, policy=policy, on_event=ear)
+    transport = AsyncResilientTransport(inner, policy=policy, on_event=ear.at_debug)
     response = await transport.handle_async_request(get())
     assert response.status_code == 503
     assert (await response.aread()) != b""
@@ -461,7 +461,7 @@ async def test_a_call_without_a_policy_is_counted_and_never_held() -> None:
 
 async def test_a_hold_is_told_as_it_begins_and_as_it_goes_on_and_each_delay_for_itself() -> None:
     server, ear = Server(2, 10.0), Ear()
-    transport = AsyncResilientTransport(server, policy=PATIENT, on_event=ear)
+    transport = AsyncResilientTransport(server, policy=PATIENT, on_event=ear.at_debug)
     async with anyio.create_task_group() as group:
         for n in range(6):
             group.start_soon(send, transport, n)

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from httpx_resilience import Event
+from httpx_resilience import Event, Level, Listener
 
 URL = "https://vault.example/v1/secrets/app/db"
 
@@ -141,10 +141,14 @@ class Scripted(httpx.AsyncBaseTransport):
 
 
 class Ear:
-    """A listener that keeps what it hears."""
+    """A listener that keeps what it hears; ``at_debug`` is given every event."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+
+    @property
+    def at_debug(self) -> Listener:
+        return Listener(self, level=Level.DEBUG)
 
     def __call__(self, event: Event) -> None:
         self.events.append(event)

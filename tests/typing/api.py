@@ -25,6 +25,7 @@ from httpx_resilience import (
     Event,
     GaveUp,
     Level,
+    Listener,
     Policy,
     RateLimitChanged,
     RateLimitEvent,
@@ -69,6 +70,9 @@ class Metrics:
 shared = RetryBudget(BudgetPolicy(floor=5.0))
 AsyncResilientTransport(on_event=listen)
 AsyncResilientTransport(on_event=[listen, listen_and_return, Metrics()])
+AsyncResilientTransport(on_event=[listen, Listener(Metrics(), level=Level.DEBUG)])
+AsyncResilientTransport(on_event=Listener(listen_and_return, level="warning"))
+assert_type(Listener(listen).level, Level)
 AsyncResilientTransport(on_event=Metrics(), redact=redact_path, budget=shared)
 AsyncResilientTransport(dialect=GENERIC, policy=Policy(), redact=lambda path: path[:8])
 

@@ -12,7 +12,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from .. import AsyncResilientTransport, Event, GaveUp, Recovered, RetryScheduled
+from .. import AsyncResilientTransport, Event, GaveUp, Level, Listener, Recovered, RetryScheduled
 from .._core.decision import NOT_IDEMPOTENT, RETRY_AFTER_TOO_LONG
 from ..testing import FakeScaiVault, Limit, serve
 from . import _tables
@@ -21,8 +21,6 @@ from ._lines import line_of, readable
 from ._progress import progress, repeating
 from ._scenario import WRITE, Ending, Planned, planned
 from ._tally import Tally
-
-Listener = Callable[[Event], object]
 
 _CONNECTIONS = 20
 """httpcore looks at all of them for every request, so that more would be slower."""
@@ -104,7 +102,11 @@ class Faults:
         writes = [Planned(WRITE, call.path) for call in calls if call.scene.is_written]
         transport = AsyncResilientTransport(
             httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=_CONNECTIONS)),
-            on_event=[self._tally, self._telling, *listeners],
+            on_event=[
+                Listener(self._tally, level=Level.DEBUG),
+                self._telling,
+                *listeners,
+            ],
         )
         began = time.monotonic()
         async with serve(self._vault) as up, httpx.AsyncClient(transport=transport) as client:

@@ -16,6 +16,7 @@ from .. import (
     Dialect,
     Event,
     Level,
+    Listener,
     Policy,
     RateLimitStatus,
     RetryPolicy,
@@ -216,11 +217,11 @@ async def _make_all(job: Job, run: _Run, json_from: Level | None) -> None:
     scope = anyio.CancelScope()
     lines = JsonLines(json_from or Level.ERROR, scope.cancel)
     with scope:
-        listeners: list[Callable[[Event], object]] = [run.tally]
+        listeners = [Listener(run.tally, level=Level.DEBUG)]
         if json_from is not None:
-            listeners.append(lines)
+            listeners.append(Listener(lines, level=json_from))
         elif job.number == 1 and sys.stderr.isatty():
-            listeners.append(_tell_of_wait)
+            listeners.append(Listener(_tell_of_wait))
         limits = httpx.Limits(max_connections=job.concurrency)
         transport = AsyncResilientTransport(
             httpx.AsyncHTTPTransport(limits=limits),

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from .. import Event
+from .. import Listener
 from ..testing import Limit, SeenRequest
-
-Listener = Callable[[Event], object]
 
 _READS, _WRITES = Limit(30, per=2.0), Limit(10, per=2.0)
 

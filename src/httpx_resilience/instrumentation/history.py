@@ -4,10 +4,12 @@ It keeps facts, and makes events of them when it is asked or when somebody liste
 """
 
 import time
+from dataclasses import fields
 from typing import Any
 
+from .._core.catalog import ErrorClass
 from .._core.decision import SUCCESS
-from .._core.events import AttemptFinished, CallEvent, Event, Level, RetryScheduled
+from .._core.events import AttemptFinished, CallEvent, Event, GaveUp, Level, RetryScheduled
 from .._core.flow import Done
 from .._core.outcome import Call, Outcome
 from .._core.records import Record, record
@@ -90,13 +92,15 @@ class CallHistory:
 
     def tell(self, fact: Fact) -> None:
         """Keep a fact, and pass its event on to whoever wants it."""
-        sink = self._sink
-        is_wanted = self.verbose or fact.level is not _DEBUG
-        event = sink.offer(fact) if is_wanted and sink is not None else None
         told = self._told = self._told or []
-        told.append(fact if event is None else event)
+        told.append(fact)
         if len(told) > 2 * KEPT:
             del told[KEPT]
+        if self._sink is None or (fact.level is _DEBUG and not self.verbose):
+            return
+        event = self._sink.offer(fact)
+        if event is not None:
+            told[-1] = event
 
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
@@ -104,9 +108,16 @@ class CallHistory:
         self.reason = done.reason
         if done.retry_in is not None and done.retry_in < FOREVER:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
-        if not self._told or (done.reason == SUCCESS and done.attempts == 1):
+        if done.reason == SUCCESS and (not self._told or done.attempts == 1):
             # The happy path: one attempt was made, and nothing was told but that it waited.
             self._clean = outcome.status, outcome.received_at - outcome.sent_at
+
+    def cut_short(self, reason: str) -> None:
+        """Record that the call ends in the wait for its next attempt; nothing if it made none."""
+        waits = [event for event in self.events if isinstance(event, RetryScheduled)]
+        if waits:
+            gave_up = _given_up(waits[-1], reason)
+            self.tell(Fact(gave_up.level, _itself, (gave_up,)))
 
     @property
     def call_id(self) -> str:
@@ -167,6 +178,23 @@ class CallHistory:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def _given_up(wait: RetryScheduled, reason: str) -> GaveUp:
+    """Return the end of a call in a wait: of its last attempt, both events say the same."""
+    told = {name: value for name, value in vars(wait).items() if name in _OF_A_CALL}
+    escalated = wait.error_class == str(ErrorClass.INTERNAL) or None
+    mismatch, left = wait.status_mismatch, wait.time_left
+    return GaveUp(
+        **told, reason=reason, time_left=left, escalated=escalated, status_mismatch=mismatch
+    )
+
+
+def _itself(event: Event) -> Event:
+    return event
+
+
+_OF_A_CALL = frozenset(field.name for field in fields(CallEvent))
 
 
 def _attempt(event: AttemptFinished, wait: RetryScheduled | None) -> Attempt:
