@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from .._core import checks
 from .._core.events import Event, Level
 from .._core.telling import Fact
 from . import log
@@ -64,11 +65,8 @@ def listeners_of(given: Listener | Iterable[Listener] | None) -> tuple[Listener,
     if given is None:
         return ()
     several = given if isinstance(given, Iterable) and not callable(given) else (given,)
-    listeners = []
+    listeners: list[Listener] = []
     for listener in several:
-        if not callable(listener):
-            raise TypeError(
-                f"on_event: got {listener!r}, allowed is a callable, several of them, or None"
-            )
-        listeners.append(listener)
+        allowed = "a callable, several of them, or None"
+        listeners.append(checks.plain("on_event", listener, allowed=allowed))
     return tuple(listeners)
