@@ -20,7 +20,7 @@ from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout, TransportClosed
 from ._exchange import Exchange
-from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
+from ._recovery import RECOVER, Hook, checked_hooks, hooks_of
 from ._request import call_of, parts_of
 from ._shared import Dialects, Identity, SharedState, rules_of
 from ._waiting import Lifetime, is_running
@@ -48,17 +48,21 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy: When, how often and for how long failed attempts are repeated.
         budget: A retry budget to draw on instead of one per origin of its own; it may be shared
             with other transports, in other threads.
-        identity: From a request to who is calling, for tokens that are rotated; by default that is
-            told by the credential that the request carries. Only a keyed hash of it is kept.
-        on_event: A callable, or several, that are given every event of level info or above, or a
-            ``Listener``, which names the level itself; they should be quick, and what they raise
-            is logged once.
+        identity: From a request to who is calling, for tokens that are rotated: a plain function
+            that returns a string or None. By default that is told by the credential that the
+            request carries. Only a keyed hash of it is kept.
+        on_event: A plain function, or several, that are given every event of level info or above,
+            or a ``Listener``, which names the level itself; they should be quick, and what they
+            raise is logged once.
         recover: From error code to an async hook that is given the failure and the request and
-            returns the request to send now, or None to stop.
-        redact: What a path goes through before it is told to anybody; see ``redact_path``.
+            returns the request to send now, or None to stop. What a hook sends while it runs, or a
+            task that it started, is not recovered again, but by hooks that the request brings.
+        redact: A plain function that a path goes through before it is told to anybody; see
+            ``redact_path``.
 
     Raises:
-        TypeError: An argument is of the wrong type; the message names it and what is allowed.
+        TypeError: An argument is of the wrong type, or an async function where a plain one belongs,
+            or the reverse; the message names it and what is allowed.
         ValueError: A code of ``recover`` is in no catalogue, or a key of ``dialect`` no origin.
 
     Belongs to one event loop, as httpx's own transports do; in the next one it starts afresh.
@@ -93,13 +97,12 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         )
         if budget is not None:
             checks.instance("budget", budget, RetryBudget, "a RetryBudget or None")
-        for name, value in (("redact", redact), ("identity", identity)):
-            if value is not None and not callable(value):
-                raise TypeError(f"{name}: got {value!r}, allowed is a callable or None")
         self._budget = budget
+        if identity is not None:
+            identity = checks.plain("identity", identity, (str, type(None)))
         self._identity = identity
         self._recover = checked_hooks("recover", recover or {}, self._dialects.all())
-        self._redact = redact
+        self._redact = None if redact is None else checks.plain("redact", redact)
         self._sink = EventSink(listeners_of(on_event))
         self._life = Lifetime()
         self._entered = 0
@@ -190,7 +193,7 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
             policy = self._policy_of(request)
             rules, budget = rules_of(policy, spoken), shared.budget_of(road.origin, policy)
         if self._recover or RECOVER in extensions:
-            hooks = self._hooks_of(request, spoken.dialect)
+            hooks = hooks_of(request, self._recover, spoken.dialect)
             rules = rules._replace(recover=hooks)
         dialect, _, scan = spoken
         seen, order = scan(request), next(shared.arrivals)
@@ -200,17 +203,6 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
         flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
         return flow, exchange, history
-
-    def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
-        own, hooks = request.extensions.get(RECOVER), self._recover
-        if IN_HOOK.get():
-            return _NO_HOOKS
-        if own is not None:
-            where = f'request.extensions["{RECOVER}"]'
-            hooks = {**hooks, **checked_hooks(where, own, (dialect,))}
-        if dialect.envelope.ignore_case:
-            return {dialect.key(code): hook for code, hook in hooks.items()}
-        return hooks
 
     def _policy_of(self, request: httpx.Request) -> Policy | None:
         given = request.extensions[EXTENSION]
@@ -237,6 +229,8 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
                 f"the transport belongs to another event loop, which still runs and has {calls} "
                 "under way: make a transport for each event loop"
             )
+        if self._redact is not None:  # before anything is sent: later, it could only hide the path
+            self._redact.try_out("/")
         self._loop, self._clock = running_loop(), running_clock()
         self._shared = self._fresh_state()
 

@@ -75,14 +75,24 @@ class TokenRefused(ResilienceError):  # noqa: N818 - as its fellows
     Raised by ``RefreshToken``; its text names the code, never the token.
 
     Attributes:
-        request: The request that wanted the token.
         code: The error code, or None if there was none.
     """
 
     def __init__(self, message: str, *, request: httpx.Request, code: str | None) -> None:
         super().__init__(message)
-        self.request = request
+        self._request: httpx.Request | None = request
         self.code = code
+
+    @property
+    def request(self) -> httpx.Request:
+        """The request that wanted the token.
+
+        Raises:
+            RuntimeError: The error came out of a pickle, which holds no request.
+        """
+        if self._request is None:
+            raise RuntimeError("The .request property has not been set.")
+        return self._request
 
 
 class ApiError(ResilienceError, httpx.HTTPStatusError):

@@ -23,7 +23,7 @@ from ._core.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
 from ._httpx import trouble_of
-from ._recovery import IN_HOOK, FailedAttempt, Hook
+from ._recovery import FailedAttempt, Hook
 from ._request import ANONYMOUS, Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
 from ._waiting import Lifetime, new_place, rest, woken
@@ -197,7 +197,6 @@ class Exchange:
             attempt=step.attempt,
             error=read_error(attempt.outcome.body, self._spoken.dialect),
         )
-        token = IN_HOOK.set(True)
         made: httpx.Request | None = None
         try:
             with anyio.CancelScope(deadline=step.cut_at) as scope:
@@ -209,8 +208,6 @@ class Exchange:
         except Exception as error:  # noqa: BLE001 - it is raised as itself later
             attempt.error = without_this_frame(error)
             return HookDone(self._clock(), "raised", type(error).__name__)
-        finally:
-            IN_HOOK.reset(token)
         if made is None:
             return HookDone(self._clock(), "stopped")
         return HookDone(self._clock(), "request", call=self._call)

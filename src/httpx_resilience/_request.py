@@ -179,7 +179,7 @@ def prepare(
         raw, lower = _raw(key)
         added.append((raw, lower, new_id().encode("ascii")))
     if added or is_changed or stream is not request.stream:
-        request = _copy(request, stream, added)
+        request = copy_of(request, stream, added)
     return request, is_replayable
 
 
@@ -189,9 +189,12 @@ def _raw(name: str) -> tuple[bytes, bytes]:
     return raw, raw.lower()
 
 
-def _copy(
-    request: httpx.Request, stream: httpx.AsyncByteStream, added: list[_Triple]
+def copy_of(
+    request: httpx.Request,
+    stream: httpx.AsyncByteStream | httpx.SyncByteStream,
+    added: list[_Triple],
 ) -> httpx.Request:
+    """Return a request that may be changed without changing the one given, with headers added."""
     # httpx.Request has no public copy: its constructor would add headers, copy.copy drop the body.
     clone = httpx.Request.__new__(httpx.Request)
     clone.__dict__ = own = request.__dict__.copy()

@@ -1,36 +1,61 @@
 """Bearer tokens that are renewed in time: by one caller for all, and for their own servers only."""
 
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import Any, Self
-from urllib.parse import quote_plus
 
 import anyio
 import httpx
 
+from ._async import EXTENSION
 from ._body import always, replayable
 from ._core import checks
-from ._core.envelope import told
-from ._errors import PEEKED, error_of
-from ._exceptions import TokenRefused
+from ._core.dialect import Dialect
+from ._core.policy import Policy
+from ._errors import DIALECT, PEEKED, error_of
+from ._exceptions import DeadlineExceeded, TokenRefused
 from ._exchange import STAMP
-from ._request import new_id, origin_of
+from ._grants import FETCH_TIMEOUT, Grant, Refused
+from ._request import copy_of, new_id, origin_of
 from ._shared import IDENTITY
-from .dialects.generic import GENERIC
+from .dialects.scaivault import SCAIVAULT
 
 Fetch = Callable[[], Awaitable[str | tuple[str, float | None]]]
 """Returns a token, or a token and its lifetime in seconds (None if unknown)."""
 
-RENEWED = ("token_expired", "authentication_required")
+INVALID_TOKEN = "invalid_token"  # noqa: S105 - an error code, no secret
+"""The code of RFC 6750, section 3.1: the token "is expired, revoked, malformed, or invalid"."""
+
+RENEWED = ("token_expired", "authentication_required", INVALID_TOKEN)
 """Codes that a new token helps against, once per call."""
 
 FINAL = ("token_revoked", "token_invalid")
 """Codes that say that somebody does not want this caller to go on."""
 
+_PAUSE = 1.0
+"""Seconds after a failed renewal ahead of expiry before the next."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 """What h11 would tell in its error message otherwise: a token with the newline of its file."""
+
+_MAX_CHALLENGES = 4096
+"""Characters of ``WWW-Authenticate`` that are looked at."""
+
+# RFC 9110, section 11.6.1: a parameter of the challenge before it, or the scheme of the next one.
+_CHALLENGE = re.compile(
+    r"""
+    [\s,]*+ (?:
+        (?P<name>[\w!#$%&'*+.^`|~-]++) [ \t]*+ = [ \t]*+
+            (?: "(?P<quoted>(?:[^"\\]|\\.)*+)" | (?P<word>[\w!#$%&'*+.^`|~-]++) )
+            (?=[ \t]*+(?:,|$))
+      | (?P<scheme>[\w!#$%&'*+.^`|~-]++) (?=[ \t,]|$)
+            (?: [ \t]++ [\w.~+/-]++ =*+ (?=[ \t]*+(?:,|$)) )?
+    )
+    """,
+    re.VERBOSE | re.ASCII,
+)
 
 
 class RefreshToken(httpx.Auth):
@@ -40,6 +65,12 @@ class RefreshToken(httpx.Auth):
     expired make one renewal. Over ``AsyncResilientTransport``, a call that waited in a queue goes
     out with the token of the moment, and the rate-limit scope stays the same across renewals.
 
+    A fetch that fails fails all calls that were waiting for it; the next new call tries again. A
+    renewal ahead of expiry that fails costs no call: the good token is used until it expires, and
+    the next renewal is tried a second later. A call that brings a policy with a ``deadline`` waits
+    no longer than that for a token; the transport's own policy is not known here, so where that
+    has a ``deadline``, set ``fetch_timeout``, too.
+
     Args:
         fetch: An async function that returns a token, or a token and its lifetime in seconds.
         origins: The servers that may see the token, such as ``"https://vault.example"``; a
@@ -48,10 +79,13 @@ class RefreshToken(httpx.Auth):
             instances with the same name share a scope.
         ahead: Seconds before its expiry at which a token is renewed; at most a tenth of its
             lifetime is taken.
+        fetch_timeout: Seconds that a fetch may take, above 0; then it is cancelled, and the calls
+            fail with ``httpx.TimeoutException``. A renewal ahead of expiry gets half of the time
+            that its token is still good, if that is less.
         clock: Monotonic seconds.
 
     Raises:
-        TypeError: ``fetch`` cannot be called.
+        TypeError: ``fetch`` cannot be called, or is no async function.
         ValueError: ``origins`` is empty or holds something else than origins.
 
     >>> async def fetch() -> str:
@@ -67,21 +101,25 @@ class RefreshToken(httpx.Auth):
         origins: Iterable[str],
         identity: str | None = None,
         ahead: float = 30.0,
+        fetch_timeout: float = FETCH_TIMEOUT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not callable(fetch):
             raise TypeError(f"fetch: got {type(fetch).__name__}, allowed is an async function")
+        checks.asynchronous("fetch", fetch)
         checks.number("ahead", ahead, low=0)
+        checks.number("fetch_timeout", fetch_timeout, low=0, above=True)
         self._fetch = fetch
         self._origins = _checked_origins(origins)
         self._identity = identity or f"token-{new_id()}"
         self._ahead = ahead
+        self._fetch_timeout = fetch_timeout
         self._clock = clock
         self._lock = anyio.Lock()
         self._token: str | None = None
-        self._renew_at = 0.0
+        self._renew_at = self._expires_at = 0.0
         self._round = 0
-        self._refusal: TokenRefused | None = None
+        self._failure: _Failure | None = None
 
     def __repr__(self) -> str:
         return f"<RefreshToken for {', '.join(sorted(self._origins))}>"
@@ -99,16 +137,22 @@ class RefreshToken(httpx.Auth):
     ) -> Self:
         """Get tokens by OAuth 2 client credentials (RFC 6749, section 4.4).
 
+        A 4xx of the token endpoint raises ``TokenRefused``; 408, 429, 5xx and what happens on the
+        way are failures: repeated within ``fetch_timeout`` by a client of the grant's own, raised
+        at once where ``client`` is given (whose transport may repeat them), as ``ApiError`` or
+        whatever httpx raises.
+
         Args:
             token_url: The token endpoint.
             client_id: Sent by HTTP Basic, as is the secret (section 2.3.1).
             client_secret: Never told to anybody else.
             scope: Scopes to ask for, separated by spaces.
             client: What to ask with; a client of its own for each renewal if left out.
-            **options: ``origins``, ``identity``, ``ahead``, ``clock`` as for ``RefreshToken``.
+            **options: ``origins``, ``identity``, ``ahead``, ``fetch_timeout``, ``clock`` as for
+                ``RefreshToken``.
         """
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
-        grant = _Grant(token_url, form, (client_id, client_secret), client)
+        grant = Grant(token_url, form, (client_id, client_secret), client, options)
         return cls(grant.fetch, **options)
 
     @classmethod
@@ -124,55 +168,68 @@ class RefreshToken(httpx.Auth):
     ) -> Self:
         """Get tokens by an OAuth 2 refresh token (RFC 6749, section 6).
 
+        Failures and refusals are told apart as by ``client_credentials``.
+
         Args:
             token_url: The token endpoint.
             refresh_token: The first one; where the server gives a new one, that is used next.
             client_id: Sent by HTTP Basic, if given.
             client_secret: Likewise.
             client: What to ask with; a client of its own for each renewal if left out.
-            **options: ``origins``, ``identity``, ``ahead``, ``clock`` as for ``RefreshToken``.
+            **options: ``origins``, ``identity``, ``ahead``, ``fetch_timeout``, ``clock`` as for
+                ``RefreshToken``.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         basic = None if client_id is None else (client_id, client_secret)
-        return cls(_Grant(token_url, form, basic, client).fetch, **options)
+        return cls(Grant(token_url, form, basic, client, options).fetch, **options)
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send a request with the token; once more with a new one if the server wants one.
 
+        The request itself stays as it is: copies of it are sent.
+
         Raises:
             TokenRefused: The token was revoked or is not valid, or no new one was to be had.
+            httpx.TimeoutException: No token came within ``fetch_timeout``, or within the
+                ``deadline`` of the call's own policy (``DeadlineExceeded``).
         """
         if not self._covers(request.url):
             yield request
             return
         used = await self._current(request, stale=None)
+        copies: list[httpx.Request] = []
 
         def stamp(outgoing: httpx.Request) -> None:
             nonlocal used
-            if not self._covers(outgoing.url):  # httpx copies extensions onto redirects
+            if not copies or not self._covers(outgoing.url):  # httpx copies extensions, too
                 return
             used = self._token or used
             outgoing.headers["Authorization"] = f"Bearer {used}"
 
-        stamp(request)
-        request.extensions = {
-            IDENTITY: self._identity,
-            **request.extensions,
-            STAMP: stamp,
-        }
-        response = yield request
-        code = await self._code_of(response)
-        if code in RENEWED:
-            await self._current(request, stale=used)
-            if replayable(request.stream)[1] is always:
-                stamp(request)
-                response = yield request
-                code = await self._code_of(response)
-        if code in FINAL:
-            self._drop(used)
-            raise TokenRefused(f"the server refused the token: {code}", request=request, code=code)
+        def stamped() -> httpx.Request:
+            copies.append(copy := copy_of(request, request.stream, []))
+            copy.extensions = {IDENTITY: self._identity, **copy.extensions, STAMP: stamp}
+            stamp(copy)
+            return copy
+
+        try:
+            response = yield stamped()
+            code = await self._code_of(response)
+            if code in RENEWED:
+                await self._current(request, stale=used)
+                if replayable(request.stream)[1] is always:
+                    response = yield stamped()
+                    code = await self._code_of(response)
+            if code in FINAL:
+                self._drop(used)
+                raise TokenRefused(
+                    f"the server refused the token: {code}", request=request, code=code
+                )
+            _give_back(response, request, copies)
+        finally:
+            copies.clear()  # nothing is stamped from now on
 
     def sync_auth_flow(
         self, request: httpx.Request
@@ -189,101 +246,150 @@ class RefreshToken(httpx.Auth):
         if PEEKED not in response.extensions:
             await response.aread()
         info = error_of(response)
-        return info.code if info is not None else None
+        if info is None:
+            return INVALID_TOKEN if _says_invalid_token(response.headers) else None
+        dialect = response.extensions.get(DIALECT)
+        return (dialect if isinstance(dialect, Dialect) else SCAIVAULT).key(info.code)
 
     async def _current(self, request: httpx.Request, stale: str | None) -> str:
         """Return a token that is good for a while and is not ``stale``; renew it if need be."""
-        seen = self._round
-        if self._token is not None and self._is_good(stale):
-            return self._token
-        async with self._lock:
-            if self._token is not None and self._is_good(stale):
-                return self._token
-            if self._round != seen and self._refusal is not None:  # while this call waited
-                raise TokenRefused(str(self._refusal), request=request, code=self._refusal.code)
-            return await self._renew(request)
-
-    async def _renew(self, request: httpx.Request) -> str:
-        began_at = self._clock()
-        try:
-            got = await self._fetch()
-        except _Refused as refused:
-            self._round += 1
-            self._refusal = TokenRefused(str(refused), request=request, code=refused.code)
-            raise self._refusal from None
-        token, lifetime = _checked_token(got)
-        self._round += 1
-        self._refusal = None
-        self._token = token
-        self._renew_at = float("inf")
-        if lifetime is not None:
-            self._renew_at = began_at + lifetime - min(self._ahead, lifetime / 10)
+        token = self._token
+        if token is not None and self._is_usable(stale):
+            is_renewed = self._lock.locked()  # by somebody, ahead of expiry
+            if is_renewed or self._clock() < self._renew_at:
+                return token
+        with anyio.move_on_after(_deadline_of(request)):
+            return await self._renewed(request, stale)
+        token = self._kept(stale)
+        if token is None:
+            raise DeadlineExceeded("no token came within the call's deadline", request=request)
         return token
 
-    def _is_good(self, stale: str | None) -> bool:
-        return self._token != stale and self._clock() < self._renew_at
+    async def _renewed(self, request: httpx.Request, stale: str | None) -> str:
+        seen = self._round
+        async with self._lock:
+            token, is_news = self._token, self._round != seen
+            if token is not None and self._is_usable(stale) and self._clock() < self._renew_at:
+                return token
+            if is_news and self._failure is not None:  # one fetch for all who waited for it
+                raise self._failure.error(request)
+            if is_news and token is not None:
+                return token
+            return await self._renew(request, stale)
+
+    async def _renew(self, request: httpx.Request, stale: str | None) -> str:
+        began_at = self._clock()
+        try:
+            token, lifetime = _checked_token(await self._fetched(stale))
+        except Exception as error:
+            self._round += 1
+            self._failure = _Failure(error)
+            kept = self._kept(stale)
+            if kept is not None:
+                return kept
+            if isinstance(error, Refused | _Late):
+                raise self._failure.error(request) from None
+            raise
+        self._round += 1
+        self._failure = None
+        self._token = token
+        self._renew_at = self._expires_at = math.inf
+        if lifetime is not None:
+            self._expires_at = began_at + lifetime
+            self._renew_at = self._expires_at - min(self._ahead, lifetime / 10)
+        return token
+
+    async def _fetched(self, stale: str | None) -> object:
+        bound = self._fetch_timeout
+        if self._is_usable(stale):
+            bound = min(bound, (self._expires_at - self._clock()) / 2)
+        with anyio.move_on_after(bound):
+            return await checks.awaitable("fetch", self._fetch())
+        raise _Late(f"fetch: no token came within {bound:g} s")
+
+    def _is_usable(self, stale: str | None) -> bool:
+        """Whether there is a token that has not expired yet, though it may be renewed soon."""
+        return self._token not in (None, stale) and self._clock() < self._expires_at
+
+    def _kept(self, stale: str | None) -> str | None:
+        """Return the token to go on with after a failed renewal, if it is good for a while."""
+        if not self._is_usable(stale):
+            return None
+        self._renew_at = self._clock() + _PAUSE
+        return self._token
 
     def _drop(self, used: str) -> None:
         if self._token == used:
             self._token = None
 
 
-class _Refused(Exception):  # noqa: N818 - becomes a TokenRefused
-    def __init__(self, message: str, code: str | None) -> None:
-        super().__init__(message)
-        self.code = code
+class _Late(Exception):  # noqa: N818 - becomes a TimeoutException
+    """The fetch took too long."""
 
 
-class _Grant:
-    """One OAuth 2 grant at one token endpoint."""
+class _Failure:
+    """How a fetch failed: an error of its own for each call that waited for it."""
 
-    def __init__(
-        self,
-        token_url: str,
-        form: dict[str, str],
-        basic: tuple[str, str] | None,
-        client: httpx.AsyncClient | None,
-    ) -> None:
-        self._token_url = token_url
-        self._form = form
-        self._basic = None if basic is None else httpx.BasicAuth(*map(quote_plus, basic))
-        self._client = client
+    __slots__ = ("_error",)
 
-    async def fetch(self) -> tuple[str, float | None]:
-        """Ask for a token; return it and its lifetime."""
-        if self._client is not None:
-            return self._read(await self._post(self._client))
-        async with httpx.AsyncClient() as client:
-            return self._read(await self._post(client))
+    def __init__(self, error: Exception) -> None:
+        self._error = _twin(error)
 
-    async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
-        auth = self._basic or httpx.Auth()  # not the client's own, which may be waiting for us
-        return await client.post(
-            self._token_url, data=self._form, auth=auth, follow_redirects=False
-        )
+    def error(self, request: httpx.Request) -> Exception:
+        """Return the error for a call."""
+        error = self._error
+        if isinstance(error, Refused):
+            return TokenRefused(str(error), request=request, code=error.code)
+        if isinstance(error, _Late):
+            return httpx.TimeoutException(str(error), request=request)
+        return _twin(error)
 
-    def _read(self, response: httpx.Response) -> tuple[str, float | None]:
-        if response.status_code >= 400:
-            info = error_of(response, dialect=GENERIC)
-            code = told(info.code) if info is not None else None
-            raise _Refused(
-                f"the token endpoint answered {response.status_code} {code or ''}".rstrip(), code
-            )
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        answer = answer if isinstance(answer, dict) else {}
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise _Refused("the token endpoint answered without an access_token", None)
-        fresh = answer.get("refresh_token")
-        if isinstance(fresh, str) and "refresh_token" in self._form:
-            self._form["refresh_token"] = fresh
-        lifetime = answer.get("expires_in")
-        if not isinstance(lifetime, int | float) or isinstance(lifetime, bool):
-            return token, None
-        return token, float(lifetime) if 0 < lifetime < 1e9 else None
+
+def _twin(error: Exception) -> Exception:
+    """Return an error that says the same, without the traceback and with notes of its own."""
+    kind = type(error)
+    twin = kind.__new__(kind, *error.args)  # its __init__ may want something else
+    twin.__dict__.update(vars(error))
+    if hasattr(error, "__notes__"):
+        twin.__notes__ = list(error.__notes__)
+    return twin
+
+
+def _deadline_of(request: httpx.Request) -> float | None:
+    policy = request.extensions.get(EXTENSION)
+    return policy.retry.deadline if isinstance(policy, Policy) else None
+
+
+def _give_back(
+    response: httpx.Response, request: httpx.Request, copies: list[httpx.Request]
+) -> None:
+    """Let responses name the user's request, and nothing that redirects copied stay in theirs."""
+    for each in (response, *response.history):
+        if any(each.request is copy for copy in copies):
+            each.request = request
+        _strip(each.request)
+    if response.next_request is not None:
+        _strip(response.next_request)
+
+
+def _strip(request: httpx.Request) -> None:
+    if STAMP in request.extensions:
+        kept = {k: v for k, v in request.extensions.items() if k not in (STAMP, IDENTITY)}
+        request.extensions = kept
+
+
+def _says_invalid_token(headers: httpx.Headers) -> bool:
+    """Whether a ``Bearer`` challenge says ``error="invalid_token"`` (RFC 6750, section 3)."""
+    text = ", ".join(headers.get_list("WWW-Authenticate"))[:_MAX_CHALLENGES]
+    scheme, at = "", 0
+    while found := _CHALLENGE.match(text, at):
+        at = found.end()
+        scheme = (found["scheme"] or scheme).lower()
+        if scheme == "bearer" and (found["name"] or "").lower() == "error":
+            value = found["word"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
+            if value == INVALID_TOKEN:
+                return True
+    return False
 
 
 def _checked_token(got: object) -> tuple[str, float | None]:

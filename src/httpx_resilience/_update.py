@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from ._errors import raise_for_error
+from ._errors import api_error, error_of, history_of, raise_for_error
 from ._recovery import RECOVER, FailedAttempt
+from .dialects.generic import GENERIC
 
 Change = Callable[[Any], Any | Awaitable[Any]]
 
@@ -23,10 +24,12 @@ async def read_change_write(
     """Fetch a document, apply a change to it, write it back; on a conflict, do all of it anew.
 
     The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
-    ``max_attempts``, spaced by its jitter, told in its log lines.
+    ``max_attempts``, spaced by its jitter, logged as its retries. Inside a recovery hook it works
+    as elsewhere.
 
     Args:
-        client: A client over ``AsyncResilientTransport``.
+        client: A client over ``AsyncResilientTransport``; over another transport nothing is
+            retried, which the first conflict says.
         url: Of the document, for GET and PUT.
         change: From the document (parsed JSON) to the body of the PUT, which should name the
             version that it was made from; may be async. It may run more than once.
@@ -38,6 +41,8 @@ async def read_change_write(
 
     Raises:
         ApiError: The document could not be read.
+        RuntimeError: There was a conflict, and the client is not over ``AsyncResilientTransport``:
+            the document was not written.
 
     >>> import anyio
     >>> from httpx_resilience import AsyncResilientTransport
@@ -66,4 +71,11 @@ async def read_change_write(
 
     request = await compose()
     request.extensions = {**request.extensions, RECOVER: {code: again}}
-    return await client.send(request)
+    response = await client.send(request)
+    info = None if history_of(response) else error_of(response, dialect=GENERIC)
+    if info is not None and info.code == code:
+        raise RuntimeError(
+            "read_change_write: the conflict cannot be retried, for the client has another "
+            "transport; allowed is httpx.AsyncClient(transport=AsyncResilientTransport(...))"
+        ) from api_error(response)
+    return response

@@ -1,5 +1,10 @@
 """Validation: each error names the field, the value and what is allowed."""
 
+import functools
+import types
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from httpx_resilience._core import checks
@@ -56,3 +61,69 @@ def test_an_instance_is_returned() -> None:
     assert checks.instance("f", 7, int, "an int") == 7
     with pytest.raises(TypeError, match="f: got 'x', allowed is an int"):
         checks.instance("f", "x", int, "an int")
+
+
+async def is_async() -> str:
+    return "x"
+
+
+def returns_awaitable() -> Awaitable[str]:
+    return is_async()
+
+
+def is_plain() -> str:
+    return "x"
+
+
+@types.coroutine
+def is_of_old() -> Any:
+    yield
+
+
+@functools.wraps(is_async)
+def wraps_async() -> object:
+    return is_async()
+
+
+class Plain:
+    def __call__(self) -> str:
+        return "x"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        is_async,
+        returns_awaitable,
+        wraps_async,
+        is_of_old,
+        lambda: "x",
+        functools.partial(returns_awaitable),
+        print,
+        Plain,
+    ],
+)
+def test_what_may_return_an_awaitable_is_let_through(function: Callable[..., object]) -> None:
+    checks.asynchronous("f", function)
+
+
+@pytest.mark.parametrize("function", [is_plain, Plain(), functools.partial(is_plain)])
+def test_what_certainly_returns_none_is_refused(function: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"^f: got a plain function, allowed is an async function$"):
+        checks.asynchronous("f", function)
+
+
+def test_what_was_returned_in_place_of_an_awaitable_is_named_by_its_type() -> None:
+    returned: list[tuple[Any, str]] = [(7, "an int"), ("secret", "a str"), (None, "None")]
+    for got, name in returned:
+        with pytest.raises(TypeError, match=f"^f: it returned {name} at once, allowed is"):
+            _ = checks.awaitable("f", got)
+
+
+def test_a_plain_function_gives_its_result_of_the_types_that_are_allowed() -> None:
+    assert checks.plain("f", str.upper)("x") == "X"
+    assert checks.plain("f", len, (int,))("abc") == 3
+    with pytest.raises(TypeError, match=r"^f: it returned an int, allowed is str or None$"):
+        checks.plain("f", len, (str, type(None)))("abc")
+    with pytest.raises(TypeError, match=r"^f: got 7, allowed is a plain function or None$"):
+        checks.plain("f", 7)  # type: ignore[arg-type]

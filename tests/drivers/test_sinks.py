@@ -14,7 +14,6 @@ import anyio
 import httpx
 import pytest
 import structlog
-from httpx_resilience._core.throttle.account import COLD_START, ThrottleReporter
 
 from httpx_resilience import (
     AsyncResilientTransport,
@@ -30,6 +29,8 @@ from httpx_resilience import (
     history_of,
 )
 from httpx_resilience._core import telling
+from httpx_resilience._core.throttle.reasons import COLD_START
+from httpx_resilience._core.throttle.reporter import ThrottleReporter
 from support.clients import STEADY, resilient
 from support.scripted import OK, UNAVAILABLE, Ear, Line, Reply, Scripted, coded, get
 
@@ -395,7 +396,7 @@ async def test_a_history_is_the_same_whatever_its_listeners_want(level: Level | 
         ({"level": "loud"}, ValueError, "level: got 'loud', allowed is a Level, or one of 'debug'"),
         ({"level": 10}, TypeError, "level: got 10"),
         ({"level": None}, TypeError, "level: got None"),
-        ({"callback": 3}, TypeError, "callback: got 3, allowed is a callable"),
+        ({"callback": 3}, TypeError, "callback: got 3, allowed is a plain function"),
         ({"callback": Listener(print)}, TypeError, "callback: got Listener"),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from .._core import checks
 from .._core.events import Event, Level
 from .._core.telling import Fact
 from . import log
@@ -38,7 +39,7 @@ class Listener:
     __slots__ = ("_callback", "_level")
 
     def __init__(self, callback: EventCallable, *, level: Level | str = Level.INFO) -> None:
-        self._callback = _checked_callable("callback", callback, "a callable")
+        self._callback = checks.plain("callback", callback, allowed="a plain function")
         self._level = _level_of(level)
 
     @property
@@ -153,16 +154,9 @@ def listeners_of(
     return tuple(
         each
         if isinstance(each, Listener)
-        else Listener(_checked_callable("on_event", each, allowed))
+        else Listener(checks.plain("on_event", each, allowed=allowed))
         for each in several
     )
-
-
-def _checked_callable(name: str, given: Any, allowed: str) -> EventCallable:
-    if not callable(given):
-        raise TypeError(f"{name}: got {given!r}, allowed is {allowed}")
-    checked: EventCallable = given
-    return checked
 
 
 def _level_of(given: object) -> Level:
