@@ -1,8 +1,6 @@
 """A transport that outlives its event loop: the next run finds nothing of the one before."""
 
-from collections.abc import Awaitable, Callable
 from itertools import product
-from typing import Any
 
 import anyio
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from httpx_resilience import AsyncResilientTransport, Policy, ThrottlePolicy
 from httpx_resilience._core.throttle import WAITING, Ticket
 from support.scripted import OK, Reply, Scripted, get
-from support.virtual import backend
+from support.virtual import run
 
 LIMITED = Reply(
     200,
@@ -22,11 +20,6 @@ LIMITED = Reply(
 )
 PATIENT = Policy(throttle=ThrottlePolicy(max_wait=1e6))
 BACKENDS = ("asyncio", "trio")
-
-
-def run(name: str, main: Callable[[], Awaitable[Any]]) -> Any:
-    chosen, options = backend(name)
-    return anyio.run(main, backend=chosen, backend_options=dict(options))
 
 
 class EndedError(Exception):
