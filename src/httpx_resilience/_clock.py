@@ -4,6 +4,9 @@ anyio asks at every step which loop runs: for ``anyio.current_time`` that takes 
 needs the time thrice; 1 µs for a cancel scope, 3 µs for ``anyio.sleep_until``. asyncio is not
 imported here, which would cost programs on Trio, and imports, a tenth of importing httpx: where
 one of its loops runs, it is there.
+
+Trio is imported by httpx wherever it is installed, whatever its version. So nothing is asked of it
+but by its own loops: whether one runs is what Trio tells sniffio, whom anyio and httpx ask as well.
 """
 
 import sys
@@ -27,7 +30,7 @@ def running_loop() -> object:
         RuntimeError: No event loop runs.
     """
     trio: Any = _modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
+    if trio is not None and _runs_trio():
         return trio.lowlevel.current_trio_token()
     asyncio: Any = _modules.get("asyncio") or _asyncio()
     return asyncio.get_running_loop()
@@ -40,7 +43,7 @@ def running_clock() -> Callable[[], float]:
         RuntimeError: No event loop runs.
     """
     trio: Any = _modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
+    if trio is not None and _runs_trio():
         clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         return clock
     asyncio = _asyncio()
@@ -53,7 +56,7 @@ def running_clock() -> Callable[[], float]:
 def sleep(seconds: float) -> Awaitable[None]:
     """Return what to await for so many seconds; what ``anyio.sleep`` itself awaits."""
     trio: Any = _modules.get("trio")
-    library = trio if trio is not None and trio.lowlevel.in_trio_run() else _asyncio()
+    library = trio if trio is not None and _runs_trio() else _asyncio()
     waited: Awaitable[None] = library.sleep(seconds)
     return waited
 
@@ -61,11 +64,17 @@ def sleep(seconds: float) -> Awaitable[None]:
 def scope_until(deadline: float) -> "anyio.CancelScope":
     """Return what ``anyio.CancelScope(deadline=deadline)`` does."""
     trio: Any = _modules.get("trio")
-    is_trio = trio is not None and trio.lowlevel.in_trio_run()
+    is_trio = trio is not None and _runs_trio()
     kind = _scopes.get(is_trio)
     if kind is None:
         kind = _scopes[is_trio] = type(anyio.CancelScope())
     return kind(deadline=deadline)
+
+
+def _runs_trio() -> bool:
+    """Return whether this thread is within a loop of Trio (0.23 or later, as anyio needs it)."""
+    library = getattr(_modules.get("sniffio"), "thread_local", None)  # missing before sniffio 1.3
+    return getattr(library, "name", None) == "trio"
 
 
 def _asyncio() -> Any:

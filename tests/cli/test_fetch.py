@@ -25,6 +25,7 @@ pytest_plugins = ["support.command_fixtures"]
 
 SECRET = "/v1/secrets/app/db"
 WHO = "/v1/auth/whoami"
+HUGE = "1" + "0" * 400
 
 
 def cells(out: str, first: str) -> list[str]:
@@ -318,6 +319,10 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["https://"], "no host"),
         (["http://user:s3cr3t@vault.example:s3cr3t/"], "cannot be read"),
         (["http://vault.example/\x07s3cr3t"], "cannot be read"),
+        (["http://user:s3cr3t@127.0.0.1:65536"], "its port is out of range, allowed is 1 to 65535"),
+        (["http://127.0.0.1:99999999999", "-n", "3"], "its port is out of range"),
+        (["http://127.0.0.1:" + HUGE], "its port is out of range"),
+        (["http://127.0.0.1:0"], "its port is out of range"),
         (["http://127.0.0.1", "-n", "-1"], "-n"),
         (["http://127.0.0.1", "-n", "0"], "-n"),
         (["http://127.0.0.1", "-c", "0"], "-c"),
@@ -336,6 +341,16 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["http://127.0.0.1", "--deadline", "0"], "--deadline"),
         (["http://127.0.0.1", "--deadline", "nan"], "--deadline"),
         (["http://127.0.0.1", "--timeout", "inf"], "--timeout"),
+        (["http://127.0.0.1", "--timeout", HUGE], "--timeout: got inf, allowed are seconds above"),
+        (["http://127.0.0.1", "--retry-for", HUGE], "--retry-for: got inf, allowed are seconds of"),
+        (
+            ["http://127.0.0.1", "--deadline", HUGE],
+            "--deadline: got inf, allowed are seconds above",
+        ),
+        (["http://127.0.0.1", "--max-attempts", HUGE], "--max-attempts"),
+        (["http://127.0.0.1", "-n", HUGE], "-n"),
+        (["http://127.0.0.1", "-c", HUGE], "-c"),
+        (["http://127.0.0.1", "-c", "10001"], "-c"),
         ([], "URL"),
     ],
 )

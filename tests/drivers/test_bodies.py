@@ -25,7 +25,7 @@ from httpx_resilience import (
 )
 from httpx_resilience._body import decode
 from support.clients import ONCE, STEADY, call, resilient
-from support.encodings import ENCODERS, cut
+from support.encodings import ENCODERS, READABLE, cut
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, Stream, coded, get
 from support.virtual import backend
 
@@ -141,7 +141,7 @@ async def compare(line: Reply, reader: Reader) -> None:
 
 @pytest.mark.parametrize("manner", ["at once", "dripping", "cut off"])
 @pytest.mark.parametrize("size", ["small", "large"])
-@pytest.mark.parametrize("encoding", ENCODERS)
+@pytest.mark.parametrize("encoding", READABLE)
 async def test_an_error_body_reads_as_if_nobody_had_looked(
     encoding: str, size: str, manner: str
 ) -> None:

@@ -32,6 +32,7 @@ from httpx_resilience._body import body_headers
 from httpx_resilience._clock import scope_until
 from httpx_resilience._core import telling
 from support.clients import STEADY, resilient
+from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get
 
 pytestmark = pytest.mark.anyio
@@ -184,7 +185,7 @@ async def test_an_event_is_made_for_each_line_and_for_no_other(
     if library == "structlog":
         structlog.configure(
             processors=[structlog.processors.JSONRenderer()],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=filtering(level),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     try:

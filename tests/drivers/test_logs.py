@@ -15,6 +15,7 @@ import structlog
 from httpx_resilience import AttemptFinished, Policy, RetryPolicy
 from httpx_resilience._core import telling
 from support.clients import STEADY, call, resilient
+from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, Ear, Line, Reply, coded
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +142,7 @@ def json_lines(level: int = logging.DEBUG) -> io.StringIO:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=filtering(level),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )

@@ -2,12 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import product
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -19,7 +18,7 @@ from httpx_resilience._clock import running_loop
 from httpx_resilience._core.throttle import WAITING, Ticket
 from httpx_resilience._waiting import is_running
 from support.scripted import OK, UNAVAILABLE, Reply, Scripted, get
-from support.virtual import VirtualLoop, backend
+from support.virtual import VirtualLoop, run
 
 LIMITED = Reply(
     200,
@@ -31,11 +30,6 @@ LIMITED = Reply(
 )
 PATIENT = Policy(throttle=ThrottlePolicy(max_wait=1e6))
 BACKENDS = ("asyncio", "trio")
-
-
-def run(name: str, main: Callable[[], Awaitable[Any]]) -> Any:
-    chosen, options = backend(name)
-    return anyio.run(main, backend=chosen, backend_options=dict(options))
 
 
 class EndedError(Exception):

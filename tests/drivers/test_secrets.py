@@ -33,6 +33,7 @@ from httpx_resilience import (
     history_of,
     raise_for_error,
 )
+from support.logs import filtering
 from support.scripted import OK, Line, Reply, Scripted
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +106,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
         )
         structlog.configure(
             processors=[structlog.processors.add_log_level, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+            wrapper_class=filtering(logging.DEBUG),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     yield out.getvalue

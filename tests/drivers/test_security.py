@@ -27,6 +27,7 @@ from httpx_resilience import (
     ThrottleTimeout,
     history_of,
 )
+from support.logs import filtering
 from support.scripted import OK, Line, Reply, Scripted, coded, get
 from support.virtual import backend
 
@@ -66,7 +67,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
             renderer = structlog.dev.ConsoleRenderer(colors=False)
         structlog.configure(
             processors=[structlog.processors.add_log_level, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+            wrapper_class=filtering(logging.DEBUG),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     yield out.getvalue

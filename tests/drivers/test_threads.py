@@ -20,7 +20,7 @@ from httpx_resilience import (
     RetryBudget,
     RetryPolicy,
 )
-from support.virtual import backend
+from support.virtual import run
 
 CALLS = 300
 FLOOR = 100_000.0
@@ -103,8 +103,7 @@ def calls_in_a_thread(name: str, budget: RetryBudget, seed: int, failed: list[An
                     group.start_soon(one, n)
 
     try:
-        chosen, options = backend(name)
-        anyio.run(main, backend=chosen, backend_options=dict(options))
+        run(name, main)
     except BaseException as error:  # noqa: BLE001 - told in the main thread
         failed.append(error)
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -26,7 +26,7 @@ from httpx_resilience._core.throttle import Throttle, Ticket
 from httpx_resilience.testing import FakeScaiVault, Fault
 from simulation.servers import LIMITERS, RateLimitedServer
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get
-from support.virtual import backend
+from support.virtual import backend, run
 
 pytestmark = pytest.mark.anyio
 
@@ -540,11 +540,6 @@ async def test_reads_do_not_wait_for_the_bucket_of_writes() -> None:
 
 
 # The same on both event loops, and from one run to the next.
-
-
-def run(name: str, main: Callable[[], Any]) -> Any:
-    kind, options = backend(name)
-    return anyio.run(main, backend=kind, backend_options=dict(options))
 
 
 class TestBothLoops:

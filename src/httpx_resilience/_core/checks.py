@@ -13,13 +13,18 @@ R = TypeVar("R")
 _AWAITABLE_TYPES = ("Awaitable", "Coroutine", "Future", "Task")
 """Words in a return annotation by which a plain function says that it returns an awaitable."""
 
+MOST = 2**63 - 1
+"""The largest integer where no other bound is given; not every reader of the log takes more."""
+
 
 def integer(field: str, value: object, *, low: int, high: int | None = None) -> None:
-    """Raise unless ``value`` is an integer in [low, high]."""
+    """Raise unless ``value`` is an integer in [low, high]; without ``high``, below 2**63."""
     allowed = f"an integer of at least {low}" if high is None else f"an integer in [{low}, {high}]"
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(_refusal(field, value, allowed))
-    if value < low or (high is not None and value > high):
+    if high is None and value > MOST:
+        allowed += " and below 2**63"
+    if value < low or value > (MOST if high is None else high):
         raise ValueError(_refusal(field, value, allowed))
 
 
@@ -43,7 +48,11 @@ def number(
         allowed += ", or None"
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(_refusal(field, value, allowed))
-    if not math.isfinite(value) or value < low or value > high or (above and value == low):
+    try:
+        is_finite = math.isfinite(value)
+    except OverflowError:
+        is_finite, allowed = False, allowed.replace("finite number", "number below 1.8e308,")
+    if not is_finite or value < low or value > high or (above and value == low):
         raise ValueError(_refusal(field, value, allowed))
 
 
@@ -206,9 +215,25 @@ def nearest(value: object, words: Iterable[str], cutoff: float = 0.6) -> str:
     """Return `` (did you mean …?)`` for the nearest known word, or an empty string."""
     import difflib
 
-    found = difflib.get_close_matches(str(value), list(words), n=1, cutoff=cutoff)
+    word = value if isinstance(value, str) else shown(value)
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=cutoff)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+def shown(value: object) -> str:
+    """Return a value as a refusal shows it: as it would be written, but for endless integers.
+
+    >>> shown(-(10**400))
+    '-100000000000… (401 digits)'
+    """
+    if isinstance(value, int) and value.bit_length() > 200:  # Python writes 4,300 digits at most
+        digits = int(value.bit_length() * math.log10(2)) + 1  # for some, one too many
+        return f"{'-' * (value < 0)}{abs(value) // 10 ** (digits - 12)}… ({digits} digits)"
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} with an endless integer in it"
+
+
 def _refusal(field: str, value: object, allowed: str) -> str:
-    return f"{field}: got {value!r}, allowed is {allowed}"
+    return f"{field}: got {shown(value)}, allowed is {allowed}"

@@ -24,6 +24,12 @@ def read_dialect(text: str) -> dict[str, Any]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"dialect: not TOML: {error}") from None
+    except ValueError:  # what int() says of a text that is too long for it
+        line = text.count("\n", 0, max(re.finditer("[0-9_]+", text), key=_length).start()) + 1
+        raise ValueError(
+            f"dialect: line {line}: got an integer of thousands of digits, allowed are those "
+            "below 2**63"
+        ) from None
     except RecursionError:
         raise ValueError("dialect: not TOML: nested too deeply") from None
     _only(document, _TOP, "")
@@ -49,6 +55,10 @@ def read_dialect(text: str) -> dict[str, Any]:
         for at, entry in enumerate(families)
     )
     return parts
+
+
+def _length(found: re.Match[str]) -> int:
+    return found.end() - found.start()
 
 
 def _spec(code: str, entry: object) -> ErrorSpec:
@@ -110,7 +120,7 @@ def _built(
     parts = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
     try:
         return kind(**parts)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(_at(where, error)) from None
 
 
@@ -144,30 +154,31 @@ def _paths(value: object, where: str) -> tuple[Path, ...]:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(path, str) and path for path in listed):
         raise ValueError(
-            f'{where}: got {value!r}, allowed is a path such as "error.code", or several'
+            f"{where}: got {checks.shown(value)}, "
+            'allowed is a path such as "error.code", or several'
         )
     return tuple(tuple(str(path).split(".")) for path in listed)
 
 
 def _string(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{where}: got {value!r}, allowed is a string")
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is a string")
     return value
 
 
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{where}: got {value!r}, allowed is true or false")
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is true or false")
     return value
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: got {value!r}, allowed is a table")
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is a table")
     return value
 
 
 def _tables(value: object, where: str) -> list[Mapping[str, Any]]:
     if not isinstance(value, list):
-        raise ValueError(f"{where}: got {value!r}, allowed is an array of tables")
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is an array of tables")
     return [_table(entry, f"{where}[{at}]") for at, entry in enumerate(value)]

@@ -48,6 +48,8 @@ _WORDS = {
     "DeadlineExceeded": "the deadline passed",
     "ThrottleTimeout": "the rate limit leaves no room in time",
 }
+_MOST = 1_000_000_000
+_MOST_AT_A_TIME = 10_000
 _SAFE_TEXT = (httpx.ConnectError,)
 """Errors whose own text comes from the operating system, so that it can hold no secret."""
 
@@ -90,10 +92,19 @@ class _Run:
 def fetch(
     url: Annotated[str, typer.Argument(metavar="URL", help="What to call; http:// or https://.")],
     number: Annotated[
-        int, typer.Option("--number", "-n", metavar="N", min=1, help="How many calls.")
+        int,
+        typer.Option("--number", "-n", metavar="N", min=1, max=_MOST, help="How many calls."),
     ] = 1,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="How many at a time.")
+        int,
+        typer.Option(
+            "--concurrency",
+            "-c",
+            metavar="N",
+            min=1,
+            max=_MOST_AT_A_TIME,
+            help="How many at a time.",
+        ),
     ] = 10,
     method: Annotated[
         str | None,
@@ -124,7 +135,7 @@ def fetch(
         str, typer.Option(metavar="NAME|FILE", help=f"What the API speaks: {CHOICES}")
     ] = "generic",
     max_attempts: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Attempts of one call in all.")
+        int, typer.Option(min=1, max=_MOST, metavar="N", help="Attempts of one call in all.")
     ] = RetryPolicy().max_attempts,
     retry_for: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds for which retries of a call go on.")
