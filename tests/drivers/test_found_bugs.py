@@ -14,6 +14,7 @@ from httpx_resilience import (
     RateLimitChanged,
     ThrottleTimeout,
     TokenRefused,
+    TransportClosed,
     raise_for_error,
 )
 from httpx_resilience._core.headers import RateLimit, Reading
@@ -182,6 +183,7 @@ def api_error() -> ApiError:
         api_error(),
         ThrottleTimeout("not in time", request=REQUEST, retry_at=7.0, scope="read"),
         TokenRefused("refused", request=REQUEST, code="token_revoked"),
+        TransportClosed("closed", request=REQUEST),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -41,6 +41,7 @@ from httpx_resilience import (
     ThrottlePolicy,
     ThrottleReleased,
     ThrottleTimeout,
+    TransportClosed,
     error_of,
     history_of,
     raise_for_error,
@@ -168,6 +169,10 @@ async def use() -> None:
         assert_type(full.request, httpx.Request)
         unsent: httpx.TimeoutException = full
         history_of(unsent)
+    except TransportClosed as closed:
+        assert_type(closed.request, httpx.Request)
+        transport_error: httpx.TransportError = closed
+        history_of(transport_error)
     except ResilienceError as root:
         history_of(root)
 
