@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import httpx_resilience
-from httpx_resilience._core import catalog, policy
-from httpx_resilience._core.backoff import Backoff
+from httpx_resilience._core import policy
+from httpx_resilience._core.dialect import catalog
 from httpx_resilience._core.headers import HeaderFamily
+from httpx_resilience._core.retry.backoff import Backoff
 
 ROOT = Path(httpx_resilience.__file__).parent
 CORE = ROOT / "_core"
@@ -95,7 +96,7 @@ EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"
 
 ON_DEMAND = {
     ("_core/checks.py", "difflib"),
-    ("_core/dialect.py", "httpx_resilience._core.dialectfile"),
+    ("_core/dialect.py", "httpx_resilience._core.dialect.toml"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect
 in TOML, needs it, while a program sets itself up."""

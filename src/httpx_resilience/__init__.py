@@ -2,11 +2,13 @@
 
 from ._async import AsyncResilientTransport
 from ._budget import RetryBudget
-from ._core.backoff import Backoff
-from ._core.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
-from ._core.dialect import Dialect
-from ._core.envelope import ErrorInfo
-from ._core.events import (
+from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import ErrorInfo
+from ._core.headers import HeaderFamily
+from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
+from ._core.retry.backoff import Backoff
+from ._core.telemetry.events import (
     AttemptFinished,
     CallEvent,
     Event,
@@ -24,8 +26,6 @@ from ._core.events import (
     ThrottleHeld,
     ThrottleReleased,
 )
-from ._core.headers import HeaderFamily
-from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.throttle import RateLimitStatus
 from ._errors import error_of, history_of, raise_for_error
 from ._exceptions import (

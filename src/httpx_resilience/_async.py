@@ -10,12 +10,12 @@ import httpx
 
 from ._clock import running_clock, running_loop
 from ._core import checks
-from ._core.budget import RetryBudget
-from ._core.decision import SUCCESS
-from ._core.dialect import Dialect
+from ._core.dialect.dialect import Dialect
 from ._core.flow import Admit, CallFlow, Done, Pause, Reply, Send, call_flow
 from ._core.outcome import Cancelled, HookDone, Woken
 from ._core.policy import Policy, check_call_policy
+from ._core.retry.budget import RetryBudget
+from ._core.retry.decision import SUCCESS
 from ._core.throttle import RateLimitStatus
 from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._exceptions import DeadlineExceeded, ThrottleTimeout, TransportClosed

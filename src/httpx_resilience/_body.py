@@ -16,7 +16,7 @@ import anyio
 import httpx
 
 from ._clock import scope_until
-from ._core.envelope import MAX_BODY
+from ._core.dialect.envelope import MAX_BODY
 from ._core.outcome import RawHeaders
 
 PEEK_BYTES = 65_536

@@ -3,8 +3,8 @@
 import httpx
 
 from ._body import PeekedStream, decode, is_event_stream
-from ._core.dialect import Dialect
-from ._core.envelope import ErrorInfo, read_error
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import ErrorInfo, read_error
 from ._exceptions import ApiError
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import CallHistory

@@ -18,8 +18,8 @@ from ._body import (
 )
 from ._clock import scope_until
 from ._core import checks
-from ._core.dialect import Dialect
-from ._core.envelope import read_error
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
 from ._httpx import trouble_of

@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from ._async import AsyncResilientTransport
-from ._core.envelope import told
+from ._core.dialect.envelope import told
 from ._core.policy import Policy, RetryPolicy
 from ._errors import error_of
 from ._exceptions import ApiError

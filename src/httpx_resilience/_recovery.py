@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from ._core import checks
-from ._core.dialect import Dialect
-from ._core.envelope import ErrorInfo
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import ErrorInfo
 
 RECOVER = "resilience.recover"
 """Key in a request's extensions: hooks of that one call, beside the transport's."""

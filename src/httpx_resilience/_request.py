@@ -12,8 +12,8 @@ from typing import NamedTuple
 import httpx
 
 from ._body import OneShotStream, always, replayable
-from ._core.catalog import TOKEN
-from ._core.dialect import Dialect
+from ._core.dialect.catalog import TOKEN
+from ._core.dialect.dialect import Dialect
 from ._core.outcome import Call, make_call
 from ._core.tuples import maker
 

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import httpx
 
 from ._core import checks
-from ._core.budget import RetryBudget
-from ._core.dialect import Dialect
-from ._core.envelope import told
-from ._core.events import Event
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import told
 from ._core.flow import Rules
 from ._core.headers import RateLimitReader
+from ._core.headers.server_clock import ServerClock
+from ._core.lru import RecentMap
 from ._core.outcome import Call
 from ._core.policy import Policy
-from ._core.scopes import RecentMap
-from ._core.serverclock import ServerClock
-from ._core.telling import shown_path
+from ._core.retry.budget import RetryBudget
+from ._core.telemetry.events import Event
+from ._core.telemetry.recorder import shown_path
 from ._core.throttle import RateLimitStatus, Route, Signature, Throttle, Ticket
 from ._identity import hashed, identity_of
 from ._request import HeaderScan, Seen, origin_of

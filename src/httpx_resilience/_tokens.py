@@ -12,7 +12,7 @@ import httpx
 from ._async import EXTENSION
 from ._body import always, replayable
 from ._core import checks
-from ._core.dialect import Dialect
+from ._core.dialect.dialect import Dialect
 from ._core.policy import Policy
 from ._errors import DIALECT, PEEKED, error_of
 from ._exceptions import DeadlineExceeded, TokenRefused

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience import ErrorClass, Event
-from httpx_resilience._core import decision
+from httpx_resilience._core.retry import decision
 from httpx_resilience.cli import _scenario
 from httpx_resilience.cli._scenario import SCENES, Ending, Scene, planned
 from httpx_resilience.testing import Fault

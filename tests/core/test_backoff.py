@@ -5,7 +5,7 @@ import math
 import pytest
 
 from httpx_resilience import Backoff, ErrorClass, RetryPolicy
-from httpx_resilience._core.backoff import hinted_delay
+from httpx_resilience._core.retry.backoff import hinted_delay
 
 LAST = math.nextafter(1.0, 0.0)
 """The largest random number there is."""

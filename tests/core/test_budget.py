@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from httpx_resilience import BudgetPolicy, RetryBudget
-from httpx_resilience._core import budget as core
+from httpx_resilience._core.retry import budget as core
 
 
 def fresh(**fields: float) -> core.RetryBudget:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from httpx_resilience import BudgetPolicy
-from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.retry.budget import RetryBudget
 
 
 class Watch:

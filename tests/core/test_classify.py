@@ -3,7 +3,7 @@
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorClass, ErrorSpec
-from httpx_resilience._core.classify import Failure, classify
+from httpx_resilience._core.dialect.classify import Failure, classify
 from httpx_resilience._core.headers import RateLimitReader, Wait
 from httpx_resilience._core.outcome import Outcome, RawHeaders
 from support.core import CONNECTION_LOST, CONNECTION_REFUSED, envelope

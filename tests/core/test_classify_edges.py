@@ -1,7 +1,7 @@
 """What kind of failure an attempt is: headers without a Date, dialects that name no header."""
 
 from httpx_resilience import Dialect, RequestRules
-from httpx_resilience._core.classify import classify, request_id_of
+from httpx_resilience._core.dialect.classify import classify, request_id_of
 from httpx_resilience._core.headers import RateLimitReader, Wait
 from httpx_resilience._core.outcome import Outcome
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Backoff, ErrorClass, RetryPolicy
-from httpx_resilience._core.classify import Failure
-from httpx_resilience._core.decision import Facts, Retry, Stop, decide, is_repeatable
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Wait
+from httpx_resilience._core.retry.decision import Facts, Retry, Stop, decide, is_repeatable
 from support.core import call_of
 
 TRANSIENT = Failure(ErrorClass.TRANSIENT, status=503, coded=True, perhaps_processed=True)

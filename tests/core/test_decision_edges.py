@@ -3,8 +3,8 @@
 import pytest
 
 from httpx_resilience import ErrorClass, RetryPolicy
-from httpx_resilience._core.classify import Failure
-from httpx_resilience._core.decision import Facts, Retry, Stop, decide
+from httpx_resilience._core.dialect.classify import Failure
+from httpx_resilience._core.retry.decision import Facts, Retry, Stop, decide
 
 HOOKED = Facts(
     attempt=1,

@@ -14,7 +14,7 @@ from httpx_resilience import (
     HeaderFamily,
     RequestRules,
 )
-from httpx_resilience._core.envelope import read_error, read_said
+from httpx_resilience._core.dialect.envelope import read_error, read_said
 
 EVERYTHING = """
 name = "everything"

@@ -7,10 +7,10 @@ import pytest
 from httpx_resilience import SCAIVAULT, Event, Policy, RequestRules, ThrottlePolicy
 from httpx_resilience._core.flow import Admit, CallFlow, Done, Recover, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimit, RateLimitReader, Reading
+from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.lru import RecentMap
 from httpx_resilience._core.outcome import HookDone, Outcome, Woken
-from httpx_resilience._core.scopes import RecentMap
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.telling import Story
+from httpx_resilience._core.telemetry.recorder import Story
 from httpx_resilience._core.throttle import Throttle, Ticket
 from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import BUCKET, INDETERMINATE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
-from httpx_resilience._core.envelope import MAX_BODY, MAX_DEPTH, read_error, read_said, told
+from httpx_resilience._core.dialect.envelope import MAX_BODY, MAX_DEPTH, read_error, read_said, told
 from support.core import envelope
 
 FULL: dict[str, Any] = {

@@ -17,10 +17,10 @@ from httpx_resilience import (
     RetryScheduled,
     ThrottleReleased,
 )
-from httpx_resilience._core.classify import Failure
-from httpx_resilience._core.decision import REASONS
-from httpx_resilience._core.events import CallEvent, Level
-from httpx_resilience._core.telling import advice_for
+from httpx_resilience._core.dialect.classify import Failure
+from httpx_resilience._core.retry.decision import REASONS
+from httpx_resilience._core.telemetry.events import CallEvent, Level
+from httpx_resilience._core.telemetry.recorder import advice_for
 from httpx_resilience.dialects.scaivault import SCAIVAULT
 
 COMMON = {

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from httpx_resilience import GENERIC
-from httpx_resilience._core.envelope import read_error
+from httpx_resilience._core.dialect.envelope import read_error
 from support.core import Answer, play
 
 FOUND = {

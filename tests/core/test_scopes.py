@@ -2,7 +2,7 @@
 
 import gc
 
-from httpx_resilience._core.scopes import MAX_ENTRIES, RecentMap
+from httpx_resilience._core.lru import MAX_ENTRIES, RecentMap
 
 
 class Entry:

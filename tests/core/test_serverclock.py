@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 
 EPOCH = 1700000000.0
 

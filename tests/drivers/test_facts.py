@@ -30,7 +30,7 @@ from httpx_resilience import (
 )
 from httpx_resilience._body import body_headers
 from httpx_resilience._clock import scope_until
-from httpx_resilience._core import telling
+from httpx_resilience._core.telemetry import recorder as telling
 from support.clients import STEADY, resilient
 from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get

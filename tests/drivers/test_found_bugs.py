@@ -18,7 +18,7 @@ from httpx_resilience import (
     raise_for_error,
 )
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, LEFT, Ticket, TicketQueue
 from httpx_resilience._core.throttle.in_flight import ABANDONED
 from httpx_resilience._core.throttle.limits.quota import Quota

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from httpx_resilience import AttemptFinished, Policy, RetryPolicy
-from httpx_resilience._core import telling
+from httpx_resilience._core.telemetry import recorder as telling
 from support.clients import STEADY, call, resilient
 from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, Ear, Line, Reply, coded

@@ -20,7 +20,7 @@ from httpx_resilience import (
     error_of,
     history_of,
 )
-from httpx_resilience._core.scopes import MAX_ENTRIES
+from httpx_resilience._core.lru import MAX_ENTRIES
 from support.clients import UNPACED
 from support.scripted import OK, Ear, Line, Reply, Scripted, coded, get
 

@@ -28,7 +28,7 @@ from httpx_resilience import (
     ThrottleHeld,
     history_of,
 )
-from httpx_resilience._core import telling
+from httpx_resilience._core.telemetry import recorder as telling
 from httpx_resilience._core.throttle.reasons import COLD_START
 from httpx_resilience._core.throttle.reporter import ThrottleReporter
 from support.clients import STEADY, resilient

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from httpx_resilience import Event, ThrottlePolicy
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Throttle, Ticket
 
 NEXT = {WAITING: {GRANTED, EXPIRED, LEFT}, GRANTED: {LEFT}, EXPIRED: set[int](), LEFT: set[int]()}

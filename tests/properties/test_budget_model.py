@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from httpx_resilience import BudgetPolicy
-from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.retry.budget import RetryBudget
 from properties.soaking import LONG
 
 COSTS = (0.0, 0.25, 0.5, 1.0, 7.0)

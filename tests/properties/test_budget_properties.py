@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from httpx_resilience import BudgetPolicy
-from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.retry.budget import RetryBudget
 
 costs = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 

@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect
-from httpx_resilience._core.catalog import TOKEN
-from httpx_resilience._core.classify import classify
-from httpx_resilience._core.envelope import read_error, told
+from httpx_resilience._core.dialect.catalog import TOKEN
+from httpx_resilience._core.dialect.classify import classify
+from httpx_resilience._core.dialect.envelope import read_error, told
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Outcome
 

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import pytest
 
 from httpx_resilience import ErrorClass
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpx_resilience import ThrottlePolicy
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.in_flight import InFlight
 from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
 from httpx_resilience._core.throttle.limits.quota_set import QuotaSet

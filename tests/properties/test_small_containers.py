@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from httpx_resilience._core.frozen import FrozenMap
-from httpx_resilience._core.scopes import RecentMap
+from httpx_resilience._core.lru import RecentMap
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
 from httpx_resilience._core.throttle.limits.quota import Quota
 from simulation.servers import LIMITERS

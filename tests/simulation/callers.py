@@ -13,12 +13,12 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from httpx_resilience import SCAIVAULT, Event, Policy
-from httpx_resilience._core.budget import RetryBudget
 from httpx_resilience._core.flow import Admit, CallFlow, Done, Pause, Reply, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimitReader
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.telling import Fact
+from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.telemetry.recorder import Fact
 from httpx_resilience._core.throttle import Throttle, Ticket
 from simulation.engine import EPOCH, Engine
 

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any, Protocol
 
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.throttle import Throttle, Ticket
 from httpx_resilience._core.throttle.limits.quota import SETTLED

@@ -9,7 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import Ticket
 from simulation.callers import Latency, Record, Report
 from simulation.checkers import Checker, InOrder, OneScout, Watched

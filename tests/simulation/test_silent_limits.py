@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from httpx_resilience import Policy
-from httpx_resilience._core.telling import Story
+from httpx_resilience._core.telemetry.recorder import Story
 from simulation.callers import Latency, Report
 from simulation.jobs import Job
 from simulation.servers import RateLimitedServer, TokenBucket

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from httpx_resilience._core.classify import classify
+from httpx_resilience._core.dialect.classify import classify
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Outcome
 from httpx_resilience.dialects.scaivault import SCAIVAULT

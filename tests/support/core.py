@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from httpx_resilience import SCAIVAULT, Dialect, Event, Policy
-from httpx_resilience._core.budget import RetryBudget
-from httpx_resilience._core.events import GaveUp, RetryScheduled
 from httpx_resilience._core.flow import Done, Pause, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
-from httpx_resilience._core.telling import Fact
+from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.telemetry.events import GaveUp, RetryScheduled
+from httpx_resilience._core.telemetry.recorder import Fact
 
 START = 100.0
 """When every call of these tests begins, on the driver's clock."""

@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading, Wait
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, WAITING, Route, Throttle, Ticket
 
 EPOCH = 1.7e9

@@ -23,11 +23,11 @@ from httpx_resilience import (
     RetryPolicy,
     ScopeEvent,
 )
-from httpx_resilience._core.decision import REASONS
 from httpx_resilience._core.flow import Done, Rules, Send, Step, call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, Trouble, Woken
-from httpx_resilience._core.telling import Fact
+from httpx_resilience._core.retry.decision import REASONS
+from httpx_resilience._core.telemetry.recorder import Fact
 
 README = Path(__file__).parents[2] / "README.md"
 

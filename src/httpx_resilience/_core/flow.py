@@ -18,10 +18,14 @@ import math
 from collections.abc import Callable, Container, Generator
 from typing import Literal, NamedTuple
 
-from .budget import RetryBudget
-from .catalog import RATE_LIMITED, ErrorClass
-from .classify import Failure, classify
-from .decision import (
+from .dialect.catalog import RATE_LIMITED, ErrorClass
+from .dialect.classify import Failure, classify
+from .dialect.dialect import Dialect
+from .headers import RateLimitReader, Reading
+from .outcome import Call, Cancelled, HookDone, Outcome, Woken
+from .policy import Policy, RetryPolicy
+from .retry.budget import RetryBudget
+from .retry.decision import (
     BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,
     DISABLED,
@@ -37,11 +41,7 @@ from .decision import (
     is_repeatable,
     make_facts,
 )
-from .dialect import Dialect
-from .headers import RateLimitReader, Reading
-from .outcome import Call, Cancelled, HookDone, Outcome, Woken
-from .policy import Policy, RetryPolicy
-from .telling import Story, Teller
+from .telemetry.recorder import Story, Teller
 from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised"]

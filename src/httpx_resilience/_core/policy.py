@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from . import checks
-from .backoff import Backoff
-from .catalog import ErrorClass
+from .dialect.catalog import ErrorClass
 from .frozen import FrozenMap
+from .retry.backoff import Backoff
 
 DEFAULT_BACKOFF: FrozenMap[ErrorClass, Backoff] = FrozenMap(
     {

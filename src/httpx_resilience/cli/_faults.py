@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import AsyncResilientTransport, Event, GaveUp, Level, Listener, Recovered, RetryScheduled
-from .._core.decision import NOT_IDEMPOTENT, RETRY_AFTER_TOO_LONG
+from .._core.retry.decision import NOT_IDEMPOTENT, RETRY_AFTER_TOO_LONG
 from ..testing import FakeScaiVault, Limit, serve
 from . import _tables
 from ._exchange import Result, exchange

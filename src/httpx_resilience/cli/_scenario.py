@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .. import BudgetPolicy, Policy, RetryPolicy
-from .._core.decision import (
+from .._core.retry.decision import (
     ATTEMPTS_EXHAUSTED,
     BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,

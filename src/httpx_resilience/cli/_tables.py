@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import RateLimitStatus
-from .._core import decision
-from .._core.catalog import ErrorClass
+from .._core.dialect.catalog import ErrorClass
+from .._core.retry import decision
 from ._screen import in_one_line
 from ._tally import BODY_LOST, INTERRUPTED, SUCCESS, Met, Tally
 

@@ -1,7 +1,7 @@
 """Any API that nobody described yet: codes are read where they usually stand, statuses decide."""
 
-from .._core.catalog import Envelope
-from .._core.dialect import Dialect
+from .._core.dialect.catalog import Envelope
+from .._core.dialect.dialect import Dialect
 
 GENERIC = Dialect(
     name="generic",

@@ -7,13 +7,20 @@ import time
 from dataclasses import fields
 from typing import Any
 
-from .._core.catalog import ErrorClass
-from .._core.decision import SUCCESS
-from .._core.events import AttemptFinished, CallEvent, Event, GaveUp, Level, RetryScheduled
+from .._core.dialect.catalog import ErrorClass
 from .._core.flow import Done
 from .._core.outcome import Call, Outcome
-from .._core.records import Record, record
-from .._core.telling import Fact
+from .._core.retry.decision import SUCCESS
+from .._core.telemetry.events import (
+    AttemptFinished,
+    CallEvent,
+    Event,
+    GaveUp,
+    Level,
+    RetryScheduled,
+)
+from .._core.telemetry.recorder import Fact
+from .._core.telemetry.records import Record, record
 from .sink import EventSink
 
 KEPT = 500

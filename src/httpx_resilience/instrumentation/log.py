@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .._core.events import Level
+from .._core.telemetry.events import Level
 
 LOGGER_NAME = "httpx_resilience"
 

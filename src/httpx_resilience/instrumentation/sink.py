@@ -5,8 +5,8 @@ from contextlib import suppress
 from typing import Any
 
 from .._core import checks
-from .._core.events import Event, Level
-from .._core.telling import Fact
+from .._core.telemetry.events import Event, Level
+from .._core.telemetry.recorder import Fact
 from . import log
 
 EventCallable = Callable[[Event], object]

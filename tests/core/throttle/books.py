@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import Admission
 

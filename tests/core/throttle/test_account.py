@@ -13,7 +13,7 @@ from httpx_resilience import (
     ThrottleReleased,
 )
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.reporter import (
     COLD_START,

@@ -12,7 +12,7 @@ from httpx_resilience import (
     ThrottleHeld,
     ThrottleReleased,
 )
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.in_flight import ABANDONED

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from httpx_resilience import ThrottleHeld, ThrottleReleased
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.in_flight import ABANDONED
 from httpx_resilience._core.throttle.limits.quota import SETTLED

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import GUARD, Quota
 from httpx_resilience._core.throttle.limits.windows import (
     BUCKET,

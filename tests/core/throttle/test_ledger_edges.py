@@ -4,7 +4,7 @@ import pytest
 
 from core.throttle.books import FINE, UNIT, asked, held_until, of_kind, told
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import GUARD, SETTLED, Quota
 from httpx_resilience._core.throttle.limits.windows import (
     BUCKET,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import MAX_PROBES, Quota
 from httpx_resilience._core.throttle.limits.windows import FIXED, INDETERMINATE, UNKNOWN
 from support.gates import EPOCH, left

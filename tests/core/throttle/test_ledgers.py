@@ -6,7 +6,7 @@ import pytest
 
 from httpx_resilience import Event, ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import GUARD
 from httpx_resilience._core.throttle.limits.quota_set import QuotaSet
 from httpx_resilience._core.throttle.reporter import ThrottleReporter

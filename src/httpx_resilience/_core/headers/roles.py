@@ -6,7 +6,7 @@ from .families import ASIDES, DEFAULT_FAMILIES, Facts, Fields, HeaderFamily, fac
 from .limits import RateLimit
 from .resets import Context
 from .structured import read_structured, read_totals, read_used_of, read_windows
-from .trios import read_trio
+from .triplets import read_trio
 
 MAX_NAMES = 1024
 """Header names a reader remembers before it starts anew; of one response at most as many again."""

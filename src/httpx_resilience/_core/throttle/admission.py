@@ -3,8 +3,8 @@
 import math
 from typing import NamedTuple, Protocol
 
-from ..catalog import RATE_LIMITED
-from ..classify import Failure
+from ..dialect.catalog import RATE_LIMITED
+from ..dialect.classify import Failure
 from ..headers import RateLimit
 from .queue import Ticket
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from ..telemetry.events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
 from .reasons import COLD_START, SERVER_HINT, SILENT_LIMIT
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..headers import RateLimit
-from ..records import Record, record
+from ..telemetry.records import Record, record
 from .limits.quota import Quota
 from .reporter import seconds_until
 

@@ -17,12 +17,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from ..catalog import RATE_LIMITED, ErrorClass
-from ..classify import Failure
-from ..events import Event
+from ..dialect.catalog import RATE_LIMITED, ErrorClass
+from ..dialect.classify import Failure
 from ..headers import Reading
+from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
-from ..serverclock import ServerClock
+from ..telemetry.events import Event
 from .admission import OPEN, Admission, Ending, Limit
 from .in_flight import InFlight
 from .limits.adaptive_rate import AdaptiveRateLimiter

@@ -10,7 +10,7 @@
 import math
 
 from ...headers import RateLimit
-from ...serverclock import ServerClock
+from ...headers.server_clock import ServerClock
 from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
 from .evidence import Evidence

@@ -3,8 +3,8 @@
 import math
 
 from ...headers import RateLimit
+from ...headers.server_clock import ServerClock
 from ...policy import ThrottlePolicy
-from ...serverclock import ServerClock
 from ..admission import OPEN, Admission, Ending
 from ..in_flight import ABANDONED, InFlight
 from ..reporter import ThrottleReporter

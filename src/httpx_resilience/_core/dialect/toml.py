@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from . import checks
+from .. import checks
+from ..headers import HeaderFamily
 from .catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, Path, RequestRules
-from .headers import HeaderFamily
 
 _TOP = ("name", "unknown_code", "codes", "statuses", "envelope", "requests", "rate_limits")
 _CODE = ("class", "status", "category", "meaning", "advice")

@@ -7,13 +7,13 @@ budget is charged (by the flow, for it is shared state); then the call sleeps.
 import math
 from typing import NamedTuple
 
+from ..dialect.catalog import CONFLICT, IDEMPOTENT_METHODS, RATE_LIMITED
+from ..dialect.classify import Failure
+from ..dialect.dialect import Dialect
+from ..outcome import Call
+from ..policy import RetryPolicy
+from ..tuples import maker
 from .backoff import hinted_delay
-from .catalog import CONFLICT, IDEMPOTENT_METHODS, RATE_LIMITED
-from .classify import Failure
-from .dialect import Dialect
-from .outcome import Call
-from .policy import RetryPolicy
-from .tuples import maker
 
 MINIMAL_ATTEMPT = 0.1
 """Seconds that must be left for the attempt after a wait (DESIGN 7)."""

@@ -14,7 +14,7 @@ import math
 import threading
 from collections.abc import Callable
 
-from .policy import BudgetPolicy
+from ..policy import BudgetPolicy
 
 _TAU = 10.0
 """Seconds over which the rate of first-attempt successes is averaged, exponentially."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from . import checks
+from .. import checks
 
 Jitter = Literal["equal", "full", "none"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from . import checks
+from .. import checks
 
 TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """What a code or an id must look like to be told in a log line (DESIGN 14)."""

@@ -6,12 +6,12 @@ code in the body, the HTTP status, the exception.
 
 from typing import NamedTuple
 
+from ..headers import RateLimitReader, Reading, Wait, server_wait
+from ..outcome import Outcome, RawHeaders
+from ..tuples import maker
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
 from .envelope import read_said, told
-from .headers import RateLimitReader, Reading, Wait, server_wait
-from .outcome import Outcome, RawHeaders
-from .tuples import maker
 
 
 class Failure(NamedTuple):

@@ -7,9 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from .catalog import INTERNAL, ErrorClass
-from .classify import Failure, request_id_of
-from .decision import (
+from ..dialect.catalog import INTERNAL, ErrorClass
+from ..dialect.classify import Failure, request_id_of
+from ..dialect.dialect import Dialect
+from ..headers import Reading, binding
+from ..outcome import Call, HookDone, Outcome
+from ..retry.decision import (
     ATTEMPTS_EXHAUSTED,
     BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,
@@ -21,7 +24,7 @@ from .decision import (
     Retry,
     Stop,
 )
-from .dialect import Dialect
+from ..tuples import maker
 from .events import (
     AttemptFinished,
     Event,
@@ -33,9 +36,6 @@ from .events import (
     RetryScheduled,
     ThrottleDelayed,
 )
-from .headers import Reading, binding
-from .outcome import Call, HookDone, Outcome
-from .tuples import maker
 
 _ADVICE_BY_REASON = {
     BUDGET_EXHAUSTED: "Look at the server: more calls to it fail than the retry budget covers.",

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from . import checks
+from .. import checks
+from ..frozen import FrozenMap
+from ..headers import HeaderFamily
 from .catalog import Envelope, ErrorClass, ErrorSpec, RequestRules
-from .frozen import FrozenMap
-from .headers import HeaderFamily
 
 UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(
     {
@@ -109,7 +109,7 @@ class Dialect:
         >>> mine.spec("busy").error_class
         ErrorClass.TRANSIENT
         """
-        from .dialectfile import read_dialect
+        from .toml import read_dialect
 
         return cls(**read_dialect(text))
 
