@@ -10,7 +10,7 @@ import anyio
 import httpx
 
 from ._async import EXTENSION
-from ._body import always, replayable
+from ._body import always, is_event_stream, replayable
 from ._core import checks
 from ._core.dialect.dialect import Dialect
 from ._core.policy import Policy
@@ -243,7 +243,7 @@ class RefreshToken(httpx.Auth):
     async def _code_of(self, response: httpx.Response) -> str | None:
         if response.status_code != 401 or not self._covers(response.request.url):
             return None
-        if PEEKED not in response.extensions:
+        if PEEKED not in response.extensions and not is_event_stream(response.headers.raw):
             await response.aread()
         info = error_of(response)
         if info is None:

@@ -14,7 +14,7 @@ from unittest.mock import AsyncMock, MagicMock
 import anyio
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, AsyncResilientTransport, Policy
+from httpx_resilience import GENERIC, SCAIVAULT, AsyncResilientTransport, Listener, Policy
 from support.scripted import OK, UNAVAILABLE, Ear, Scripted, get
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +66,14 @@ def test_an_async_function_is_refused_when_its_owner_is_made(argument: str, kind
 def test_an_async_listener_among_several_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^on_event: got .*: not an async function$"):
         AsyncResilientTransport(on_event=[print, is_async])
+
+
+def test_a_listener_with_a_level_is_refused_too_and_keeps_the_function_that_it_was_given() -> None:
+    with pytest.raises(TypeError, match=r"^callback: got .*: not an async function$"):
+        Listener(is_async, level="debug")
+    ear = Ear()
+    assert Listener(ear).callback is ear
+    assert repr(Listener(print)) == "Listener(<built-in function print>, level=Level.INFO)"
 
 
 DISGUISED: dict[str, Callable[[Any], Any]] = {

@@ -816,6 +816,18 @@ async def test_a_challenge_of_another_status_renews_nothing() -> None:
     assert await renewals(challenged('Bearer error="invalid_token"', status=403), GENERIC) == 0
 
 
+async def test_a_401_that_is_a_stream_of_events_is_not_read(over: Any) -> None:
+    stream = (("Content-Type", "text/event-stream"),)
+    inner, began = Scripted(Reply(401, (b"data: x",) * 9, stream, pause=60.0)), anyio.current_time()
+    async with (
+        httpx.AsyncClient(transport=over(inner), auth=auth_of(token)) as client,
+        client.stream("GET", URL) as response,
+    ):
+        assert response.status_code == 401
+        assert anyio.current_time() - began < 3.0
+    assert inner.streams[0].iterations == 0
+
+
 # The user's request.
 
 

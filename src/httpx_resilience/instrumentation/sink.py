@@ -25,11 +25,13 @@ class Listener:
     call, which takes some 15 µs: ask for them by ``Listener(callable, level=Level.DEBUG)``.
 
     Args:
-        callback: Called with each event; it should be quick, and what it raises is logged once.
+        callback: A plain function, called with each event; it should be quick, and what it raises
+            is logged once.
         level: A ``Level`` or its name: ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``.
 
     Raises:
-        TypeError: ``callback`` cannot be called, or ``level`` is neither a ``Level`` nor a name.
+        TypeError: ``callback`` cannot be called or is async, or ``level`` is neither a ``Level``
+            nor a name.
         ValueError: No level has that name.
 
     >>> Listener(print, level="warning")
@@ -39,7 +41,8 @@ class Listener:
     __slots__ = ("_callback", "_level")
 
     def __init__(self, callback: EventCallable, *, level: Level | str = Level.INFO) -> None:
-        self._callback = checks.plain("callback", callback, allowed="a plain function")
+        checks.plain("callback", callback, allowed="a plain function")
+        self._callback = callback
         self._level = _level_of(level)
 
     @property
@@ -65,8 +68,10 @@ class EventSink:
     __slots__ = ("_least", "_listeners", "_reported")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
-        self._listeners = tuple(listeners)
-        self._least = min((listener.level for listener in self._listeners), default=_NOBODY)
+        self._listeners = tuple(
+            (listener.level, checks.plain("on_event", listener.callback)) for listener in listeners
+        )
+        self._least = min((level for level, _ in self._listeners), default=_NOBODY)
         self._reported: set[int | str] = set()
 
     @property
@@ -112,11 +117,11 @@ class EventSink:
                 self._report_log(error)
         if level < self._least:
             return
-        for index, listener in enumerate(self._listeners):
-            if level < listener.level:
+        for index, (least, callback) in enumerate(self._listeners):
+            if level < least:
                 continue
             try:
-                listener.callback(event)
+                callback(event)
             except Exception as error:  # noqa: BLE001 - a user's callable must not break a call
                 self._report_listener(index, error)
 
@@ -151,12 +156,12 @@ def listeners_of(
         return ()
     several = given if isinstance(given, Iterable) and not callable(given) else (given,)
     allowed = "a callable, a Listener, several of them, or None"
-    return tuple(
-        each
-        if isinstance(each, Listener)
-        else Listener(checks.plain("on_event", each, allowed=allowed))
-        for each in several
-    )
+    listeners = []
+    for each in several:
+        if not isinstance(each, Listener):
+            checks.plain("on_event", each, allowed=allowed)
+        listeners.append(each if isinstance(each, Listener) else Listener(each))
+    return tuple(listeners)
 
 
 def _level_of(given: object) -> Level:
