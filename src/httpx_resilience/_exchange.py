@@ -22,7 +22,7 @@ from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import read_error
 from ._core.flow import Admit, Pause, Recover, Send
 from ._core.outcome import Call, HookDone, Outcome, Woken, make_outcome
-from ._httpx import trouble_of
+from ._httpx import failure_from
 from ._recovery import FailedAttempt, Hook
 from ._request import ANONYMOUS, Seen, call_of, origin_of, parts_of, prepare
 from ._shared import Spoken
@@ -150,8 +150,8 @@ class Exchange:
         wall = time.time()
         response = attempt.response
         if response is None:
-            trouble = None if attempt.error is None else trouble_of(attempt.error)
-            return Outcome(sent_at, at, at, wall, trouble=trouble, cut=cut)
+            raised = None if attempt.error is None else failure_from(attempt.error)
+            return Outcome(sent_at, at, at, wall, transport_failure=raised, cut=cut)
         headers, body = response.headers.raw, b""
         if isinstance(response.stream, httpx.AsyncByteStream) and not is_event_stream(headers):
             length, encoding = body_headers(headers)

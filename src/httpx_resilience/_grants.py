@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 import httpx
 
 from ._async import AsyncResilientTransport
-from ._core.dialect.envelope import told
+from ._core.dialect.envelope import safe_token
 from ._core.policy import Policy, RetryPolicy
 from ._errors import error_of
 from ._exceptions import ApiError
@@ -107,7 +107,7 @@ class Grant:
     def _failure(self, response: httpx.Response) -> Exception:
         """Return what an error response of the token endpoint means: no, or not now."""
         status, info = response.status_code, error_of(response, dialect=GENERIC)
-        code = told(info.code) if info is not None else None
+        code = safe_token(info.code) if info is not None else None
         text = f"the token endpoint answered {status} {code or ''}".rstrip()
         if status < 500 and status not in _NOT_NOW:
             return Refused(text, code)

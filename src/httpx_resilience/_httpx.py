@@ -1,4 +1,4 @@
-"""httpx ↔ core: Trouble from exception. Nothing else knows httpx's classes."""
+"""httpx ↔ core: TransportFailure from exception. Nothing else knows httpx's classes."""
 
 import ssl
 import sys
@@ -6,7 +6,7 @@ import traceback
 
 import httpx
 
-from ._core.outcome import Trouble
+from ._core.outcome import TransportFailure
 
 _REFUSED_STREAM = 7
 """HTTP/2 error code: the stream was not processed at all (RFC 9113, section 7)."""
@@ -25,19 +25,19 @@ _PERHAPS_SENT = (
 )
 
 
-def trouble_of(error: Exception) -> Trouble:
+def failure_from(error: Exception) -> TransportFailure:
     """Return what an exception of the inner transport means for a retry (DESIGN 6).
 
-    >>> trouble_of(httpx.ConnectTimeout("")).sent
+    >>> failure_from(httpx.ConnectTimeout("")).sent
     False
     """
     name, causes = type(error).__name__, _causes(error)
     if isinstance(error, _NEVER_SENT):
         is_certificate = any(isinstance(e, ssl.SSLCertVerificationError) for e in causes)
-        return Trouble(name, connection=not is_certificate, sent=False)
+        return TransportFailure(name, connection=not is_certificate, sent=False)
     if isinstance(error, _PERHAPS_SENT) or _is_http2_broken(error, causes):
-        return Trouble(name, connection=True, sent=not _is_unprocessed(causes))
-    return Trouble(name, connection=False, sent=False)
+        return TransportFailure(name, connection=True, sent=not _is_unprocessed(causes))
+    return TransportFailure(name, connection=False, sent=False)
 
 
 def _is_http2_broken(error: Exception, causes: list[BaseException]) -> bool:

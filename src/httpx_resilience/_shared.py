@@ -14,7 +14,7 @@ from ._core.dialect.envelope import told
 from ._core.flow import Rules
 from ._core.headers import RateLimitReader
 from ._core.headers.server_clock import ServerClock
-from ._core.lru import RecentMap
+from ._core.lru import LRUMap
 from ._core.outcome import Call
 from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
@@ -142,13 +142,13 @@ class SharedState:
         self._identity = identity
         self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
         self._emit = emit
-        self._roads: RecentMap[Road] = RecentMap()
+        self._roads: LRUMap[Road] = LRUMap()
         self._last_road: tuple[Hashable, Road | None] = None, None
-        self._budgets: RecentMap[RetryBudget] = RecentMap()
-        self._clocks: RecentMap[ServerClock] = RecentMap(ServerClock)
-        self._throttles: RecentMap[Throttle] = RecentMap()
+        self._budgets: LRUMap[RetryBudget] = LRUMap()
+        self._clocks: LRUMap[ServerClock] = LRUMap(ServerClock)
+        self._throttles: LRUMap[Throttle] = LRUMap()
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
-        self._routes: RecentMap[Route] = RecentMap()
+        self._routes: LRUMap[Route] = LRUMap()
         self.arrivals = itertools.count()
         self.ready: list[Ticket] = []
         self.under_way = 0

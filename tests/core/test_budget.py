@@ -19,7 +19,7 @@ def earn(budget: core.RetryBudget, rate: float, seconds: float, start: float = 0
     """Let first attempts succeed at a steady rate; return when the last did."""
     count = int(rate * seconds)
     for n in range(count):
-        budget.earn(start + n / rate)
+        budget.deposit(start + n / rate)
     return start + (count - 1) / rate
 
 
@@ -42,14 +42,14 @@ class TestRuleOne:
     def test_a_success_earns_a_tenth(self) -> None:
         budget = fresh(floor=0.0)
         for n in range(20):
-            budget.earn(n / 100)
+            budget.deposit(n / 100)
         assert budget.balance(0.2) == pytest.approx(2.0 - 0.1, abs=0.11)
 
     def test_ten_successes_pay_for_one_retry_and_nine_do_not(self) -> None:
         for successes, pays in ((9, False), (10, True)):
             budget = fresh(floor=0.0)
             for _ in range(successes):  # whose sum is a little less than 1
-                budget.earn(1.0)
+                budget.deposit(1.0)
             assert budget.withdraw(1.0, 1.0) is pays
 
     def test_time_alone_refills_nothing_while_calls_fail(self) -> None:
@@ -99,13 +99,13 @@ def test_rule_two_a_retry_that_succeeds_gets_its_cost_back() -> None:
     budget = fresh()
     for now in range(100):
         assert budget.withdraw(1.0, float(now))
-        budget.deposit(1.0, now + 0.5)
+        budget.refund(1.0, now + 0.5)
     assert budget.balance(100.0) == 3.0
 
 
 def test_rule_two_a_deposit_stops_at_the_cap() -> None:
     budget = fresh()
-    budget.deposit(50.0, 0.0)
+    budget.refund(50.0, 0.0)
     assert budget.balance(0.0) == 3.0
 
 
@@ -133,7 +133,7 @@ class TestRuleThree:
         last = earn(budget, 10.0, 200.0)
         while budget.withdraw(1.0, last):
             pass
-        budget.deposit(1000.0, last + 10.0)
+        budget.refund(1000.0, last + 10.0)
         assert budget.balance(last) == pytest.approx(60.0 / math.e, rel=0.06)
 
 
@@ -141,15 +141,15 @@ def test_rule_four_tokens_above_a_falling_cap_are_kept() -> None:
     budget = fresh()
     last = earn(budget, 10.0, 200.0)
     saved = budget.balance(last)
-    budget.deposit(1.0, last + 600.0)  # the cap is long back at the floor
-    budget.earn(last + 600.0)
+    budget.refund(1.0, last + 600.0)  # the cap is long back at the floor
+    budget.deposit(last + 600.0)
     assert budget.balance(last + 600.0) == saved > 50.0
 
 
 def test_a_clock_that_goes_back_does_no_harm() -> None:
     budget = fresh()
-    budget.earn(1000.0)
-    budget.earn(10.0)
+    budget.deposit(1000.0)
+    budget.deposit(10.0)
     budget.fail(10.0)
     assert budget.withdraw(1.0, 0.0)
     assert budget.balance(0.0) == 2.0
@@ -181,7 +181,7 @@ def test_threads_that_share_a_budget_lose_no_token() -> None:
             if budget.withdraw(1.0, 0.0):
                 mine += 1
                 if mine % 3:
-                    budget.deposit(1.0, 0.0)
+                    budget.refund(1.0, 0.0)
         taken.append(mine)
 
     threads = [threading.Thread(target=hammer) for _ in range(4)]

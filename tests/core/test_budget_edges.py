@@ -21,7 +21,7 @@ class Watch:
 def spent(budget: RetryBudget, now: float) -> RetryBudget:
     """Return a budget of which nothing is left, after ten successes a second until ``now``."""
     for nth in range(2000):
-        budget.earn(now - 200.0 + 0.1 * (nth + 1))
+        budget.deposit(now - 200.0 + 0.1 * (nth + 1))
     while budget.withdraw(1.0, now):
         pass
     return budget
@@ -35,17 +35,17 @@ def test_what_is_given_back_to_a_budget_with_a_clock_is_bounded_by_the_rate_on_t
     budget = RetryBudget(BudgetPolicy(floor=0.0), clock=watch)
     for nth in range(1, 2001):
         watch.now = 1000.0 + 0.1 * nth
-        budget.earn(now=told)
+        budget.deposit(now=told)
     while budget.withdraw(1.0, now=told):
         pass
     watch.now += 10.0
-    budget.deposit(1000.0, now=told)
+    budget.refund(1000.0, now=told)
     assert budget.balance(now=told) == pytest.approx(60.0 / math.e, rel=0.06)
 
 
 @pytest.mark.parametrize("back", [0.5, 5.0, 1e9])
 def test_a_clock_that_goes_back_raises_no_cap(back: float) -> None:
     here, there = (spent(RetryBudget(BudgetPolicy(floor=0.0)), 200.0) for _ in range(2))
-    here.deposit(1000.0, 200.0)
-    there.deposit(1000.0, 200.0 - back)
+    here.refund(1000.0, 200.0)
+    there.refund(1000.0, 200.0 - back)
     assert there.balance(200.0) == here.balance(200.0) == pytest.approx(60.0, rel=0.06)

@@ -105,15 +105,15 @@ class TestExceptions:
     """Attempts without a response."""
 
     def test_a_connection_that_was_lost_may_have_been_processed(self) -> None:
-        found = classify(Outcome(0, 1, 1, trouble=CONNECTION_LOST), SCAIVAULT, READER)
+        found = classify(Outcome(0, 1, 1, transport_failure=CONNECTION_LOST), SCAIVAULT, READER)
         assert found is not None
         assert (found.error_class, found.perhaps_processed, found.never_sent) == (
             ErrorClass.CONNECTION, True, False,
         )  # fmt: skip
-        assert found.trouble_type == "ReadError"
+        assert found.exception_type == "ReadError"
 
     def test_a_connection_that_was_refused_was_never_used(self) -> None:
-        found = classify(Outcome(0, 1, 1, trouble=CONNECTION_REFUSED), SCAIVAULT, READER)
+        found = classify(Outcome(0, 1, 1, transport_failure=CONNECTION_REFUSED), SCAIVAULT, READER)
         assert found is not None
         assert (found.perhaps_processed, found.never_sent) == (False, True)
 

@@ -8,7 +8,7 @@ from httpx_resilience import SCAIVAULT, Event, Policy, RequestRules, ThrottlePol
 from httpx_resilience._core.flow import Admit, CallFlow, Done, Recover, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimit, RateLimitReader, Reading
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.lru import RecentMap
+from httpx_resilience._core.lru import LRUMap
 from httpx_resilience._core.outcome import HookDone, Outcome, Woken
 from httpx_resilience._core.telemetry.recorder import Story
 from httpx_resilience._core.throttle import Throttle, Ticket
@@ -92,7 +92,7 @@ def test_a_function_of_ones_own_names_the_budget_of_a_request() -> None:
 
 
 def test_a_map_that_was_told_no_way_to_make_an_entry_says_so() -> None:
-    kept: RecentMap[ServerClock] = RecentMap()
+    kept: LRUMap[ServerClock] = LRUMap()
     with pytest.raises(TypeError, match="no way to make an entry"):
         kept.get("a")
     assert len(kept) == 0

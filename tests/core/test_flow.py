@@ -165,7 +165,7 @@ def test_a_rate_limit_whose_wait_the_server_named_costs_no_token() -> None:
 
 
 def test_every_reason_but_the_throttles_is_reached() -> None:
-    outage, lost = coded(503, "service_unavailable"), Answer(trouble=CONNECTION_LOST)
+    outage, lost = coded(503, "service_unavailable"), Answer(transport_failure=CONNECTION_LOST)
     empty = RetryBudget(BudgetPolicy(floor=0.0))
     brief = Policy(retry=RetryPolicy(retry_for=0.2))
     played = [
@@ -207,7 +207,7 @@ def test_a_first_attempt_that_succeeds_tells_nobody_who_does_not_want_details() 
 def test_an_answer_that_is_no_failing_of_the_server_earns(status: int, earned: float) -> None:
     budget = RetryBudget(BudgetPolicy(floor=0.0))
     for at in range(30):  # earlier traffic, so that the cap is above the floor
-        budget.earn(START + at / 10 - 3)
+        budget.deposit(START + at / 10 - 3)
     before = budget.balance(START)
     play(Answer(status), budget=budget, policy=Policy(retry=RetryPolicy(max_attempts=1)))
     assert budget.balance(START) == pytest.approx(before + earned)
@@ -216,10 +216,10 @@ def test_an_answer_that_is_no_failing_of_the_server_earns(status: int, earned: f
 def test_a_failure_of_our_own_side_neither_earns_nor_costs() -> None:
     budget = RetryBudget(BudgetPolicy(floor=0.0))
     for at in range(30):
-        budget.earn(START + at / 10 - 3)
+        budget.deposit(START + at / 10 - 3)
     before = budget.balance(START)
     local = CONNECTION_REFUSED._replace(exception_type="PoolTimeout", connection=False)
-    play(Answer(trouble=local), budget=budget)
+    play(Answer(transport_failure=local), budget=budget)
     assert budget.balance(START) == before
 
 
@@ -232,7 +232,7 @@ def test_a_retry_that_ends_in_a_permanent_failure_was_productive() -> None:
 
 def test_a_refused_connection_costs_a_quarter() -> None:
     budget = RetryBudget()
-    play(Answer(trouble=CONNECTION_REFUSED), budget=budget)
+    play(Answer(transport_failure=CONNECTION_REFUSED), budget=budget)
     assert budget.balance(START + 5) == pytest.approx(3.0 - 3 * 0.25)
 
 
@@ -341,7 +341,7 @@ def test_what_a_user_rules_for_a_code_comes_before_the_catalogue() -> None:
 
 
 def test_a_put_that_was_perhaps_processed_is_repeated_where_the_dialect_allows() -> None:
-    lost = Answer(trouble=CONNECTION_LOST)
+    lost = Answer(transport_failure=CONNECTION_LOST)
     assert play(lost, method="PUT", dialect=GENERIC).attempts == 4
     assert play(lost, method="PUT").attempts == 1
 

@@ -2,7 +2,7 @@
 
 import gc
 
-from httpx_resilience._core.lru import MAX_ENTRIES, RecentMap
+from httpx_resilience._core.lru import MAX_ENTRIES, LRUMap
 
 
 class Entry:
@@ -10,7 +10,7 @@ class Entry:
 
 
 def test_an_entry_is_made_once() -> None:
-    entries = RecentMap(Entry)
+    entries = LRUMap(Entry)
     assert entries.get("a") is entries.get("a")
     assert entries.get("a") is not entries.get("b")
     assert len(entries) == 2
@@ -23,7 +23,7 @@ def test_the_least_recently_used_entry_goes_first() -> None:
         made.append("x")
         return Entry()
 
-    entries = RecentMap(make, size=2)
+    entries = LRUMap(make, size=2)
     entries.get("a")
     entries.get("b")
     entries.get("a")
@@ -37,7 +37,7 @@ def test_the_least_recently_used_entry_goes_first() -> None:
 
 
 def test_an_entry_in_use_is_found_again_after_it_was_pushed_out() -> None:
-    entries = RecentMap(Entry, size=1)
+    entries = LRUMap(Entry, size=1)
     held = entries.get("a")
     for key in range(50):
         entries.get(key)
@@ -45,7 +45,7 @@ def test_an_entry_in_use_is_found_again_after_it_was_pushed_out() -> None:
 
 
 def test_an_entry_nobody_holds_is_gone_once_it_was_pushed_out() -> None:
-    entries = RecentMap(Entry, size=1)
+    entries = LRUMap(Entry, size=1)
     entries.get("a")
     entries.get("b")
     gc.collect()
@@ -53,7 +53,7 @@ def test_an_entry_nobody_holds_is_gone_once_it_was_pushed_out() -> None:
 
 
 def test_a_thousand_and_twenty_four_are_kept() -> None:
-    entries = RecentMap(Entry)
+    entries = LRUMap(Entry)
     for key in range(5000):
         entries.get(key)
     gc.collect()
@@ -61,13 +61,13 @@ def test_a_thousand_and_twenty_four_are_kept() -> None:
 
 
 def test_another_maker_may_be_given_for_a_key() -> None:
-    entries, mine = RecentMap(Entry), Entry()
+    entries, mine = LRUMap(Entry), Entry()
     assert entries.get("a", lambda: mine) is mine
     assert entries.get("a") is mine
 
 
 def test_clearing_forgets_even_what_is_in_use() -> None:
-    entries = RecentMap(Entry)
+    entries = LRUMap(Entry)
     held = entries.get("a")
     entries.clear()
     assert len(entries) == 0

@@ -71,7 +71,7 @@ class Recorded(RetryBudget):
         return taken
 
     def deposit(self, cost: float, now: float) -> None:
-        super().deposit(cost, now)
+        super().refund(cost, now)
         self._note("given back", cost)
 
 

@@ -36,7 +36,7 @@ class Budget(RuleBasedStateMachine):
     @rule(times=st.integers(1, 50))
     def succeed_at_first(self, times: int) -> None:
         for _ in range(times):
-            self.budget.earn(self.now)
+            self.budget.deposit(self.now)
         self.earned += 0.1 * times
 
     @rule()
@@ -59,7 +59,7 @@ class Budget(RuleBasedStateMachine):
         if cost is None:
             return
         before = self.budget.balance(self.now)
-        self.budget.deposit(cost, self.now)
+        self.budget.refund(cost, self.now)
         after = self.budget.balance(self.now)
         assert before <= after <= before + cost + 1e-9
 

@@ -1,6 +1,7 @@
 """What must hold at every instant of a simulation, looked at apart from the code under test."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from httpx_resilience._core.dialect.classify import Failure
@@ -48,13 +49,13 @@ class Watched(Throttle):
         received: float,
         reading: Reading,
         failure: Failure | None,
-    ) -> None:
+    ) -> Sequence[Ticket]:
         self.responses += 1
         if self.first_response_at is None:
             self.first_response_at = received
         for checker in self.checkers:
             checker.received(sent, received, reading, failure is not None)
-        super().observe(ticket, sent, received, reading, failure)
+        return super().observe(ticket, sent, received, reading, failure)
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""

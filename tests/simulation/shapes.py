@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.throttle import Ticket
 from simulation.callers import Latency, Record, Report
 from simulation.checkers import Checker, InOrder, OneScout, Watched
 from simulation.jobs import Job, clairvoyant
@@ -156,10 +155,9 @@ def play(
     scouts = OneScout()
     checkers: tuple[Checker, ...] = (scouts, InOrder())
     report = Report()
-    ready = list[Ticket]()
     assert policy.throttle is not None
     throttle = Watched(
-        "https://sim", "all", policy.throttle, ServerClock(), ready, _drop, checkers=checkers
+        "https://sim", "all", policy.throttle, ServerClock(), _drop, checkers=checkers
     )
     job = Job(
         server.handle,
@@ -172,7 +170,6 @@ def play(
         wall_skew=wall_skew,
         rest=shape.window / 10,
     )
-    job.caller.ready = ready
     until = (max(fewest, min(10, requests // shape.limit)) - 0.05) * shape.window
     if wall_step:
         caller = job.caller

@@ -16,7 +16,7 @@ def _cost_after(answer: Answer) -> float:
     """Return the cost of the retry that follows an answer (DESIGN 8)."""
     if answer.status == 429:  # with headers, which say when to come back
         return 0.0
-    return 0.25 if answer.trouble == REFUSED else 1.0
+    return 0.25 if answer.transport_failure == REFUSED else 1.0
 
 
 class WithinBudget:

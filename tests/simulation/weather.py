@@ -129,7 +129,7 @@ class Outlived(NamedTuple):
         held = []
         for caller in self.played.callers:
             throttle, budget = caller.throttle, caller.budget
-            if throttle is not None and (any(throttle.statistics()[:2]) or caller.ready):
+            if throttle is not None and (any(throttle.statistics()[:2])):
                 held.append(f"{caller.name}: {throttle.status(caller.engine.now)}")
             tokens = budget.balance(caller.engine.now) if budget is not None else 0.0
             if not 0.0 <= tokens <= 200.0:

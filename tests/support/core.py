@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from httpx_resilience import SCAIVAULT, Dialect, Event, Policy
 from httpx_resilience._core.flow import Done, Pause, Rules, Send, call_flow
 from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
+from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, TransportFailure, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.telemetry.events import GaveUp, RetryScheduled
 from httpx_resilience._core.telemetry.recorder import Fact
@@ -18,8 +18,8 @@ START = 100.0
 WALL = 1_700_000_000.0
 """What the client's wall clock shows then: Tue, 14 Nov 2023 22:13:20 GMT."""
 
-CONNECTION_REFUSED = Trouble("ConnectError", connection=True, sent=False)
-CONNECTION_LOST = Trouble("ReadError", connection=True, sent=True)
+CONNECTION_REFUSED = TransportFailure("ConnectError", connection=True, sent=False)
+CONNECTION_LOST = TransportFailure("ReadError", connection=True, sent=True)
 
 
 class Answer(NamedTuple):
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     status: int = 0
     body: bytes = b""
     headers: RawHeaders = ()
-    trouble: Trouble | None = None
+    transport_failure: TransportFailure | None = None
     takes: float = 0.0
 
 
@@ -142,7 +142,7 @@ def _outcome(answer: Answer, now: float, cut_at: float | None, wall: float) -> O
         status=answer.status,
         headers=answer.headers,
         body=answer.body,
-        trouble=answer.trouble,
+        transport_failure=answer.transport_failure,
     )
 
 

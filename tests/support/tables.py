@@ -25,7 +25,7 @@ from httpx_resilience import (
 )
 from httpx_resilience._core.flow import Done, Rules, Send, Step, call_flow
 from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, Trouble, Woken
+from httpx_resilience._core.outcome import Call, Outcome, TransportFailure, Woken
 from httpx_resilience._core.retry.decision import REASONS
 from httpx_resilience._core.telemetry.recorder import Fact
 
@@ -198,7 +198,7 @@ def uncoded(status: int) -> Outcome:
 
 
 def raised(*, connection: bool = True, sent: bool = True) -> Outcome:
-    return Outcome(0, 0, 0, 1.0, trouble=Trouble("E", connection, sent))
+    return Outcome(0, 0, 0, 1.0, transport_failure=TransportFailure("E", connection, sent))
 
 
 SITUATIONS = {

@@ -15,7 +15,7 @@ MAX_ENTRIES = 1024
 V = TypeVar("V")
 
 
-class RecentMap(Generic[V]):
+class LRUMap(Generic[V]):
     """A map that keeps the entries used last, and those in use."""
 
     __slots__ = ("_live", "_make", "_recent", "_size")
@@ -63,7 +63,7 @@ class RecentMap(Generic[V]):
     def _new(self, make: Callable[[], V] | None) -> V:
         make = make or self._make
         if make is None:
-            raise TypeError("RecentMap.get: no way to make an entry was given")
+            raise TypeError("LRUMap.get: no way to make an entry was given")
         return make()
 
     def clear(self) -> None:

@@ -39,7 +39,7 @@ class Call(NamedTuple):
 make_call = maker(Call)
 
 
-class Trouble(NamedTuple):
+class TransportFailure(NamedTuple):
     """An exception instead of a response.
 
     Attributes:
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
         status: HTTP status, or 0 if there was no response.
         headers: The response's raw headers.
         body: The decoded beginning of an error body.
-        trouble: The exception, if there was no response.
+        transport_failure: The exception, if there was no response.
         cut: The attempt was still running at the step's ``cut_at`` and was ended.
     """
 
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
     status: int = 0
     headers: RawHeaders = ()
     body: bytes = b""
-    trouble: Trouble | None = None
+    transport_failure: TransportFailure | None = None
     cut: bool = False
 
 
@@ -103,6 +103,12 @@ class HookDone(NamedTuple):
     outcome: Literal["request", "stopped", "raised", "cut"]
     exception_type: str | None = None
     call: Call | None = None
+
+
+class Closed(NamedTuple):
+    """The transport was closed while the call waited: nothing more may be sent."""
+
+    at: float
 
 
 class Cancelled(NamedTuple):

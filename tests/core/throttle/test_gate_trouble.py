@@ -20,7 +20,7 @@ def kinds(scope: Scope) -> list[str]:
     return [ledger.kind for ledger in scope.throttle._quotas.values()]
 
 
-# Trouble: few go at a time.
+# TransportFailure: few go at a time.
 
 
 def limping(failure: Failure) -> tuple[Scope, list[Ticket], list[Ticket]]:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from ..headers import RateLimitReader, Reading, Wait, server_wait
 from ..outcome import Outcome, RawHeaders
-from ..tuples import maker
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
-from .envelope import read_said, told
+from .envelope import read_said, safe_token
 
 
 class Failure(NamedTuple):
@@ -25,7 +24,7 @@ class Failure(NamedTuple):
         request_id: The server's id for the request, as it may be told.
         spec: The catalogue's row for the code.
         status_mismatch: The catalogue gives the code another HTTP status.
-        trouble_type: Class name of the exception.
+        exception_type: Class name of the exception.
         never_sent: The request did not reach the server.
         perhaps_processed: The server may have done what it was asked.
         wait: What the server asks for before another attempt.
@@ -38,13 +37,10 @@ class Failure(NamedTuple):
     request_id: str | None = None
     spec: ErrorSpec | None = None
     status_mismatch: bool = False
-    trouble_type: str | None = None
+    exception_type: str | None = None
     never_sent: bool = False
     perhaps_processed: bool = False
     wait: Wait | None = None
-
-
-_make_failure = maker(Failure)
 
 
 def classify(
@@ -55,7 +51,7 @@ def classify(
     A body is read for its code, a header for the wait it asks for; neither is trusted, and no
     input makes this raise. ``reading`` is what the headers say of rate limits, if that is known.
     """
-    if outcome.trouble is not None or outcome.cut:
+    if outcome.transport_failure is not None or outcome.cut:
         return _of_exception(outcome)
     if outcome.status < 400:
         return None
@@ -64,26 +60,28 @@ def classify(
     said = read_said(outcome.body, dialect, with_id=request_id is None)
     spec = dialect.spec(said.code) if said.code is not None else None
     error_class, coded = _class_of(status, said.code, spec, dialect)
-    is_mismatch = spec is not None and spec.status not in (None, status)
-    trouble_type, never_sent, perhaps_processed = None, False, status >= 500 or status == 408
-    wait = _wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall))
-    return _make_failure(
-        (
-            *(error_class, status, told(said.code), coded, request_id or told(said.request_id)),
-            *(spec, is_mismatch, trouble_type, never_sent, perhaps_processed, wait),
-        )
+    return Failure(
+        error_class=error_class,
+        status=status,
+        code=safe_token(said.code),
+        coded=coded,
+        request_id=request_id or safe_token(said.request_id),
+        spec=spec,
+        status_mismatch=spec is not None and spec.status not in (None, status),
+        perhaps_processed=status >= 500 or status == 408,
+        wait=_wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall)),
     )
 
 
 def _of_exception(outcome: Outcome) -> Failure:
-    trouble = outcome.trouble
-    if trouble is None:  # cut by a limit of ours while it ran
+    raised = outcome.transport_failure
+    if raised is None:  # cut by a limit of ours while it ran
         return Failure(ErrorClass.CONNECTION, perhaps_processed=True)
     return Failure(
-        error_class=ErrorClass.CONNECTION if trouble.connection else ErrorClass.PERMANENT,
-        trouble_type=trouble.exception_type,
-        never_sent=not trouble.sent,
-        perhaps_processed=trouble.sent,
+        error_class=ErrorClass.CONNECTION if raised.connection else ErrorClass.PERMANENT,
+        exception_type=raised.exception_type,
+        never_sent=not raised.sent,
+        perhaps_processed=raised.sent,
     )
 
 
@@ -116,5 +114,5 @@ def request_id_of(headers: RawHeaders, dialect: Dialect) -> str | None:
     size = len(name)
     for key, value in headers:
         if len(key) == size and key.lower() == name:
-            return told(value[:200].decode("latin-1"))
+            return safe_token(value[:200].decode("latin-1"))
     return None

@@ -52,7 +52,7 @@ class ErrorInfo:
     spec: ErrorSpec | None = None
 
     def __repr__(self) -> str:
-        code, request_id = told(self.code), told(self.request_id)
+        code, request_id = safe_token(self.code), safe_token(self.request_id)
         return f"ErrorInfo(code={code!r}, request_id={request_id!r}, spec={self.spec!r})"
 
 
@@ -128,10 +128,10 @@ def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
     return None
 
 
-def told(text: str | None) -> str | None:
+def safe_token(text: str | None) -> str | None:
     """Return a server's word as it may be told: itself if it looks like one, else ``invalid``.
 
-    >>> told("rate_limited"), told("bad word"), told(None)
+    >>> safe_token("rate_limited"), safe_token("bad word"), safe_token(None)
     ('rate_limited', 'invalid', None)
     """
     return text if text is None or TOKEN.fullmatch(text) else "invalid"

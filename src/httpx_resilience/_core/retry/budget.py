@@ -67,7 +67,7 @@ class RetryBudget:
     def __repr__(self) -> str:
         return f"<RetryBudget tokens={self._tokens:.2f} {self.policy!r}>"
 
-    def earn(self, now: float) -> None:
+    def deposit(self, now: float) -> None:
         """Count a first attempt that succeeded."""
         with self._lock:
             now = now if self._clock is None else self._clock()
@@ -93,7 +93,7 @@ class RetryBudget:
             self._tokens = max(0.0, self._tokens - cost)
             return True
 
-    def deposit(self, cost: float, now: float) -> None:
+    def refund(self, cost: float, now: float) -> None:
         """Give back the cost of a retry that succeeded, or that was cancelled."""
         with self._lock:
             now = now if self._clock is None else self._clock()

@@ -1,6 +1,6 @@
 """Whether a failed attempt is repeated, and when: one table, read top to bottom.
 
-"Decide before sleeping" (DESIGN 7): attempts, method, body and time are checked first; then the
+It is decided before the call sleeps: attempts, method, body and time are checked first; then the
 budget is charged (by the flow, for it is shared state); then the call sleeps.
 """
 
@@ -12,14 +12,13 @@ from ..dialect.classify import Failure
 from ..dialect.dialect import Dialect
 from ..outcome import Call
 from ..policy import RetryPolicy
-from ..tuples import maker
 from .backoff import hinted_delay
 
 MINIMAL_ATTEMPT = 0.1
-"""Seconds that must be left for the attempt after a wait (DESIGN 7)."""
+"""Seconds that must be left for the attempt after a wait."""
 
 NEVER_SENT = 0.25
-"""Share of the cost that a retry has whose predecessor never reached the server (DESIGN 8)."""
+"""Share of the cost that a retry has whose predecessor never reached the server."""
 
 SUCCESS = "success"
 PERMANENT = "permanent"
@@ -31,6 +30,7 @@ THROTTLE_TIMEOUT = "throttle_timeout"
 NOT_IDEMPOTENT = "not_idempotent"
 BODY_NOT_REPLAYABLE = "body_not_replayable"
 DISABLED = "disabled"
+CLOSED = "closed"
 
 REASONS = (
     SUCCESS,
@@ -43,6 +43,7 @@ REASONS = (
     NOT_IDEMPOTENT,
     BODY_NOT_REPLAYABLE,
     DISABLED,
+    CLOSED,
 )
 """The closed vocabulary of reasons to stop, used alike in events, history and notes."""
 
@@ -77,18 +78,12 @@ class Facts(NamedTuple):
     max_wait: float | None = None
 
 
-make_facts = maker(Facts)
-
-
 class Retry(NamedTuple):
     """Repeat the attempt after ``delay`` seconds, for ``cost`` tokens of the retry budget."""
 
     delay: float
     source: str
     cost: float
-
-
-_make_retry = maker(Retry)
 
 
 class Stop(NamedTuple):
@@ -135,7 +130,7 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
     cost = backoff.cost * (NEVER_SENT if failure.never_sent else 1.0)
     if facts.paced or (hinted and failure.error_class is RATE_LIMITED):
         cost = 0.0  # the server itself says when it has room, or the throttle finds it out
-    return _make_retry((delay, source, cost))
+    return Retry(delay, source, cost)
 
 
 def is_repeatable(call: Call, dialect: Dialect, retry: RetryPolicy) -> bool:

@@ -1,8 +1,8 @@
-"""One frozen record per thing worth telling.
+"""One frozen record per thing that happens.
 
 The log line, the call's history and any ``on_event`` callable are made from the same record. A
 record's fields are the fields of its log line, under the same names; those that are None are left
-out of the line. This is a contract (DESIGN 14): fields may be added, not renamed.
+out of the line. This is a contract: fields may be added, not renamed.
 """
 
 import enum
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from .records import Record, record
 
 SCHEMA = 1
-"""Version of the fields' names and types, told in every line."""
+"""Version of the fields' names and types, part of every line."""
 
 
 class Level(enum.IntEnum):
@@ -28,11 +28,14 @@ class Event(Record):
     """What every record has in common.
 
     Attributes:
+        at: When it happened: seconds of the event loop's clock, or of ``time.monotonic`` where no
+            loop runs. Not part of the log line, whose time is the application's to add.
         origin: ``scheme://host:port`` of the server.
     """
 
     name: ClassVar[str]
 
+    at: float = 0.0
     origin: str
 
     @property
@@ -44,6 +47,7 @@ class Event(Record):
         """Return the fields of the log line, without those that are None."""
         own = self.__dict__
         line: dict[str, Any] = {"schema": SCHEMA, **own}
+        del line["at"]
         for name, value in own.items():
             if value is None:
                 del line[name]
@@ -68,6 +72,7 @@ class CallEvent(Event):
         elapsed: Seconds since the call's first send.
         idempotent: Repeating is safe, whatever the server did with the last attempt.
         maybe_applied: The server may have carried out a change that an attempt asked for.
+        status_mismatch: The catalogue gives the code another HTTP status; the code won.
     """
 
     call_id: str
@@ -83,6 +88,7 @@ class CallEvent(Event):
     elapsed: float
     idempotent: bool
     maybe_applied: bool
+    status_mismatch: bool | None = None
 
 
 @record
@@ -91,7 +97,6 @@ class AttemptFinished(CallEvent):
 
     Attributes:
         duration: Seconds from its send to its headers, or to the exception.
-        status_mismatch: The catalogue gives the code another HTTP status; the code won.
         rate_limit: The limit that the response announced.
         rate_remaining: The units that the response announced as remaining.
         rate_reset_in: Seconds until the announced reset.
@@ -100,10 +105,82 @@ class AttemptFinished(CallEvent):
     name: ClassVar[str] = "attempt_finished"
 
     duration: float
-    status_mismatch: bool | None = None
     rate_limit: int | None = None
     rate_remaining: int | None = None
     rate_reset_in: float | None = None
+
+
+@record
+class CallStarted(Event):
+    """A call was admitted, and is about to be sent for the first time.
+
+    Attributes:
+        call_id: One per call.
+        method: The request's method.
+        path: The request's path, redacted if so configured.
+    """
+
+    name: ClassVar[str] = "call_started"
+
+    call_id: str
+    method: str
+    path: str
+
+
+@record
+class AttemptStarted(CallStarted):
+    """An attempt is about to be sent.
+
+    Attributes:
+        attempt: Its number, from 1.
+    """
+
+    name: ClassVar[str] = "attempt_started"
+
+    attempt: int
+
+
+@record
+class CallFinished(CallEvent):
+    """A call ended: with the headers of its last response, or with its failure.
+
+    Attributes:
+        reason: Why: ``success``, or one of the reasons to stop.
+    """
+
+    name: ClassVar[str] = "call_finished"
+
+    reason: str
+
+
+@record
+class TrafficSummary(Event):
+    """What became of an origin's calls since the last summary; once a minute, while there are any.
+
+    Attributes:
+        elapsed: Seconds that it covers.
+        calls: Calls that ended.
+        succeeded: Those of them that succeeded.
+        attempts: Requests that were sent for them.
+        retries: Those of the requests that were retries.
+        held: Seconds that the calls waited for the rate limit, all together.
+        rate_remaining: The least that was left of the rate limit, where any response said so.
+    """
+
+    name: ClassVar[str] = "traffic_summary"
+
+    elapsed: float
+    calls: int
+    succeeded: int
+    attempts: int
+    retries: int
+    held: float
+    rate_remaining: int | None = None
+
+    @property
+    def level(self) -> Level:
+        """One line a minute shows how calls fare that nothing else is logged of."""
+        return Level.INFO
 
 
 @record
@@ -116,7 +193,6 @@ class RetryScheduled(CallEvent):
             ``rate_limit_reset`` or ``error_body``.
         time_left: Seconds until ``retry_for`` or the deadline ends.
         budget: Tokens left in the origin's retry budget, after this retry was paid for.
-        status_mismatch: The catalogue gives the code another HTTP status; the code won.
     """
 
     name: ClassVar[str] = "retry_scheduled"
@@ -125,7 +201,6 @@ class RetryScheduled(CallEvent):
     delay_source: str
     time_left: float
     budget: float | None = None
-    status_mismatch: bool | None = None
 
     @property
     def level(self) -> Level:
@@ -145,7 +220,6 @@ class GaveUp(CallEvent):
         budget: Tokens in the origin's retry budget.
         escalated: An internal error of the server: worth a support ticket.
         advice: What a person can do about it.
-        status_mismatch: The catalogue gives the code another HTTP status; the code won.
     """
 
     name: ClassVar[str] = "gave_up"
@@ -157,7 +231,6 @@ class GaveUp(CallEvent):
     budget: float | None = None
     escalated: bool | None = None
     advice: str | None = None
-    status_mismatch: bool | None = None
 
     @property
     def level(self) -> Level:
@@ -219,7 +292,7 @@ class ThrottleHeld(ScopeEvent):
 
     Attributes:
         reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
-        delay: Seconds until the gate is looked at again, if no response comes first.
+        delay: Seconds until the next call may go, if no response comes first.
         queued: Calls that wait.
     """
 
@@ -272,7 +345,7 @@ class RateLimitEvent(ScopeEvent):
 
 @record
 class RateLimitLow(RateLimitEvent):
-    """Remaining fell below the threshold; told once a window."""
+    """Remaining fell below the threshold; emitted once per window."""
 
     name: ClassVar[str] = "rate_limit_low"
 

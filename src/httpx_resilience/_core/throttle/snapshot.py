@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..dialect.envelope import safe_token
 from ..headers import RateLimit
 from ..telemetry.records import Record, record
 from .limits.quota import Quota
@@ -16,6 +17,16 @@ def signature_of(limits: tuple[RateLimit, ...]) -> Signature:
     """Return what tells the buckets that a response announces from others."""
     named = tuple(limit.bucket for limit in limits if limit.bucket is not None)
     return named or tuple((limit.limit, limit.window) for limit in limits)
+
+
+def readable(signature: Signature) -> str:
+    """Return a name for a bucket: what the server calls it, else its limit and window."""
+    words = (
+        part if isinstance(part, str) else "per".join(f"{n:g}" for n in part if n is not None)
+        for part in signature
+        if isinstance(part, str | tuple)
+    )
+    return safe_token(".".join(words)[:64]) or "all"
 
 
 @record
