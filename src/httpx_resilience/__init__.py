@@ -27,8 +27,7 @@ from ._core.telemetry.events import (
     ThrottleReleased,
 )
 from ._core.throttle import RateLimitStatus
-from ._errors import error_of, history_of, raise_for_error
-from ._exceptions import (
+from ._http.errors import (
     ApiError,
     DeadlineExceeded,
     ResilienceError,
@@ -36,9 +35,10 @@ from ._exceptions import (
     TokenRefused,
     TransportClosed,
 )
+from ._http.results import error_of, history_of, raise_for_error
 from ._recovery import FailedAttempt
-from ._tokens import RefreshToken
 from ._update import read_change_write
+from .auth.tokens import RefreshToken
 from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory

@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-import httpx
-
 from ._core import checks
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
+from ._http import binding as http
 
 RECOVER = "resilience.recover"
 """Key in a request's extensions: hooks of that one call, beside the transport's."""
@@ -31,7 +30,7 @@ class FailedAttempt:
     error: ErrorInfo | None = field(default=None, repr=False)
 
 
-Hook = Callable[[FailedAttempt, httpx.Request], Awaitable[httpx.Request | None]]
+Hook = Callable[[FailedAttempt, http.Request], Awaitable[http.Request | None]]
 """Returns the request to send now, or None to stop."""
 
 
@@ -68,7 +67,7 @@ class _Guarded:
         self._where = where
         self.hook = hook
 
-    async def __call__(self, failed: FailedAttempt, request: httpx.Request) -> httpx.Request | None:
+    async def __call__(self, failed: FailedAttempt, request: http.Request) -> http.Request | None:
         run = _Run(self.hook, _run.get())
         token = _run.set(run)
         try:
@@ -79,7 +78,7 @@ class _Guarded:
 
 
 def hooks_of(
-    request: httpx.Request, ours: Mapping[str, Hook], dialect: Dialect
+    request: http.Request, ours: Mapping[str, Hook], dialect: Dialect
 ) -> Mapping[str, Hook]:
     """Return the hooks of one call: the transport's, and those that its request brings.
 

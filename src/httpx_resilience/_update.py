@@ -4,9 +4,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import httpx
-
-from ._errors import api_error, error_of, history_of, raise_for_error
+from ._http import binding as http
+from ._http.results import api_error, error_of, history_of, raise_for_error
 from ._recovery import RECOVER, FailedAttempt
 from .dialects.generic import GENERIC
 
@@ -14,13 +13,13 @@ Change = Callable[[Any], Any | Awaitable[Any]]
 
 
 async def read_change_write(
-    client: httpx.AsyncClient,
+    client: http.AsyncClient,
     url: str,
     change: Change,
     *,
     code: str = "version_conflict",
     headers: Mapping[str, str] | None = None,
-) -> httpx.Response:
+) -> http.Response:
     """Fetch a document, apply a change to it, write it back; on a conflict, do all of it anew.
 
     The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
@@ -59,14 +58,14 @@ async def read_change_write(
     2
     """
 
-    async def compose() -> httpx.Request:
+    async def compose() -> http.Request:
         current = raise_for_error(await client.get(url, headers=headers)).json()
         body = change(current)
         if inspect.isawaitable(body):
             body = await body
         return client.build_request("PUT", url, json=body, headers=headers)
 
-    async def again(_: FailedAttempt, __: httpx.Request) -> httpx.Request:
+    async def again(_: FailedAttempt, __: http.Request) -> http.Request:
         return await compose()
 
     request = await compose()

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from httpx_resilience import SCAIVAULT
-from httpx_resilience._body import MAX_ENCODINGS, OneShotStream, decode
+from httpx_resilience._http.bodies import MAX_ENCODINGS, OneShotStream, decode
 from httpx_resilience._core.dialect.envelope import MAX_NESTED, read_error
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.headers.roles import MAX_NAMES

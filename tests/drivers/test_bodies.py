@@ -23,7 +23,7 @@ from httpx_resilience import (
     history_of,
     raise_for_error,
 )
-from httpx_resilience._body import decode
+from httpx_resilience._http.bodies import decode
 from support.clients import ONCE, STEADY, call, resilient
 from support.encodings import ENCODERS, READABLE, cut
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, Stream, coded, get

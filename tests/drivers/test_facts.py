@@ -28,8 +28,8 @@ from httpx_resilience import (
     ThrottlePolicy,
     history_of,
 )
-from httpx_resilience._body import body_headers
-from httpx_resilience._clock import scope_until
+from httpx_resilience._http.bodies import body_headers
+from httpx_resilience._runtime.anyio import scope_until
 from httpx_resilience._core.telemetry import recorder as telling
 from support.clients import STEADY, resilient
 from support.logs import filtering

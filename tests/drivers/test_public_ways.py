@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
-from httpx_resilience import SCAIVAULT, _request
-from httpx_resilience._request import HeaderScan, call_of, parts_of, prepare
+from httpx_resilience._http import requests as _request
+from httpx_resilience import SCAIVAULT
+from httpx_resilience._http.requests import HeaderScan, call_of, parts_of, prepare
 
 HEADERS = [("Authorization", "Bearer t"), ("X-Api-Key", "k"), ("Accept", "*/*"), ("accept", "a/b")]
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from httpx_resilience import AsyncResilientTransport, Policy, ThrottlePolicy
-from httpx_resilience._clock import running_loop
+from httpx_resilience._runtime.anyio import running_loop
 from httpx_resilience._core.throttle import WAITING, Ticket
 from httpx_resilience._waiting import is_running
 from support.scripted import OK, UNAVAILABLE, Reply, Scripted, get

@@ -1,32 +1,29 @@
 """A call's history: what happened to it, made from the same events as its log lines.
 
-It keeps facts, and makes events of them when it is asked or when somebody listens.
+It keeps what happened, and builds events of that when it is asked or when somebody listens.
 """
 
 import time
-from dataclasses import fields
 from typing import Any
 
-from .._core.dialect.catalog import ErrorClass
-from .._core.flow import Done
 from .._core.outcome import Call, Outcome
 from .._core.retry.decision import SUCCESS
+from .._core.steps import Done
 from .._core.telemetry.events import (
     AttemptFinished,
     CallEvent,
     Event,
-    GaveUp,
     Level,
     RetryScheduled,
 )
-from .._core.telemetry.recorder import Fact
+from .._core.telemetry.recorder import PendingEvent
 from .._core.telemetry.records import Record, record
 from .sink import EventSink
 
-KEPT = 500
+MAX_EVENTS = 500
 """Events that a history keeps of a call's beginning, and as many of its end."""
 
-FOREVER = 1e10
+MAX_REPORTED_WAIT = 1e10
 """Seconds; what a server asks for beyond it is no time that anybody could be told."""
 
 
@@ -79,8 +76,8 @@ class CallHistory:
     __slots__ = (
         "_call_id",
         "_clean",
+        "_kept",
         "_sink",
-        "_told",
         "body_truncated",
         "reason",
         "retry_at",
@@ -91,40 +88,33 @@ class CallHistory:
         self._call_id = call.call_id
         self._sink = sink
         self.verbose = sink is not None and sink.verbose
-        self._told: list[Fact | Event] | None = None  # made when there is something to tell
+        self._kept: list[PendingEvent | Event] | None = None  # made when something happens
         self._clean: tuple[int, float] | None = None
         self.reason: str | None = None
         self.retry_at: float | None = None
         self.body_truncated = False
 
-    def tell(self, fact: Fact) -> None:
-        """Keep a fact, and pass its event on to whoever wants it."""
-        told = self._told = self._told or []
-        told.append(fact)
-        if len(told) > 2 * KEPT:
-            del told[KEPT]
-        if self._sink is None or (fact.level is _DEBUG and not self.verbose):
+    def record(self, pending: PendingEvent) -> None:
+        """Keep what happened, and pass its event on to whoever wants it."""
+        kept = self._kept = self._kept or []
+        kept.append(pending)
+        if len(kept) > 2 * MAX_EVENTS:
+            del kept[MAX_EVENTS]
+        if self._sink is None or (pending.level is _DEBUG and not self.verbose):
             return
-        event = self._sink.offer(fact)
+        event = self._sink.emit_lazy(pending)
         if event is not None:
-            told[-1] = event
+            kept[-1] = event
 
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
         self._sink = None
         self.reason = done.reason
-        if done.retry_in is not None and done.retry_in < FOREVER:
+        if done.retry_in is not None and done.retry_in < MAX_REPORTED_WAIT:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
-        if done.reason == SUCCESS and (not self._told or done.attempts == 1):
+        if done.reason == SUCCESS and (not self._kept or done.attempts == 1):
             # The happy path: one attempt was made, and nothing was told but that it waited.
             self._clean = outcome.status, outcome.received_at - outcome.sent_at
-
-    def cut_short(self, reason: str) -> None:
-        """Record that the call ends in the wait for its next attempt; nothing if it made none."""
-        waits = [event for event in self.events if isinstance(event, RetryScheduled)]
-        if waits:
-            gave_up = _given_up(waits[-1], reason)
-            self.tell(Fact(gave_up.level, _itself, (gave_up,)))
 
     @property
     def call_id(self) -> str:
@@ -134,11 +124,11 @@ class CallHistory:
     @property
     def events(self) -> tuple[Event, ...]:
         """What was told of the call, in order."""
-        told = self._told or []
-        for at, each in enumerate(told):
-            if isinstance(each, Fact):
-                told[at] = each.event()
-        return tuple(told)  # type: ignore[arg-type]  # no fact is left
+        kept = self._kept or []
+        for at, each in enumerate(kept):
+            if isinstance(each, PendingEvent):
+                kept[at] = each.event()
+        return tuple(kept)  # type: ignore[arg-type]  # none is pending any more
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -180,28 +170,11 @@ class CallHistory:
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return {**state, "_sink": None, "_told": list(self.events)}
+        return {**state, "_sink": None, "_kept": list(self.events)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-
-
-def _given_up(wait: RetryScheduled, reason: str) -> GaveUp:
-    """Return the end of a call in a wait: of its last attempt, both events say the same."""
-    told = {name: value for name, value in vars(wait).items() if name in _OF_A_CALL}
-    escalated = wait.error_class == str(ErrorClass.INTERNAL) or None
-    mismatch, left = wait.status_mismatch, wait.time_left
-    return GaveUp(
-        **told, reason=reason, time_left=left, escalated=escalated, status_mismatch=mismatch
-    )
-
-
-def _itself(event: Event) -> Event:
-    return event
-
-
-_OF_A_CALL = frozenset(field.name for field in fields(CallEvent))
 
 
 def _attempt(event: AttemptFinished, wait: RetryScheduled | None) -> Attempt:

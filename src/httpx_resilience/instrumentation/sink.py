@@ -6,7 +6,7 @@ from typing import Any
 
 from .._core import checks
 from .._core.telemetry.events import Event, Level
-from .._core.telemetry.recorder import Fact
+from .._core.telemetry.recorder import PendingEvent
 from . import log
 
 EventCallable = Callable[[Event], object]
@@ -88,16 +88,16 @@ class EventSink:
         """Hand an event to everybody who wants it; never raises."""
         self._hand_out(event, self._logger_for(event.level))
 
-    def offer(self, fact: Fact) -> Event | None:
-        """Hand a fact's event to everybody who wants it; never raises.
+    def emit_lazy(self, pending: PendingEvent) -> Event | None:
+        """Hand a pending event to everybody who wants it; never raises.
 
         Returns:
             The event, or None if nobody wanted it, so that it was not made.
         """
-        logger = self._logger_for(fact.level)
-        if logger is None and fact.level < self._least:
+        logger = self._logger_for(pending.level)
+        if logger is None and pending.level < self._least:
             return None
-        event = fact.event()
+        event = pending.event()
         self._hand_out(event, logger)
         return event
 

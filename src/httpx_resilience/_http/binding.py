@@ -1,12 +1,46 @@
-"""httpx ↔ core: TransportFailure from exception. Nothing else knows httpx's classes."""
+"""httpx, as the rest of the package sees it: its classes, and what its exceptions mean.
+
+Outside this folder nothing names httpx but the front door; the drivers, hooks and authentication
+take what they need from here.
+"""
 
 import ssl
 import sys
 import traceback
 
 import httpx
+from httpx import (
+    URL,
+    AsyncBaseTransport,
+    AsyncByteStream,
+    AsyncClient,
+    AsyncHTTPTransport,
+    Auth,
+    BasicAuth,
+    ByteStream,
+    Headers,
+    Request,
+    Response,
+    TimeoutException,
+)
 
-from ._core.outcome import TransportFailure
+from .._core.outcome import TransportFailure
+
+__all__ = [
+    "URL",
+    "AsyncBaseTransport",
+    "AsyncByteStream",
+    "AsyncClient",
+    "AsyncHTTPTransport",
+    "Auth",
+    "BasicAuth",
+    "ByteStream",
+    "Headers",
+    "Request",
+    "Response",
+    "TimeoutException",
+    "failure_from",
+]
 
 _REFUSED_STREAM = 7
 """HTTP/2 error code: the stream was not processed at all (RFC 9113, section 7)."""
@@ -26,7 +60,7 @@ _PERHAPS_SENT = (
 
 
 def failure_from(error: Exception) -> TransportFailure:
-    """Return what an exception of the inner transport means for a retry (DESIGN 6).
+    """Return what an exception of the inner transport means for a retry.
 
     >>> failure_from(httpx.ConnectTimeout("")).sent
     False

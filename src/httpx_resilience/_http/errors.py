@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
-    from ._core.dialect.envelope import ErrorInfo
+    from .._core.dialect.envelope import ErrorInfo
 
 
 class ResilienceError(Exception):

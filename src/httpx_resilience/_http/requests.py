@@ -1,8 +1,4 @@
-"""httpx.Request → Call, and the request that is really sent.
-
-This runs for every request: so it goes by what httpx keeps a header and a URL in, where that is
-what it always was. Instructions are callgrind's, of 28,600 for a bare request.
-"""
+"""httpx.Request → Call, and the request that is really sent. This runs for every request."""
 
 import os
 from collections.abc import Callable
@@ -11,36 +7,20 @@ from typing import NamedTuple
 
 import httpx
 
-from ._body import OneShotStream, always, replayable
-from ._core.dialect.catalog import TOKEN
-from ._core.dialect.dialect import Dialect
-from ._core.outcome import Call, make_call
-from ._core.tuples import maker
+from .._core.dialect.catalog import TOKEN
+from .._core.dialect.dialect import Dialect
+from .._core.outcome import Call, make_call
+from .._core.tuples import maker
+from .bodies import OneShotStream, always, replayable
+from .fast import Triple, copy_of, triples_of
 
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 _KEYED_METHODS = ("POST", "PATCH")
 _USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "PUT", "POST", "PATCH"})
-_HAS_LIST = vars(httpx.Headers({"A-b": "c"})) == {
-    "_list": [(b"A-b", b"a-b", b"c")],
-    "_encoding": None,
-}
-"""Whether httpx keeps a request's headers where it always has: as raw name, name in small letters,
-and value. To go through them is twice as quick there, to add one four times; if it is ever
-otherwise, the public way is taken."""
-
-_HAS_PARTS = getattr(httpx.URL("http://u:p@a:1/b?c#d"), "_uri_reference", None) == (
-    *("http", "u:p", "a", 1),
-    *("/b", "c", "d"),
-)
-"""Whether httpx keeps a URL in the parts that it always has: 2,500 instructions for what takes
-7,600 the public way."""
-
 _AUTHORIZATION, _API_KEY, _ID, _KEY = range(4)
 
-_Triple = tuple[bytes, bytes, bytes]
 
-
-class Seen(NamedTuple):
+class RequestHeaders(NamedTuple):
     """What a call needs of its request's headers.
 
     Attributes:
@@ -56,18 +36,18 @@ class Seen(NamedTuple):
     has_key: bool = False
 
     def __repr__(self) -> str:
-        return f"<Seen has_id={self.has_id} has_key={self.has_key}>"
+        return f"<RequestHeaders has_id={self.has_id} has_key={self.has_key}>"
 
 
 ANONYMOUS = tuple(
-    tuple(Seen(has_id=has_id, has_key=has_key) for has_key in (False, True))
+    tuple(RequestHeaders(has_id=has_id, has_key=has_key) for has_key in (False, True))
     for has_id in (False, True)
 )
 """What is seen but for credentials, by ``has_id`` and ``has_key``; calls that wait share it."""
-_make_seen = maker(Seen)
+_make_seen = maker(RequestHeaders)
 
 
-class HeaderScan:
+class RequestHeaderReader:
     """Looks at requests' headers, as a dialect wants it; it keeps nothing of them."""
 
     __slots__ = ("_roles",)
@@ -83,13 +63,12 @@ class HeaderScan:
             if name is not None:
                 self._roles.setdefault(name.lower().encode("ascii"), role)
 
-    def __call__(self, request: httpx.Request) -> Seen:
+    def __call__(self, request: httpx.Request) -> RequestHeaders:
         """Return what a request's headers tell."""
         roles = self._roles
         authorization = api_key = None
         has_id = has_key = False
-        headers = request.headers
-        for _, name, value in headers._list if _HAS_LIST else _triples(headers):  # noqa: SLF001
+        for _, name, value in triples_of(request.headers):
             if name in roles:
                 role = roles[name]
                 if role == _AUTHORIZATION:
@@ -101,10 +80,6 @@ class HeaderScan:
                 else:
                     has_key = True
         return _make_seen((authorization, api_key, has_id, has_key))
-
-
-def _triples(headers: httpx.Headers) -> list[_Triple]:
-    return [(name, name.lower(), value) for name, value in headers.raw]
 
 
 def new_id() -> str:
@@ -121,27 +96,14 @@ def origin_of(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
-def parts_of(url: httpx.URL) -> tuple[tuple[object, ...], str]:
-    """Return what tells the origin from others, and the path as sent, without the query.
-
-    >>> parts_of(httpx.URL("https://vault.example/v1/a?q=1"))
-    (('https', 'vault.example', None), '/v1/a')
-    """
-    if _HAS_PARTS:
-        scheme, _, host, port, path, _, _ = url._uri_reference  # noqa: SLF001 - see there
-        return (scheme, host, port), path or "/"
-    path = url.raw_path.partition(b"?")[0].decode("ascii")
-    return (url.scheme, url.raw_host.decode("ascii"), url.port), path
-
-
-def call_of(
+def new_call(
     request: httpx.Request,
     path: str,
     origin: str,
     dialect: Dialect,
     order: int,
     redact: Callable[[str], str] | None,
-    seen: Seen,
+    seen: RequestHeaders,
 ) -> Call:
     """Return what the core knows of a request: a new call."""
     rules, method = dialect.requests, request.method
@@ -154,7 +116,12 @@ def call_of(
 
 
 def prepare(
-    request: httpx.Request, call: Call, dialect: Dialect, seen: Seen, *, is_changed: bool = False
+    request: httpx.Request,
+    call: Call,
+    dialect: Dialect,
+    seen: RequestHeaders,
+    *,
+    is_changed: bool = False,
 ) -> tuple[httpx.Request, Callable[[], bool]]:
     """Return the request to send, and whether it can be sent (again) now.
 
@@ -169,7 +136,7 @@ def prepare(
     else:
         stream, is_replayable = replayable(request.stream)
     rules = dialect.requests
-    added: list[_Triple] = []
+    added: list[Triple] = []
     name = rules.request_id_header
     if name is not None and not seen.has_id:
         raw, lower = _raw(name)
@@ -187,30 +154,3 @@ def prepare(
 def _raw(name: str) -> tuple[bytes, bytes]:
     raw = name.encode("ascii")
     return raw, raw.lower()
-
-
-def copy_of(
-    request: httpx.Request,
-    stream: httpx.AsyncByteStream | httpx.SyncByteStream,
-    added: list[_Triple],
-) -> httpx.Request:
-    """Return a request that may be changed without changing the one given, with headers added."""
-    # httpx.Request has no public copy: its constructor would add headers, copy.copy drop the body.
-    clone = httpx.Request.__new__(httpx.Request)
-    clone.__dict__ = own = request.__dict__.copy()
-    own["headers"] = _with(request.headers, added)
-    own["extensions"] = request.extensions.copy()
-    own["stream"] = stream
-    return clone
-
-
-def _with(headers: httpx.Headers, added: list[_Triple]) -> httpx.Headers:
-    """Return a copy of headers, with some that are not among them."""
-    if not _HAS_LIST:
-        fresh = httpx.Headers(headers)
-        fresh.update([(raw, value) for raw, _, value in added])
-        return fresh
-    fresh = httpx.Headers.__new__(httpx.Headers)
-    fresh._list = headers._list + added  # noqa: SLF001 - see there
-    fresh._encoding = headers._encoding  # noqa: SLF001
-    return fresh

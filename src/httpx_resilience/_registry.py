@@ -6,12 +6,10 @@ from collections.abc import Callable, Container, Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import httpx
-
 from ._core import checks
+from ._core.call_state import Rules
 from ._core.dialect.dialect import Dialect
-from ._core.dialect.envelope import told
-from ._core.flow import Rules
+from ._core.dialect.envelope import safe_token
 from ._core.headers import RateLimitReader
 from ._core.headers.server_clock import ServerClock
 from ._core.lru import LRUMap
@@ -20,28 +18,40 @@ from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
 from ._core.telemetry.events import Event
 from ._core.telemetry.recorder import shown_path
-from ._core.throttle import RateLimitStatus, Route, Signature, Throttle, Ticket
-from ._identity import hashed, identity_of
-from ._request import HeaderScan, Seen, origin_of
-from ._waiting import wake
+from ._core.telemetry.traffic import TrafficMeter
+from ._core.throttle import Buckets, RateLimitStatus, Route, Throttle
+from ._http import binding as http
+from ._http.identity import hashed, identity_of
+from ._http.requests import RequestHeaderReader, RequestHeaders, origin_of
+from ._runtime.anyio import notify
 from .dialects.generic import GENERIC
+from .dialects.scaivault import SCAIVAULT
 
-Identity = Callable[[httpx.Request], str | None]
+Identity = Callable[[http.Request], str | None]
 
-
-RouteKey = tuple[str, str, str]
-"""Origin, identity, and what kind of request it is."""
 
 IDENTITY = "resilience.identity"
 """Key in a request's extensions: who is calling, where the credential is rotated."""
 
 
-class Spoken(NamedTuple):
-    """A dialect, and what reads the headers of its responses and of its requests."""
+class DialectRuntime(NamedTuple):
+    """A dialect, and what reads the headers of its responses and of its requests.
+
+    Attributes:
+        dialect: How the API speaks.
+        reader: Reads the rate-limit headers of its responses.
+        scan: Reads the headers of requests to it.
+        is_default: The user named no dialect.
+    """
 
     dialect: Dialect
     reader: RateLimitReader
-    scan: HeaderScan
+    scan: RequestHeaderReader
+    is_default: bool = False
+
+
+DEFAULT_DIALECT = SCAIVAULT.extend()
+"""The dialect of whoever names none; equal to ``SCAIVAULT``, and told from it by identity."""
 
 
 class Dialects:
@@ -50,35 +60,36 @@ class Dialects:
     __slots__ = ("_by_origin", "_default")
 
     def __init__(self, given: Dialect | Mapping[str, Dialect]) -> None:
-        self._by_origin: dict[str, Spoken] = {}
+        self._by_origin: dict[str, DialectRuntime] = {}
         if isinstance(given, Mapping):
             for key, dialect in given.items():
                 checks.instance(f"dialect[{key!r}]", dialect, Dialect, "a Dialect")
                 if key != "*":
-                    self._by_origin[_origin(key)] = _spoken(dialect)
-            self._default = _spoken(given.get("*", GENERIC))
+                    self._by_origin[_origin(key)] = _runtime_of(dialect)
+            self._default = _runtime_of(given.get("*", GENERIC))
         else:
             checks.instance("dialect", given, Dialect, "a Dialect, or a map from origin to Dialect")
-            self._default = _spoken(given)
+            self._default = _runtime_of(given)
 
     def __str__(self) -> str:
         return "+".join(sorted({dialect.name for dialect in self.all()}))
 
-    def of(self, origin: str) -> Spoken:
+    def of(self, origin: str) -> DialectRuntime:
         """Return an origin's dialect, and what reads it."""
         return self._by_origin.get(origin, self._default)
 
     def all(self) -> tuple[Dialect, ...]:
         """Return every dialect that may be spoken."""
-        return (*(spoken.dialect for spoken in self._by_origin.values()), self._default.dialect)
+        return (*(known.dialect for known in self._by_origin.values()), self._default.dialect)
 
 
-def _spoken(dialect: Dialect) -> Spoken:
-    return Spoken(dialect, RateLimitReader(dialect.rate_limits), HeaderScan(dialect))
+def _runtime_of(dialect: Dialect) -> DialectRuntime:
+    reader, scan = RateLimitReader(dialect.rate_limits), RequestHeaderReader(dialect)
+    return DialectRuntime(dialect, reader, scan, dialect is DEFAULT_DIALECT)
 
 
 def _origin(key: str) -> str:
-    url = httpx.URL(key)
+    url = http.URL(key)
     if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
         raise ValueError(
             f"dialect[{key!r}]: allowed is an origin such as 'https://vault.example', or '*'"
@@ -86,44 +97,58 @@ def _origin(key: str) -> str:
     return origin_of(url)
 
 
-class Road:
+class OriginConfig:
     """What all calls to one origin go by that bring nothing of their own."""
 
-    __slots__ = ("__weakref__", "budget", "origin", "rules", "spoken")
+    __slots__ = ("__weakref__", "budget", "origin", "rules", "runtime", "traffic")
 
     def __init__(
-        self, origin: str, spoken: Spoken, policy: Policy, budget: RetryBudget | None
+        self,
+        origin: str,
+        runtime: DialectRuntime,
+        policy: Policy,
+        budget: RetryBudget | None,
+        traffic: TrafficMeter,
     ) -> None:
         self.origin = origin
-        self.spoken = spoken
+        self.runtime = runtime
         self.budget = budget
-        self.rules = rules_of(policy, spoken)
+        self.rules = rules_of(policy, runtime)
+        self.traffic = traffic
 
 
-def rules_of(policy: Policy | None, spoken: Spoken, recover: Container[str] = ()) -> Rules:
+def rules_of(policy: Policy | None, runtime: DialectRuntime, recover: Container[str] = ()) -> Rules:
     """Return what a call goes by."""
-    return Rules(policy, spoken.dialect, spoken.reader, random.random, recover)
+    dialect, reader, _, is_default = runtime
+    return Rules(policy, dialect, reader, random.random, recover, is_default)
 
 
-class SharedState:
-    """Bounded, per origin or scope; made anew for each event loop, whose clock starts anywhere."""
+class Registry:
+    """What calls share: bounded, per origin or scope.
+
+    Made anew for each event loop, whose clock starts anywhere.
+
+    Attributes:
+        arrivals: Numbers the calls as they come.
+        under_way: Calls that have begun and not ended.
+        waiting: What the calls wait for that wait.
+    """
 
     __slots__ = (
         "_budget",
         "_budgets",
         "_clocks",
+        "_configs",
         "_dialects",
         "_emit",
         "_identity",
-        "_last_road",
+        "_last_config",
         "_last_scope",
         "_latest",
         "_policy",
-        "_roads",
         "_routes",
         "_throttles",
         "arrivals",
-        "ready",
         "under_way",
         "waiting",
     )
@@ -142,31 +167,35 @@ class SharedState:
         self._identity = identity
         self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
         self._emit = emit
-        self._roads: LRUMap[Road] = LRUMap()
-        self._last_road: tuple[Hashable, Road | None] = None, None
+        self._configs: LRUMap[OriginConfig] = LRUMap()
+        self._last_config: tuple[Hashable, OriginConfig | None] = None, None
         self._budgets: LRUMap[RetryBudget] = LRUMap()
         self._clocks: LRUMap[ServerClock] = LRUMap(ServerClock)
         self._throttles: LRUMap[Throttle] = LRUMap()
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
         self._routes: LRUMap[Route] = LRUMap()
         self.arrivals = itertools.count()
-        self.ready: list[Ticket] = []
         self.under_way = 0
         self.waiting: set[Any] = set()
 
-    def road_to(self, key: Hashable, url: httpx.URL) -> Road:
+    def config_for(self, key: Hashable, url: http.URL) -> OriginConfig:
         """Return what a call to a URL goes by; ``key`` tells its origin from others."""
-        last, road = self._last_road
-        if road is not None and key == last:  # a client's calls mostly go one way
-            return road
-        road = self._roads.find(key)
-        if road is None:
+        last, config = self._last_config
+        if config is not None and key == last:  # a client's calls mostly go one way
+            return config
+        config = self._configs.find(key)
+        if config is None:
             origin = origin_of(url)
-            budget = self.budget_of(origin, self._policy)
-            road = Road(origin, self._dialects.of(origin), self._policy, budget)
-            self._roads.put(key, road)
-        self._last_road = key, road
-        return road
+            config = OriginConfig(
+                origin,
+                self._dialects.of(origin),
+                self._policy,
+                self.budget_of(origin, self._policy),
+                TrafficMeter(origin, self._emit),
+            )
+            self._configs.put(key, config)
+        self._last_config = key, config
+        return config
 
     def budget_of(self, origin: str, policy: Policy | None) -> RetryBudget | None:
         """Return the retry budget that a call draws on; None for none."""
@@ -177,7 +206,7 @@ class SharedState:
         return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
 
     def throttle_of(
-        self, request: httpx.Request, call: Call, dialect: Dialect, seen: Seen
+        self, request: http.Request, call: Call, dialect: Dialect, seen: RequestHeaders
     ) -> Throttle | Route | None:
         """Return the throttle of a call's scope: origin, identity, category; None for none.
 
@@ -210,11 +239,12 @@ class SharedState:
         return self._routes.find(key) or self._new_route(key, call)
 
     def _new_scope(self, scope: tuple[str, str, str], call: Call, dialect: Dialect) -> Throttle:
-        # A category may be a segment of the path: it is told as that of the redacted one.
-        told = dialect.requests.category_of(call.method, shown_path(call)) or ""
-        return self._throttles.get(scope, partial(self._new_throttle, *scope[:2], told))
+        # A category may be a segment of the path: it is logged as that of the redacted one.
+        origin, who, _ = scope
+        name = dialect.requests.category_of(call.method, shown_path(call)) or ""
+        return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name))
 
-    def _named(self, request: httpx.Request, name: object, seen: Seen) -> str:
+    def _named(self, request: http.Request, name: object, seen: RequestHeaders) -> str:
         """Return who is calling, where somebody says so."""
         if self._identity is not None:
             return hashed((self._identity(request) or "").encode())
@@ -222,68 +252,24 @@ class SharedState:
             return hashed(name.encode())
         return identity_of(seen.authorization, seen.api_key)
 
-    def _new_route(self, key: RouteKey, call: Call) -> Route:
-        # As a category, a segment of the path is told as that of the redacted one.
-        name = told(route_of(call.method, shown_path(call)).replace(" ", ":")) or "all"
-        return self._routes.get(key, lambda: Route(key, name, self._unlearned(key, name)))
-
-    def _unlearned(self, key: RouteKey, name: str) -> Throttle:
-        """Return the throttle of a route whose bucket is not known.
-
-        One for all of them, until a server is seen to announce buckets: then each route has to
-        learn which is its own, by a cold start, before what is known of another may admit it.
-        """
+    def _new_route(self, key: tuple[str, str, str], call: Call) -> Route:
+        # As a category, a segment of the path is logged as that of the redacted one.
         origin, who, _ = key
-        common = self._throttles.get((origin, who, None), lambda: self._learning(origin, who, ""))
-        return common if common.signature is None else self._learning(origin, who, name)
-
-    def _learning(self, origin: str, who: str, name: str) -> Throttle:
-        throttle = self._new_throttle(origin, who, name)
-        throttle.resolve_bucket = self._resolve_bucket
-        return throttle
-
-    def _resolve_bucket(
-        self, current: Throttle, route: Route, signature: Signature, now: float
-    ) -> Throttle:
-        """Return the throttle of the bucket that a response announced; its route goes by it now."""
-        if current.signature == signature and route.throttle is current:
-            return current
-        origin, who, _ = route.key
-        bucket = (origin, who, signature)
-        home = self._throttles.find(bucket)
-        if home is None:
-            home = self._adopt(current, route, signature, now)
-            self._throttles.put(bucket, home)
-        if route.throttle is not home:
-            route.move(home, now)
-        return home
-
-    def _adopt(self, current: Throttle, route: Route, signature: Signature, now: float) -> Throttle:
-        """Return the throttle of a bucket that was not known before."""
-        origin, who, _ = route.key
-        name = _readable(signature)
-        if current.signature is None and route.throttle is current:
-            current.signature = signature
-            if current is not self._throttles.find((origin, who, None)):
-                current.rename(self._named_scope(who, name))
-            for other in current.waiting_routes():
-                if other is not route:
-                    other.move(self._learning(origin, who, other.name), now)
-            return current
-        home = self._learning(origin, who, name)
-        home.signature = signature
-        return home
+        name = safe_token(route_of(call.method, shown_path(call)).replace(" ", ":")) or "all"
+        buckets = Buckets(
+            (origin, who),
+            self._throttles,
+            lambda name: self._new_throttle(origin, who, name),
+            lambda name: _scope_of(who, name),
+        )
+        return self._routes.get(key, lambda: buckets.route(name))
 
     def _new_throttle(self, origin: str, who: str, category: str) -> Throttle:
         limits = self._policy.throttle
         if limits is None:
             raise RuntimeError("a throttle was asked for although the policy has none")
-        name = self._named_scope(who, category)
-        return Throttle(origin, name, limits, self._clocks.get(origin), self.ready, self._emit)
-
-    @staticmethod
-    def _named_scope(who: str, category: str) -> str:
-        return f"{category or 'all'}#{who[:4]}" if who else category or "all"
+        scope, clock = _scope_of(who, category), self._clocks.get(origin)
+        return Throttle(origin, scope, limits, clock, self._emit)
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every scope, the least recently used first."""
@@ -292,29 +278,17 @@ class SharedState:
         throttles = {id(throttle): throttle for throttle in (*self._throttles.values(), *unlearned)}
         return tuple(status for throttle in throttles.values() for status in throttle.status(now))
 
-    def wake(self) -> None:
-        """Wake whoever waits for the tickets that are ready."""
-        for ticket in self.ready:
-            if ticket.wake is not None:
-                wake(ticket.wake)
-        self.ready.clear()
+    def notify_all(self) -> None:
+        """End every wait, for the throttle or between two attempts."""
+        for waiter in tuple(self.waiting):
+            notify(waiter)
 
-    def wake_all(self) -> None:
-        """Wake whoever waits, for the throttle or between two attempts."""
-        for place in tuple(self.waiting):
-            wake(place)
+
+def _scope_of(who: str, category: str) -> str:
+    """Return a scope's name for events: its category, and a little of the identity's hash."""
+    return f"{category or 'all'}#{who[:4]}" if who else category or "all"
 
 
 def route_of(method: str, path: str) -> str:
     """Return what kind of request a call is: its method and the first segment of its path."""
     return f"{method} {path.lstrip('/').partition('/')[0]}"
-
-
-def _readable(signature: Signature) -> str:
-    """Return a name for a bucket: what the server calls it, else its limit and window."""
-    words = (
-        part if isinstance(part, str) else "per".join(f"{n:g}" for n in part if n is not None)
-        for part in signature
-        if isinstance(part, str | tuple)
-    )
-    return told(".".join(words)[:64]) or "all"

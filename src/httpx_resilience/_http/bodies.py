@@ -12,12 +12,11 @@ from contextlib import suppress
 from io import BytesIO
 from typing import cast
 
-import anyio
 import httpx
 
-from ._clock import scope_until
-from ._core.dialect.envelope import MAX_BODY
-from ._core.outcome import RawHeaders
+from .._core.dialect.envelope import MAX_BODY
+from .._core.outcome import RawHeaders
+from .._runtime.anyio import Runtime, within
 
 PEEK_BYTES = 65_536
 PEEK_SECONDS = 2.0
@@ -130,23 +129,24 @@ class PeekedStream(httpx.AsyncByteStream):
         """Whether the body was closed before its end."""
         return self._is_closed and not self.is_exhausted and not self._is_broken
 
-    async def look(self, clock: Callable[[], float], cut_at: float | None = None) -> None:
+    async def look(self, runtime: Runtime, cut_at: float | None = None) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
 
         A chunk that would come after the 2 s, at the pace of those before it, is not waited for:
         the reader gets it. A body that stands still is torn when they are over.
 
         Args:
-            clock: The running event loop's.
+            runtime: The running event loop.
             cut_at: When the attempt ends, its body included; None for no such limit.
         """
         rest = self._rest
         if rest is None:
             return
+        clock = runtime.now
         now = came_at = clock()
         until = now + PEEK_SECONDS
         size, slowest = 0, 0.0
-        with scope_until(until if cut_at is None else min(until, cut_at)) as scope:
+        with runtime.scope(deadline=until if cut_at is None else min(until, cut_at)) as scope:
             try:
                 # At its stated length the body is over: the next step only says so.
                 while size == self._length or (size < PEEK_BYTES and now + slowest < until):
@@ -242,7 +242,7 @@ async def close_quietly(stream: httpx.AsyncByteStream | httpx.SyncByteStream) ->
     if isinstance(stream, PeekedStream) and stream.holds_nothing:
         return
     if isinstance(stream, httpx.AsyncByteStream) and not is_in_memory(stream):
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(Exception):
+        with within(CLOSE_SECONDS, shield=True), suppress(Exception):
             await stream.aclose()
 
 

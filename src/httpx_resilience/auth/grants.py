@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
-import httpx
-
-from ._async import AsyncResilientTransport
-from ._core.dialect.envelope import safe_token
-from ._core.policy import Policy, RetryPolicy
-from ._errors import error_of
-from ._exceptions import ApiError
-from .dialects.generic import GENERIC
+from .._async import AsyncResilientTransport
+from .._core.dialect.envelope import safe_token
+from .._core.policy import Policy, RetryPolicy
+from .._http import binding as http
+from .._http.errors import ApiError
+from .._http.results import error_of
+from ..dialects.generic import GENERIC
 
 FETCH_TIMEOUT = 30.0
 """Seconds that a fetch may take."""
@@ -28,14 +27,14 @@ class Refused(Exception):  # noqa: N818 - becomes a TokenRefused
         self.code = code
 
 
-class _Through(httpx.AsyncBaseTransport):
+class _Through(http.AsyncBaseTransport):
     """A client as a transport: with its proxies and certificates, which a transport lacks."""
 
-    def __init__(self, client: httpx.AsyncClient, auth: httpx.Auth) -> None:
+    def __init__(self, client: http.AsyncClient, auth: http.Auth) -> None:
         self._client = client
         self._auth = auth
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: http.Request) -> http.Response:
         return await self._client.send(
             request, auth=self._auth, stream=True, follow_redirects=False
         )
@@ -49,13 +48,13 @@ class Grant:
         token_url: str,
         form: dict[str, str],
         basic: tuple[str, str] | None,
-        client: httpx.AsyncClient | None,
+        client: http.AsyncClient | None,
         options: Mapping[str, Any],
     ) -> None:
         self._token_url = token_url
         self._form = form
         # Never the client's own, which may be waiting for us.
-        self._auth = httpx.Auth() if basic is None else httpx.BasicAuth(*map(quote_plus, basic))
+        self._auth = http.Auth() if basic is None else http.BasicAuth(*map(quote_plus, basic))
         self._client = client
         self._retry_for = options.get("fetch_timeout", FETCH_TIMEOUT)
 
@@ -63,7 +62,7 @@ class Grant:
         """Ask for a token; return it and its lifetime."""
         if self._client is not None:
             return self._read(await self._send(self._client, _Through(self._client, self._auth)))
-        async with httpx.AsyncClient() as client:
+        async with http.AsyncClient() as client:
             # Sent again, too, where it was perhaps carried out: the next fetch would do the same.
             retry = RetryPolicy(retry_for=self._retry_for, retry_non_idempotent=True)
             transport = AsyncResilientTransport(
@@ -74,8 +73,8 @@ class Grant:
             return self._read(await self._send(client, transport))
 
     async def _send(
-        self, client: httpx.AsyncClient, through: httpx.AsyncBaseTransport
-    ) -> httpx.Response:
+        self, client: http.AsyncClient, through: http.AsyncBaseTransport
+    ) -> http.Response:
         request = client.build_request("POST", self._token_url, data=self._form)
         response = await through.handle_async_request(request)
         try:
@@ -85,7 +84,7 @@ class Grant:
         response.request = request
         return response
 
-    def _read(self, response: httpx.Response) -> tuple[str, float | None]:
+    def _read(self, response: http.Response) -> tuple[str, float | None]:
         if response.status_code >= 400:
             raise self._failure(response)
         try:
@@ -104,7 +103,7 @@ class Grant:
             return token, None
         return token, float(lifetime) if 0 < lifetime < 1e9 else None
 
-    def _failure(self, response: httpx.Response) -> Exception:
+    def _failure(self, response: http.Response) -> Exception:
         """Return what an error response of the token endpoint means: no, or not now."""
         status, info = response.status_code, error_of(response, dialect=GENERIC)
         code = safe_token(info.code) if info is not None else None

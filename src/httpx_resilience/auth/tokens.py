@@ -6,21 +6,21 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from typing import Any, Self
 
-import anyio
-import httpx
-
-from ._async import EXTENSION
-from ._body import always, is_event_stream, replayable
-from ._core import checks
-from ._core.dialect.dialect import Dialect
-from ._core.policy import Policy
-from ._errors import DIALECT, PEEKED, error_of
-from ._exceptions import DeadlineExceeded, TokenRefused
-from ._exchange import STAMP
-from ._grants import FETCH_TIMEOUT, Grant, Refused
-from ._request import copy_of, new_id, origin_of
-from ._shared import IDENTITY
-from .dialects.scaivault import SCAIVAULT
+from .._call import EXTENSION
+from .._core import checks
+from .._core.dialect.dialect import Dialect
+from .._core.policy import Policy
+from .._exchange import BEFORE_SEND
+from .._http import binding as http
+from .._http.bodies import always, is_event_stream, replayable
+from .._http.errors import DeadlineExceeded, TokenRefused
+from .._http.fast import copy_of
+from .._http.requests import new_id, origin_of
+from .._http.results import DIALECT, PEEKED, error_of
+from .._registry import IDENTITY
+from .._runtime.anyio import new_lock, within
+from ..dialects.scaivault import SCAIVAULT
+from .grants import FETCH_TIMEOUT, Grant, Refused
 
 Fetch = Callable[[], Awaitable[str | tuple[str, float | None]]]
 """Returns a token, or a token and its lifetime in seconds (None if unknown)."""
@@ -58,7 +58,7 @@ _CHALLENGE = re.compile(
 )
 
 
-class RefreshToken(httpx.Auth):
+class RefreshToken(http.Auth):
     """Authenticate by a bearer token, and renew it before it expires or when the server says so.
 
     For ``httpx.AsyncClient(auth=...)``, over any transport. A hundred calls that find the token
@@ -115,7 +115,7 @@ class RefreshToken(httpx.Auth):
         self._ahead = ahead
         self._fetch_timeout = fetch_timeout
         self._clock = clock
-        self._lock = anyio.Lock()
+        self._lock = new_lock()
         self._token: str | None = None
         self._renew_at = self._expires_at = 0.0
         self._round = 0
@@ -132,7 +132,7 @@ class RefreshToken(httpx.Auth):
         client_secret: str,
         *,
         scope: str | None = None,
-        client: httpx.AsyncClient | None = None,
+        client: http.AsyncClient | None = None,
         **options: Any,
     ) -> Self:
         """Get tokens by OAuth 2 client credentials (RFC 6749, section 4.4).
@@ -163,7 +163,7 @@ class RefreshToken(httpx.Auth):
         *,
         client_id: str | None = None,
         client_secret: str = "",
-        client: httpx.AsyncClient | None = None,
+        client: http.AsyncClient | None = None,
         **options: Any,
     ) -> Self:
         """Get tokens by an OAuth 2 refresh token (RFC 6749, section 6).
@@ -184,8 +184,8 @@ class RefreshToken(httpx.Auth):
         return cls(Grant(token_url, form, basic, client, options).fetch, **options)
 
     async def async_auth_flow(
-        self, request: httpx.Request
-    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        self, request: http.Request
+    ) -> AsyncGenerator[http.Request, http.Response]:
         """Send a request with the token; once more with a new one if the server wants one.
 
         The request itself stays as it is: copies of it are sent.
@@ -199,18 +199,18 @@ class RefreshToken(httpx.Auth):
             yield request
             return
         used = await self._current(request, stale=None)
-        copies: list[httpx.Request] = []
+        copies: list[http.Request] = []
 
-        def stamp(outgoing: httpx.Request) -> None:
+        def stamp(outgoing: http.Request) -> None:
             nonlocal used
             if not copies or not self._covers(outgoing.url):  # httpx copies extensions, too
                 return
             used = self._token or used
             outgoing.headers["Authorization"] = f"Bearer {used}"
 
-        def stamped() -> httpx.Request:
+        def stamped() -> http.Request:
             copies.append(copy := copy_of(request, request.stream, []))
-            copy.extensions = {IDENTITY: self._identity, **copy.extensions, STAMP: stamp}
+            copy.extensions = {IDENTITY: self._identity, **copy.extensions, BEFORE_SEND: stamp}
             stamp(copy)
             return copy
 
@@ -231,16 +231,14 @@ class RefreshToken(httpx.Auth):
         finally:
             copies.clear()  # nothing is stamped from now on
 
-    def sync_auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
+    def sync_auth_flow(self, request: http.Request) -> Generator[http.Request, http.Response, None]:
         """Refuse: tokens are fetched by an async function."""
         raise RuntimeError("RefreshToken needs httpx.AsyncClient")
 
-    def _covers(self, url: httpx.URL) -> bool:
+    def _covers(self, url: http.URL) -> bool:
         return origin_of(url) in self._origins
 
-    async def _code_of(self, response: httpx.Response) -> str | None:
+    async def _code_of(self, response: http.Response) -> str | None:
         if response.status_code != 401 or not self._covers(response.request.url):
             return None
         if PEEKED not in response.extensions and not is_event_stream(response.headers.raw):
@@ -251,21 +249,21 @@ class RefreshToken(httpx.Auth):
         dialect = response.extensions.get(DIALECT)
         return (dialect if isinstance(dialect, Dialect) else SCAIVAULT).key(info.code)
 
-    async def _current(self, request: httpx.Request, stale: str | None) -> str:
+    async def _current(self, request: http.Request, stale: str | None) -> str:
         """Return a token that is good for a while and is not ``stale``; renew it if need be."""
         token = self._token
         if token is not None and self._is_usable(stale):
             is_renewed = self._lock.locked()  # by somebody, ahead of expiry
             if is_renewed or self._clock() < self._renew_at:
                 return token
-        with anyio.move_on_after(_deadline_of(request)):
+        with within(_deadline_of(request)):
             return await self._renewed(request, stale)
         token = self._kept(stale)
         if token is None:
             raise DeadlineExceeded("no token came within the call's deadline", request=request)
         return token
 
-    async def _renewed(self, request: httpx.Request, stale: str | None) -> str:
+    async def _renewed(self, request: http.Request, stale: str | None) -> str:
         seen = self._round
         async with self._lock:
             token, is_news = self._token, self._round != seen
@@ -277,7 +275,7 @@ class RefreshToken(httpx.Auth):
                 return token
             return await self._renew(request, stale)
 
-    async def _renew(self, request: httpx.Request, stale: str | None) -> str:
+    async def _renew(self, request: http.Request, stale: str | None) -> str:
         began_at = self._clock()
         try:
             token, lifetime = _checked_token(await self._fetched(stale))
@@ -303,7 +301,7 @@ class RefreshToken(httpx.Auth):
         bound = self._fetch_timeout
         if self._is_usable(stale):
             bound = min(bound, (self._expires_at - self._clock()) / 2)
-        with anyio.move_on_after(bound):
+        with within(bound):
             return await checks.awaitable("fetch", self._fetch())
         raise _Late(f"fetch: no token came within {bound:g} s")
 
@@ -335,13 +333,13 @@ class _Failure:
     def __init__(self, error: Exception) -> None:
         self._error = _twin(error)
 
-    def error(self, request: httpx.Request) -> Exception:
+    def error(self, request: http.Request) -> Exception:
         """Return the error for a call."""
         error = self._error
         if isinstance(error, Refused):
             return TokenRefused(str(error), request=request, code=error.code)
         if isinstance(error, _Late):
-            return httpx.TimeoutException(str(error), request=request)
+            return http.TimeoutException(str(error), request=request)
         return _twin(error)
 
 
@@ -355,14 +353,12 @@ def _twin(error: Exception) -> Exception:
     return twin
 
 
-def _deadline_of(request: httpx.Request) -> float | None:
+def _deadline_of(request: http.Request) -> float | None:
     policy = request.extensions.get(EXTENSION)
     return policy.retry.deadline if isinstance(policy, Policy) else None
 
 
-def _give_back(
-    response: httpx.Response, request: httpx.Request, copies: list[httpx.Request]
-) -> None:
+def _give_back(response: http.Response, request: http.Request, copies: list[http.Request]) -> None:
     """Let responses name the user's request, and nothing that redirects copied stay in theirs."""
     for each in (response, *response.history):
         if any(each.request is copy for copy in copies):
@@ -372,13 +368,13 @@ def _give_back(
         _strip(response.next_request)
 
 
-def _strip(request: httpx.Request) -> None:
-    if STAMP in request.extensions:
-        kept = {k: v for k, v in request.extensions.items() if k not in (STAMP, IDENTITY)}
+def _strip(request: http.Request) -> None:
+    if BEFORE_SEND in request.extensions:
+        kept = {k: v for k, v in request.extensions.items() if k not in (BEFORE_SEND, IDENTITY)}
         request.extensions = kept
 
 
-def _says_invalid_token(headers: httpx.Headers) -> bool:
+def _says_invalid_token(headers: http.Headers) -> bool:
     """Whether a ``Bearer`` challenge says ``error="invalid_token"`` (RFC 6750, section 3)."""
     text = ", ".join(headers.get_list("WWW-Authenticate"))[:_MAX_CHALLENGES]
     scheme, at = "", 0
@@ -412,7 +408,7 @@ def _checked_origins(origins: Iterable[str]) -> frozenset[str]:
         raise ValueError("origins: got none, allowed are those that may see the token")
     found = set()
     for origin in listed:
-        url = httpx.URL(origin)
+        url = http.URL(origin)
         if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
             raise ValueError(
                 f"origins: got {url.host or 'no host'!r}, allowed is an origin such as "

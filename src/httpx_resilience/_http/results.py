@@ -2,12 +2,12 @@
 
 import httpx
 
-from ._body import PeekedStream, decode, is_event_stream
-from ._core.dialect.dialect import Dialect
-from ._core.dialect.envelope import ErrorInfo, read_error
-from ._exceptions import ApiError
-from .dialects.scaivault import SCAIVAULT
-from .instrumentation.history import CallHistory
+from .._core.dialect.dialect import Dialect
+from .._core.dialect.envelope import ErrorInfo, read_error
+from ..dialects.scaivault import SCAIVAULT
+from ..instrumentation.history import CallHistory
+from .bodies import PeekedStream, decode, is_event_stream
+from .errors import ApiError
 
 HISTORY = "resilience"
 """Key of the call's history in ``response.extensions``; also of the policy in a request's."""
