@@ -5,13 +5,15 @@ import math
 import pytest
 
 from httpx_resilience import SCAIVAULT, Event, Policy, RequestRules, ThrottlePolicy
-from httpx_resilience._core.flow import Admit, CallFlow, Done, Recover, Rules, Send, call_flow
+from httpx_resilience._core.call_state import CallState, Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimit, RateLimitReader, Reading
 from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.lru import LRUMap
 from httpx_resilience._core.outcome import HookDone, Outcome, Woken
-from httpx_resilience._core.telemetry.recorder import Story
-from httpx_resilience._core.throttle import Throttle, Ticket
+from httpx_resilience._core.steps import Admit, CallFlow, Done, Recover, Send
+from httpx_resilience._core.telemetry.recorder import CallRecorder
+from httpx_resilience._core.throttle import Throttle
 from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import BUCKET, INDETERMINATE
 from support.core import START, Ear, call_of, envelope
@@ -24,10 +26,9 @@ def ended(flow: CallFlow) -> bool:
 
 def test_a_call_that_the_throttle_refuses_is_over() -> None:
     told: list[Event] = []
-    ready: list[Ticket] = []
     policy = Policy(throttle=ThrottlePolicy(max_wait=5.0))
     assert policy.throttle is not None
-    throttle = Throttle("https://v", "all", policy.throttle, ServerClock(), ready, told.append)
+    throttle = Throttle("https://v", "all", policy.throttle, ServerClock(), told.append)
     throttle.reserve(0, START, math.inf)
     rules = Rules(policy, SCAIVAULT, RateLimitReader(), lambda: 0.5)
     call = call_of()._replace(order=1)
@@ -38,7 +39,7 @@ def test_a_call_that_the_throttle_refuses_is_over() -> None:
     assert isinstance(step, Done)
     assert (step.reason, step.result, step.attempts) == ("throttle_timeout", "throttled", 0)
     assert ended(flow)
-    assert throttle._in_flight.count == 1
+    assert throttle.statistics().in_flight == 1
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,10 @@ def at_the_hook() -> tuple[CallFlow, float]:
 
 
 def test_an_answer_that_announces_no_limit_is_not_told_as_one() -> None:
-    ear = Ear()
-    Story(call_of(), SCAIVAULT, ear, 4, repeatable=True).observed("read", Reading())
+    ear, rules = Ear(), Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
+    CallRecorder(CallState(call_of(), rules), rules, ear).rate_limit_observed(
+        "read", Reading(), START
+    )
     assert ear.events == []
 
 

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
-from httpx_resilience._core.dialect.envelope import MAX_BODY, MAX_DEPTH, read_error, read_said, told
+from httpx_resilience._core.dialect.envelope import (
+    MAX_BODY,
+    MAX_DEPTH,
+    read_error,
+    read_said,
+    safe_token,
+)
 from support.core import envelope
 
 FULL: dict[str, Any] = {
@@ -197,14 +203,14 @@ def test_a_wait_is_read_only_where_the_dialect_says_so() -> None:
 
 @pytest.mark.parametrize("word", ["a", "rate_limited", "a.b:c-d_E9", "x" * 128])
 def test_what_looks_like_a_word_is_told(word: str) -> None:
-    assert told(word) == word
+    assert safe_token(word) == word
 
 
 @pytest.mark.parametrize(
     "word", ["", " a", "a b", "a\n", "\x1b[31m", "é", "x" * 129, "a/b", "{}", "a=b", "a\x00"]
 )
 def test_anything_else_is_told_as_invalid(word: str) -> None:
-    assert told(word) == "invalid"
+    assert safe_token(word) == "invalid"
 
 
 def test_a_repr_shows_neither_message_nor_details_nor_odd_words() -> None:

@@ -11,16 +11,19 @@ from httpx_resilience import (
     ErrorClass,
     Event,
     GaveUp,
+    Policy,
     RateLimitLow,
     RateLimitObserved,
     Recovered,
     RetryScheduled,
     ThrottleReleased,
 )
+from httpx_resilience._core.call_state import Rules
 from httpx_resilience._core.dialect.classify import Failure
+from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.retry.decision import REASONS
+from httpx_resilience._core.telemetry.advice import OTHER_API, advice_for
 from httpx_resilience._core.telemetry.events import CallEvent, Level
-from httpx_resilience._core.telemetry.recorder import advice_for
 from httpx_resilience.dialects.scaivault import SCAIVAULT
 
 COMMON = {
@@ -119,13 +122,26 @@ def test_levels_are_those_of_the_standard_library() -> None:
     assert escalated.level is Level.ERROR
 
 
+RULES = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
+
+
+def test_a_code_that_is_not_the_default_apis_says_so_where_no_dialect_was_named() -> None:
+    failure = Failure(ErrorClass.PERMANENT, 400, code="invalid_api_key", coded=True)
+    default = RULES._replace(is_default_dialect=True)
+    assert advice_for("permanent", failure, default) == OTHER_API
+    assert "dialect=GENERIC" in OTHER_API
+    assert advice_for("permanent", failure, RULES) is None
+    known = failure._replace(spec=SCAIVAULT.codes["storage_error"])
+    assert advice_for("permanent", known, default) != OTHER_API
+
+
 @pytest.mark.parametrize("error_class", list(ErrorClass))
 @pytest.mark.parametrize("reason", REASONS)
 def test_advice_names_something_to_do_for_every_reason_and_code(
     reason: str, error_class: ErrorClass
 ) -> None:
     for spec in SCAIVAULT.codes.values():
-        advice = advice_for(reason, Failure(error_class, spec=spec))
+        advice = advice_for(reason, Failure(error_class, spec=spec), RULES)
         assert advice is not None
         assert advice.endswith(".")
 
@@ -133,5 +149,5 @@ def test_advice_names_something_to_do_for_every_reason_and_code(
 def test_the_advice_of_a_code_is_the_catalogues_own_where_the_reason_says_nothing_better() -> None:
     spec = SCAIVAULT.codes["storage_error"]
     failure = Failure(ErrorClass.PERMANENT, spec=spec)
-    assert advice_for("permanent", failure) == spec.advice
-    assert advice_for("budget_exhausted", failure) != spec.advice
+    assert advice_for("permanent", failure, RULES) == spec.advice
+    assert advice_for("budget_exhausted", failure, RULES) != spec.advice

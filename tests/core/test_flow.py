@@ -5,11 +5,13 @@ import math
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, BudgetPolicy, ErrorClass, Policy, RetryPolicy
-from httpx_resilience._core.flow import Pause, Rules, Send, call_flow
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Cancelled, Outcome, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.retry.decision import REASONS, THROTTLE_TIMEOUT
+from httpx_resilience._core.steps import Pause, Send
 from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
 from support import contract
 from support.contract import CODES, METHODS, UNCODED, Expected

@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from httpx_resilience import SCAIVAULT
-from httpx_resilience._http.bodies import MAX_ENCODINGS, OneShotStream, decode
 from httpx_resilience._core.dialect.envelope import MAX_NESTED, read_error
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.headers.roles import MAX_NAMES
+from httpx_resilience._http.bodies import MAX_ENCODINGS, OneShotStream, decode
 from support.encodings import ENCODERS
 
 BODY = b'{"error": {"code": "busy"}}'

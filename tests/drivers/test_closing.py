@@ -55,10 +55,10 @@ class Ended:
 
 def left(transport: AsyncResilientTransport) -> list[int]:
     """What a transport still holds of calls: none of it, once they have ended."""
-    shared = transport._shared
+    shared = transport._calls.registry
     rows = transport.rate_limits()
     counted = [sum(row.in_flight for row in rows), sum(row.queued for row in rows)]
-    return [*counted, len(shared.waiting), len(shared.ready), shared.under_way]
+    return [*counted, len(shared.waiting), shared.under_way]
 
 
 async def closed_after(

@@ -444,13 +444,13 @@ class TestBudgets:
         async with anyio.create_task_group() as group:
             group.start_soon(transport.handle_async_request, get("https://slow.example/"))
             await anyio.sleep(1)
-            slow, state = httpx.URL("https://slow.example/"), transport._shared
-            road = ("https", "slow.example", None), slow
-            held = weakref.ref(state.road_to(*road).budget)
+            slow, state = httpx.URL("https://slow.example/"), transport._calls.registry
+            config = ("https", "slow.example", None), slow
+            held = weakref.ref(state.config_for(*config).budget)
             for host in hosts:
                 await transport.handle_async_request(get(f"https://{host}/"))
-            assert len(state._roads) == len(state._budgets) == 1024
-            assert state.road_to(*road).budget is held()
+            assert len(state._configs) == len(state._budgets) == 1024
+            assert state.config_for(*config).budget is held()
             group.cancel_scope.cancel()
 
 

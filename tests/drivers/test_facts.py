@@ -28,9 +28,9 @@ from httpx_resilience import (
     ThrottlePolicy,
     history_of,
 )
+from httpx_resilience._core.telemetry import recorder as telling
 from httpx_resilience._http.bodies import body_headers
 from httpx_resilience._runtime.anyio import scope_until
-from httpx_resilience._core.telemetry import recorder as telling
 from support.clients import STEADY, resilient
 from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get

@@ -577,7 +577,7 @@ async def test_a_call_that_is_cancelled_while_its_hook_runs_leaves_nothing_behin
     assert cleaned_up == [True]
     assert budget.balance(0.0) == 3.0
     assert all(stream.is_closed for stream in inner.streams)
-    assert all(t.is_idle for t in transport._shared._throttles.values())
+    assert all(t.is_idle for t in transport._calls.registry._throttles.values())
 
 
 async def test_a_hook_that_cancels_its_own_call_leaves_nothing_behind() -> None:

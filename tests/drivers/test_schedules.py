@@ -151,8 +151,7 @@ class World:
 
     def check(self, where: str) -> None:
         """Raise if anything is left of calls that are over."""
-        state = self.transport._shared
-        assert not state.ready, where
+        state = self.transport._calls.registry
         (throttle,) = state._throttles.values()
         counted = throttle.statistics()
         assert (counted.in_flight, counted.queued) == (0, 0), where

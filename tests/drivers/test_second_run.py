@@ -14,9 +14,8 @@ import httpx
 import pytest
 
 from httpx_resilience import AsyncResilientTransport, Policy, ThrottlePolicy
-from httpx_resilience._runtime.anyio import running_loop
 from httpx_resilience._core.throttle import WAITING, Ticket
-from httpx_resilience._waiting import is_running
+from httpx_resilience._runtime.anyio import Runtime
 from support.scripted import OK, UNAVAILABLE, Reply, Scripted, get
 from support.virtual import VirtualLoop, run
 
@@ -51,7 +50,7 @@ def test_a_run_that_ended_with_calls_in_the_queue_leaves_nothing_to_the_next(
             for _ in range(20):
                 group.start_soon(transport.handle_async_request, get())
             await anyio.sleep(1.0)
-            (throttle,) = transport._shared._throttles.values()
+            (throttle,) = transport._calls.registry._throttles.values()
             tickets.extend(throttle._queue._new)
             assert [ticket.state for ticket in tickets] == [WAITING] * 20
             if how == "by an exception":
@@ -74,9 +73,8 @@ def test_a_run_that_ended_with_calls_in_the_queue_leaves_nothing_to_the_next(
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(transport.handle_async_request, get())
-        (throttle,) = transport._shared._throttles.values()
+        (throttle,) = transport._calls.registry._throttles.values()
         assert throttle.is_idle
-        assert not transport._shared.ready
         assert all(row.limit is None for row in transport.rate_limits())  # nothing was told yet
         return anyio.current_time() - began
 
@@ -238,10 +236,10 @@ def test_a_transport_can_be_closed_in_another_loop_than_that_of_the_calls_that_w
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_whether_a_loop_runs_can_be_asked_of_it_from_outside(name: str) -> None:
-    async def main() -> object:
-        loop = running_loop()
-        assert is_running(loop)
-        assert await anyio.to_thread.run_sync(is_running, loop)
-        return loop
+    async def main() -> Runtime:
+        runtime = Runtime()
+        assert runtime.is_running
+        assert await anyio.to_thread.run_sync(lambda: runtime.is_running)
+        return runtime
 
-    assert not is_running(anyio.run(main, backend=name))
+    assert not anyio.run(main, backend=name).is_running

@@ -291,7 +291,7 @@ async def test_no_lie_makes_a_call_wait_beyond_its_time(kind: str, dialect: Dial
     assert sum(ended.values()) == 100
     assert ended["answered"] >= 1
     assert all(at is None or math.isfinite(at) for at in retry_at)
-    assert all(throttle.is_idle for throttle in transport._shared._throttles.values())
+    assert all(throttle.is_idle for throttle in transport._calls.registry._throttles.values())
 
 
 class TestMemory:
@@ -329,7 +329,7 @@ class TestMemory:
             before, after = await send(counts[0]), await send(counts[1])
         finally:
             tracemalloc.stop()
-        state = transport._shared
+        state = transport._calls.registry
         assert len(state._throttles) <= 1024
         assert len(state._routes) <= 1024
         assert all(len(throttle._quotas) <= 64 for throttle in state._throttles.values())
@@ -353,5 +353,5 @@ async def test_a_new_category_and_credential_for_each_call_fills_no_more_than_10
             f"https://vault.example/v1/category{n}/x", headers={"Authorization": f"Bearer {n}"}
         )
         await (await transport.handle_async_request(request)).aclose()
-    assert len(transport._shared._throttles) == 1024
+    assert len(transport._calls.registry._throttles) == 1024
     assert len(transport.rate_limits()) == 1024

@@ -70,7 +70,7 @@ class Recorded(RetryBudget):
             self._note("taken", cost)
         return taken
 
-    def deposit(self, cost: float, now: float) -> None:
+    def refund(self, cost: float, now: float) -> None:
         super().refund(cost, now)
         self._note("given back", cost)
 

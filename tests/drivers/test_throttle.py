@@ -23,6 +23,7 @@ from httpx_resilience import (
     history_of,
 )
 from httpx_resilience._core.throttle import Throttle, Ticket
+from httpx_resilience._runtime.anyio import notify
 from httpx_resilience.testing import FakeScaiVault, Fault
 from simulation.servers import LIMITERS, RateLimitedServer
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get
@@ -75,7 +76,7 @@ def overtaken(server: Server, arrived: list[int]) -> list[int]:
 
 
 def throttles(transport: AsyncResilientTransport) -> list[Throttle]:
-    return transport._shared._throttles.values()
+    return transport._calls.registry._throttles.values()
 
 
 def timers(transport: AsyncResilientTransport) -> int:
@@ -89,7 +90,7 @@ def timers(transport: AsyncResilientTransport) -> int:
 
 
 def nothing_is_left(transport: AsyncResilientTransport) -> bool:
-    return not transport._shared.ready and all(
+    return all(
         not (t.statistics().queued or t.statistics().in_flight) for t in throttles(transport)
     )
 
@@ -203,8 +204,9 @@ async def test_a_call_cancelled_at_the_instant_of_its_grant_wakes_its_successor(
         await anyio.sleep(keeps - anyio.current_time() - 1e-4)
         if cancelled == "before":
             first.cancel()
-        throttle.tick(keeps + 1e-6)  # the grant is made, but its holder has not run yet
-        transport._shared.wake()
+        woken = throttle.tick(keeps + 1e-6)  # the grant is made, but its holder has not run yet
+        for ticket in woken:
+            notify(ticket.wake)
         first.cancel()
     assert ended == ["second"]
     assert nothing_is_left(transport)

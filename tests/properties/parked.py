@@ -12,7 +12,8 @@ from httpx_resilience import Event, ThrottlePolicy
 from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Throttle, Ticket
+from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
+from support.gates import WakingThrottle
 
 NEXT = {WAITING: {GRANTED, EXPIRED, LEFT}, GRANTED: {LEFT}, EXPIRED: set[int](), LEFT: set[int]()}
 """What may become of a ticket."""
@@ -23,11 +24,11 @@ class Parked:
 
     def __init__(self, now: float = 1000.0, **policy: Any) -> None:
         self.now = now
-        self.ready: list[Ticket] = []
         self.events: list[Event] = []
-        self.throttle = Throttle(
-            "https://v", "all", ThrottlePolicy(**policy), ServerClock(), self.ready, self._hear
+        self.throttle = WakingThrottle(
+            "https://v", "all", ThrottlePolicy(**policy), ServerClock(), self._hear
         )
+        self.ready = self.throttle.ready
         self.states: dict[Ticket, int] = {}
         self.until: dict[Ticket, float] = {}
         self.went: list[Ticket] = []

@@ -51,9 +51,7 @@ class Way:
 
     def __init__(self, kind: type[Throttle]) -> None:
         self.clock = Clock()
-        self.throttle = kind(
-            "https://v", "all", ThrottlePolicy(), self.clock, [], lambda event: None
-        )
+        self.throttle = kind("https://v", "all", ThrottlePolicy(), self.clock, lambda event: None)
         self.tickets: list[Ticket] = []
 
     @property

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
+from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.limits.quota import Quota
 from simulation.servers import LIMITERS
+from support.gates import WakingThrottle
 
 delays = st.one_of(st.floats(0.0, 0.1), st.floats(0.0, 20.0))
 
@@ -123,8 +124,8 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
 ) -> None:
     """Conservation: granted = in flight + answered + failed or cancelled, in any history."""
     ready: list[Ticket] = []
-    throttle = Throttle(
-        "https://v", "all", ThrottlePolicy(), ServerClock(), ready, lambda event: None
+    throttle = WakingThrottle(
+        "https://v", "all", ThrottlePolicy(), ServerClock(), lambda event: None
     )
     server, orders, now = LIMITERS["anchored"](limit, 10.0), count(), 0.0
     tickets: list[Ticket] = []

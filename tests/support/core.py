@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from httpx_resilience import SCAIVAULT, Dialect, Event, Policy
-from httpx_resilience._core.flow import Done, Pause, Rules, Send, call_flow
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, TransportFailure, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.steps import Done, Pause, Send
 from httpx_resilience._core.telemetry.events import GaveUp, RetryScheduled
-from httpx_resilience._core.telemetry.recorder import Fact
+from httpx_resilience._core.telemetry.recorder import PendingEvent
 
 START = 100.0
 """When every call of these tests begins, on the driver's clock."""
@@ -54,8 +56,8 @@ class Ear:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, fact: Fact) -> None:
-        self.events.append(fact.event())
+    def record(self, pending: PendingEvent) -> None:
+        self.events.append(pending.event())
 
     def only(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]

@@ -1,6 +1,7 @@
 """A gate that is asked and answered in few words; its server tells resets in epoch seconds."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
@@ -21,20 +22,46 @@ def after(failure: Failure, seconds: float) -> Failure:
     return failure._replace(wait=Wait(seconds, "retry_after"))
 
 
+class WakingThrottle(Throttle):
+    """A throttle that queues whoever has to wait, and keeps the tickets that are to be woken."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.ready: list[Ticket] = []
+
+    def reserve(
+        self,
+        order: int,
+        now: float,
+        give_up_at: float,
+        max_hint: float = math.inf,
+        cost: int = 1,
+        max_queue: int | None = None,
+    ) -> Ticket:
+        ticket = super().reserve(order, now, give_up_at, max_hint, cost, max_queue)
+        if ticket.state == WAITING:
+            self.enqueue(ticket, now)
+        return ticket
+
+    def tick(self, now: float) -> Sequence[Ticket]:
+        woken = super().tick(now)
+        self.ready += woken
+        return woken
+
+
 class Scope:
     """A throttle, with its events and the tickets whose holders are to be woken."""
 
     def __init__(self, **policy: Any) -> None:
         self.events: list[Event] = []
-        self.ready: list[Ticket] = []
-        self.throttle = Throttle(
+        self.throttle = WakingThrottle(
             "https://v.example",
             "read",
             ThrottlePolicy(**policy),
             ServerClock(),
-            self.ready,
             self.events.append,
         )
+        self.ready = self.throttle.ready
         self._order = 0
 
     def ask(

@@ -23,11 +23,13 @@ from httpx_resilience import (
     RetryPolicy,
     ScopeEvent,
 )
-from httpx_resilience._core.flow import Done, Rules, Send, Step, call_flow
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Call, Outcome, TransportFailure, Woken
 from httpx_resilience._core.retry.decision import REASONS
-from httpx_resilience._core.telemetry.recorder import Fact
+from httpx_resilience._core.steps import Done, Send, Step
+from httpx_resilience._core.telemetry.recorder import PendingEvent
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -231,7 +233,7 @@ REQUESTS = {
 class Silent:
     verbose = False
 
-    def tell(self, fact: Fact) -> None:
+    def record(self, pending: PendingEvent) -> None:
         pass
 
 
