@@ -10,7 +10,10 @@ from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.retry.backoff import Backoff
 from ._core.telemetry.events import (
     AttemptFinished,
+    AttemptStarted,
     CallEvent,
+    CallFinished,
+    CallStarted,
     Event,
     GaveUp,
     Level,
@@ -25,6 +28,7 @@ from ._core.telemetry.events import (
     ThrottleDelayed,
     ThrottleHeld,
     ThrottleReleased,
+    TrafficSummary,
 )
 from ._core.throttle import RateLimitStatus
 from ._http.errors import (
@@ -52,10 +56,13 @@ __all__ = [
     "AsyncResilientTransport",
     "Attempt",
     "AttemptFinished",
+    "AttemptStarted",
     "Backoff",
     "BudgetPolicy",
     "CallEvent",
+    "CallFinished",
     "CallHistory",
+    "CallStarted",
     "CategoryRule",
     "DeadlineExceeded",
     "Dialect",
@@ -90,6 +97,7 @@ __all__ = [
     "ThrottleReleased",
     "ThrottleTimeout",
     "TokenRefused",
+    "TrafficSummary",
     "TransportClosed",
     "error_of",
     "history_of",

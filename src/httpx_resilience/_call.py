@@ -132,10 +132,9 @@ def finish(
     Raises:
         Exception: The last attempt's own, or one of ours where there is none.
     """
-    last = exchange.last
-    response = last.response
+    response = exchange.last.response  # no more is held in this frame, which exceptions refer to
     if done.reason == SUCCESS and response is not None:
-        history.close(done, last.outcome)
+        history.close(done, exchange.last.outcome)
         response.extensions[HISTORY] = history
         return response
     return _finish_failed(request, done, exchange, history)

@@ -441,7 +441,13 @@ async def retried_without_a_warning() -> None:
 @pytest.mark.parametrize(
     ("level", "names"),
     [
-        (logging.DEBUG, ["attempt_finished", "retry_scheduled", "attempt_finished", "recovered"]),
+        (
+            logging.DEBUG,
+            [
+                *("call_started", "attempt_started", "attempt_finished", "retry_scheduled"),
+                *("attempt_started", "attempt_finished", "recovered", "call_finished"),
+            ],
+        ),
         (logging.WARNING, ["retry_scheduled"]),
     ],
 )

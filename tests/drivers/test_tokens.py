@@ -30,6 +30,7 @@ from httpx_resilience import (
     error_of,
     history_of,
 )
+from httpx_resilience._http import binding
 from httpx_resilience.testing import FakeScaiVault, Fault, Limit
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded
 
@@ -938,7 +939,7 @@ def oauth(monkeypatch: pytest.MonkeyPatch) -> Server:
     def client(**options: Any) -> httpx.AsyncClient:
         return real(**{"transport": server, **options})
 
-    monkeypatch.setattr("httpx.AsyncClient", client)
+    monkeypatch.setattr(binding, "AsyncClient", client)
     return server
 
 
@@ -1066,7 +1067,7 @@ def granting(
     """Return an auth that asks a scripted token endpoint, by a client of its own or another."""
     login, real = Scripted(*script), httpx.AsyncClient
     asking = None if own else real(transport=login)
-    monkeypatch.setattr("httpx.AsyncClient", lambda: real(transport=login))
+    monkeypatch.setattr(binding, "AsyncClient", lambda: real(transport=login))
     auth = RefreshToken.client_credentials(
         f"{OTHER}/token?tenant=hunter2",
         "id",

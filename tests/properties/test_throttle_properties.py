@@ -123,7 +123,6 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
     limit: int, steps: list[tuple[str, int, float]]
 ) -> None:
     """Conservation: granted = in flight + answered + failed or cancelled, in any history."""
-    ready: list[Ticket] = []
     throttle = WakingThrottle(
         "https://v", "all", ThrottlePolicy(), ServerClock(), lambda event: None
     )

@@ -199,7 +199,7 @@ class _Carried:
             self._carry_out(self._flow.send(reply()))
 
     def _carry_out(self, step: Step) -> None:
-        caller, engine, turn = self._caller, self._caller.engine, self._turn
+        engine, turn = self._caller.engine, self._turn
         for ticket in step.wake:
             if ticket.wake is not None:
                 ticket.wake()

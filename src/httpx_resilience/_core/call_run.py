@@ -220,6 +220,7 @@ class CallRun(CallState):
             self.record.recovered(outcome, balance)
         if self._recorder.verbose:
             self.record.call_finished(outcome, None, SUCCESS, attempt)
+        self._recording = None  # it refers to us
         if attempt == 1 and not self._wake:
             return _SUCCEEDED
         return Done(SUCCESS, attempts=attempt, wake=self._to_wake())
@@ -330,6 +331,7 @@ class CallRun(CallState):
         self.record.gave_up(outcome, failure, stop, balance, last)
         if self._recorder.verbose:
             self.record.call_finished(outcome, failure, stop.reason, last)
+        self._recording = None  # it refers to us
         if self._traffic is not None:
             self._traffic.ended(outcome.at, attempts, self.waited, success=False)
         return Done(stop.reason, result, attempts, retry_in, scope, self._to_wake())
@@ -342,6 +344,7 @@ class CallRun(CallState):
             self._ticket = None
         self._give_back(now)
         if self.outcome is None or self.failure is None:
+            self._recording = None  # it refers to us
             return Done(CLOSED, "closed", 0, wake=self._to_wake())
         return self._end(self.outcome, self.failure, Stop(CLOSED), "this", attempts)
 
@@ -351,6 +354,7 @@ class CallRun(CallState):
         if ticket is not None:
             self._woken(ticket.home.leave(ticket, now, sent=sent))
             self._ticket = None
+        self._recording = None  # it refers to us
         self._give_back(now)
         return self._to_wake()
 

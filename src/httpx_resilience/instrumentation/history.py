@@ -9,7 +9,7 @@ from typing import Any
 from .._core.outcome import Call, Outcome
 from .._core.retry.decision import SUCCESS
 from .._core.steps import Done
-from .._core.telemetry.events import (
+from .._core.telemetry.events import (, AttemptStarted, CallFinished, CallStarted
     AttemptFinished,
     CallEvent,
     Event,
@@ -28,6 +28,9 @@ MAX_REPORTED_WAIT = 1e10
 
 
 _DEBUG = Level.DEBUG
+
+_UNKEPT = frozenset({CallStarted, AttemptStarted, CallFinished})
+"""Recorded only where somebody wants them, so that histories are the same whoever listens."""
 
 
 @record
@@ -96,6 +99,10 @@ class CallHistory:
 
     def record(self, pending: PendingEvent) -> None:
         """Keep what happened, and pass its event on to whoever wants it."""
+        if pending.kind in _UNKEPT:
+            if self._sink is not None:
+                self._sink.emit_lazy(pending)
+            return
         kept = self._kept = self._kept or []
         kept.append(pending)
         if len(kept) > 2 * MAX_EVENTS:
