@@ -103,7 +103,7 @@ def test_a_server_that_tells_its_limit_alone_is_not_told_to_run_low() -> None:
     scope = Scope()
     for now in range(200):
         assert scope.send(float(now), LIMIT_ALONE)
-    (event,) = scope.told(RateLimitChanged)
+    (event,) = scope.logged(RateLimitChanged)
     assert scope.events == [event]
     assert (event.rate_limit, event.rate_remaining) == (100, None)
 

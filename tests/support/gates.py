@@ -1,4 +1,4 @@
-"""A gate that is asked and answered in few words; its server tells resets in epoch seconds."""
+"""A throttle that is asked and answered in few words; resets are in epoch seconds, or seconds."""
 
 import math
 from collections.abc import Sequence
@@ -52,9 +52,11 @@ class WakingThrottle(Throttle):
 class Scope:
     """A throttle, with its events and the tickets whose holders are to be woken."""
 
+    throttle_type: type[WakingThrottle] = WakingThrottle
+
     def __init__(self, **policy: Any) -> None:
         self.events: list[Event] = []
-        self.throttle = WakingThrottle(
+        self.throttle = self.throttle_type(
             "https://v.example",
             "read",
             ThrottlePolicy(**policy),
@@ -88,8 +90,10 @@ class Scope:
         *limits: RateLimit,
         failure: Failure | None = None,
     ) -> None:
-        reading = Reading(limits, math.floor(EPOCH + now))
-        self.throttle.observe(ticket, ticket.granted_at, now, reading, failure)
+        reading, throttle = Reading(limits, math.floor(EPOCH + now)), ticket.home
+        if ticket.route is not None and limits:
+            throttle, _ = ticket.route.resolve(ticket, limits, now)
+        throttle.observe(ticket, ticket.granted_at, now, reading, failure)
 
     def send(self, now: float, *limits: RateLimit, failure: Failure | None = None) -> bool:
         """Send a request that is answered at once; return whether it went."""
@@ -103,12 +107,28 @@ class Scope:
     def rows(self, now: float) -> list[RateLimitStatus]:
         return self.throttle.status(now)
 
-    def told(self, kind: type[Event]) -> list[Any]:
+    def row(self, now: float) -> RateLimitStatus:
+        """Return the status of a scope with one policy, or none."""
+        (row,) = self.rows(now)
+        return row
+
+    def deadline(self, ticket: Ticket) -> float:
+        """Return until when a ticket's holder keeps the time."""
+        deadline = self.throttle.timer_deadline(ticket)
+        assert deadline is not None
+        return deadline
+
+    def logged(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
 
 
 def granted(tickets: list[Ticket]) -> int:
     return sum(ticket.state == GRANTED for ticket in tickets)
+
+
+def delta(remaining: int, *, limit: int = 100, reset_in: float = 60.0, **more: Any) -> RateLimit:
+    """Return a policy whose window ends after so many seconds, to a millisecond."""
+    return RateLimit(limit, remaining, reset_in, None, 0.001, **more)
 
 
 def left(remaining: int, now: float, end: float, limit: int = 1000, **more: Any) -> RateLimit:

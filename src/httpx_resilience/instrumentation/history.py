@@ -9,9 +9,12 @@ from typing import Any
 from .._core.outcome import Call, Outcome
 from .._core.retry.decision import SUCCESS
 from .._core.steps import Done
-from .._core.telemetry.events import (, AttemptStarted, CallFinished, CallStarted
+from .._core.telemetry.events import (
     AttemptFinished,
+    AttemptStarted,
     CallEvent,
+    CallFinished,
+    CallStarted,
     Event,
     Level,
     RetryScheduled,

@@ -1,52 +1,82 @@
-"""A ledger that is told of answers and asked in few words; there is no latency unless stated."""
+"""What tests of one limit share: responses in few words, what a limit asks of its scope."""
 
 import math
 from typing import Any
 
+from httpx_resilience import Event, ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.throttle import Ticket, TicketQueue
+from httpx_resilience._core.throttle.admission import Admission, Ending
+from httpx_resilience._core.throttle.in_flight import InFlight
+from httpx_resilience._core.throttle.limits.closing import Closing
 from httpx_resilience._core.throttle.limits.quota import Quota
-from httpx_resilience._core.throttle.limits.windows import Admission
-
-UNIT = 60 / 100 / 0.97
-"""Seconds in which about one unit of a hundred a minute comes back."""
+from httpx_resilience._core.throttle.limits.quota_set import QuotaSet
+from httpx_resilience._core.throttle.reporter import ThrottleReporter
 
 FINE = 0.001
 UNIT = 60 / 100 / 0.97
 """Seconds in which about one unit of a hundred a minute comes back."""
 
 
-def told(
-    ledger: Quota,
+def announce(
+    remaining: int | None,
+    at: float,
+    *,
+    end: float | None = 60.0,
+    limit: int | None = 100,
+    **more: Any,
+) -> RateLimit:
+    """Return a policy as a response at ``at`` announces it, whose window ends at ``end``."""
+    reset_in = None if end is None else max(0.0, end - at)
+    return RateLimit(limit, remaining, reset_in, **{"granularity": FINE, **more})
+
+
+def observe(
+    quota: Quota,
     remaining: int | None,
     sent: float,
     received: float | None = None,
     *,
-    limit: int | None = 100,
-    reset: float | None = 60.0,
     outstanding: int = 0,
+    **more: Any,
 ) -> Quota:
-    """Tell a ledger of an answer; ``reset`` is when the window ends."""
+    """Have a quota learn from a response, without latency unless stated; return the quota."""
     at = sent if received is None else received
-    reset_in = None if reset is None else reset - at
-    limits = RateLimit(limit, remaining, reset_in, None, FINE)
-    ledger.observe(limits, sent, at, ServerClock(), outstanding)
-    return ledger
+    quota.observe(announce(remaining, at, **more), sent, at, ServerClock(), outstanding)
+    return quota
 
 
-def of_kind(kind: str, **state: Any) -> Quota:
-    ledger = Quota()
-    ledger.kind = kind
-    for name, value in state.items():
-        setattr(ledger, name, value)
-    return ledger
+def ask(quota: Quota, now: float, outstanding: int = 0, **more: Any) -> Admission:
+    return quota.admit(now, outstanding, more.pop("settles_at", -math.inf), **more)
 
 
-def asked(ledger: Quota, now: float, outstanding: int = 0, **more: Any) -> Admission:
-    return ledger.verdict(now, outstanding, more.pop("settles_at", -math.inf), **more)
+def held_until(admission: Admission) -> float:
+    """Return when a limit that says no is to be asked again."""
+    assert not admission.is_open
+    return admission.retry_at
 
 
-def held_until(verdict: Admission) -> float:
-    """Return when a ledger that says no is to be asked again."""
-    assert not verdict.is_open
-    return verdict.retry_at
+def ending(at: float, *, sent: float | None = None, is_probe: bool = False, **more: Any) -> Ending:
+    """Return the end of a request that was admitted when it was sent."""
+    ticket = Ticket(0, math.inf, at)
+    ticket.granted_at = at if sent is None else sent
+    ticket.is_probe = is_probe
+    return Ending(ticket, ticket.granted_at, at, **more)
+
+
+class Parts:
+    """What the limits of one scope share."""
+
+    def __init__(self, **policy: Any) -> None:
+        self.events: list[Event] = []
+        self.clock = ServerClock()
+        self.in_flight = InFlight()
+        self.queue = TicketQueue()
+        self.closing = Closing()
+        reporter = ThrottleReporter("https://v.example", "read", 0.1, self.events.append)
+        self.quotas = QuotaSet(ThrottlePolicy(**policy), reporter, self.clock, self.in_flight)
+
+    def learn(self, at: float, *announced: RateLimit) -> QuotaSet:
+        self.quotas.learn(announced, at, at)
+        return self.quotas

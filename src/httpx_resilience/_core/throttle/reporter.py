@@ -1,4 +1,4 @@
-"""What a scope tells: that it holds calls back, that a limit appeared, changed, runs low."""
+"""What a scope logs: that it holds calls back, that a limit appeared, changed, runs low."""
 
 import math
 from collections.abc import Callable
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from .limits.quota import Quota
 
 _GRAVE = (SERVER_HINT, SILENT_LIMIT)
-"""Reasons worth telling even if calls were held for another one already."""
+"""Reasons that are logged even if calls were held for another one already."""
 
 _PAUSE = 1.0
-"""Seconds between two tellings of the same hold."""
+"""Seconds between two events of the same hold."""
 
 _LOW_AGAIN = 60.0
-"""Seconds until ``rate_limit_low`` is told again where the window's end is unknown."""
+"""Seconds until ``rate_limit_low`` is emitted again where the window's end is unknown."""
 
 
 class ThrottleReporter:
-    """One scope's events, each told once for what it is about."""
+    """One scope's events, each emitted once for what it is about."""
 
-    __slots__ = ("_emit", "_low_below", "_origin", "_reason", "_scope", "_since", "_told_at")
+    __slots__ = ("_emit", "_logged_at", "_low_below", "_origin", "_reason", "_scope", "_since")
 
     def __init__(
         self, origin: str, scope: str, low_below: float, emit: Callable[[Event], None]
@@ -33,43 +33,43 @@ class ThrottleReporter:
         self._low_below = low_below
         self._emit = emit
         self._reason: str | None = None
-        self._since = self._told_at = -math.inf
+        self._since = self._logged_at = -math.inf
 
     @property
     def is_holding(self) -> bool:
-        """Whether it was told that calls are held back, and not yet that none is."""
+        """Whether it was logged that calls are held back, and not yet that none is."""
         return self._reason is not None
 
     def rename(self, scope: str) -> None:
         """Emit events under another name from now on."""
         self._scope = scope
 
-    def held(self, reason: str, wake_at: float, queued: int, now: float) -> None:
-        """Tell that calls are held back: once a hold.
+    def held(self, reason: str, retry_at: float, queued: int, now: float) -> None:
+        """Log that calls are held back: once a hold.
 
-        Once more if it was told as a cold start and goes on for another reason, and if the reason
+        Once more if it was logged as a cold start and goes on for another reason, and if the reason
         becomes a grave one.
         """
         if self._reason is not None:
             begun = self._reason == COLD_START and reason != COLD_START
             graver = reason in _GRAVE and reason != self._reason
-            if not (begun or (graver and now - self._told_at >= _PAUSE)):
+            if not (begun or (graver and now - self._logged_at >= _PAUSE)):
                 return
         if self._reason is None:
             self._since = now
-        self._reason, self._told_at = reason, now
+        self._reason, self._logged_at = reason, now
         self._emit(
             ThrottleHeld(
                 origin=self._origin,
                 scope=self._scope,
                 reason=reason,
-                delay=seconds_until(wake_at, now),
+                delay=seconds_until(retry_at, now),
                 queued=queued,
             )
         )
 
     def released(self, now: float) -> None:
-        """Tell that nobody is held back any more, if anybody was."""
+        """Log that nobody is held back any more, if anybody was."""
         reason, self._reason = self._reason, None
         if reason is None:
             return
@@ -83,13 +83,13 @@ class ThrottleReporter:
         )
 
     def limit(self, quota: "Quota", before: int | None, now: float) -> None:
-        """Tell of a limit that appeared or changed, and of one that runs low, once a window."""
+        """Log a limit that appeared or changed, and one that runs low, once a window."""
         limit = quota.limit
         if limit is None:
             return
         if before != limit:
             self._emit(RateLimitChanged(**self._numbers(quota, now), previous=before))
-        if not quota.has_evidence:  # it tells a limit, and not what is left of it
+        if not quota.has_evidence:  # a limit is announced, and not what is left of it
             return
         if quota.remaining < self._low_below * limit and now >= quota.low_until:
             known = quota.end.high < math.inf
@@ -97,7 +97,7 @@ class ThrottleReporter:
             self._emit(RateLimitLow(**self._numbers(quota, now)))
 
     def vanished(self, quota: "Quota") -> None:
-        """Tell that a limit is announced no more."""
+        """Log that a limit is announced no more."""
         self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=quota.limit))
 
     def _numbers(self, quota: "Quota", now: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is known of a server's rate limits, for people and for telling its buckets apart."""
+"""What is known of a server's rate limits, for people and to recognise its buckets."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,11 +10,11 @@ from .limits.quota import Quota
 from .reporter import seconds_until
 
 Signature = tuple[object, ...]
-"""Tells one bucket from another by what a server announces: its name, else limit and window."""
+"""By what a bucket is recognised: the name that its server announces, else limit and window."""
 
 
 def signature_of(limits: tuple[RateLimit, ...]) -> Signature:
-    """Return what tells the buckets that a response announces from others."""
+    """Return by what the buckets that a response announces are recognised."""
     named = tuple(limit.bucket for limit in limits if limit.bucket is not None)
     return named or tuple((limit.limit, limit.window) for limit in limits)
 
@@ -44,7 +44,7 @@ class RateLimitStatus(Record):
         window: Seconds of the window, where stated.
         in_flight: Requests of the scope that are in flight.
         queued: Calls of the scope that wait.
-        held_for: Seconds until the gate is looked at again, if no response comes first; None if
+        held_for: Seconds until the scope is looked at again, if no response comes first; None if
             a call may go now.
         held_reason: Why no call may go now: ``exhausted`` (but for units kept back as probes),
             ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.

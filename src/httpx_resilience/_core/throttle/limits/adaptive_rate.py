@@ -11,7 +11,7 @@ one is what was refilled in between, give or take one: its rate, measured.
    (the limit was raised) quickly again. A pace that is not used up does not grow.
 4. A 429 says itself that it limits. A 503 may be an outage or a flaky proxy: only several of them
    amid successes are taken for a limiter. An outage accepts nothing. And where nothing limits,
-   requests fare no worse for coming at once: until it is settled, some that wait are let go at
+   requests fare no worse for coming at once: until it is settled, some that wait are admitted at
    each refusal, when a limiter's bucket is empty, and only a limiter refuses most of them.
 """
 
@@ -75,7 +75,7 @@ _PATIENCE, _DOUBT = 3.0, 60.0
 """Seconds without a success that show an outage; for which 503s are not looked at after it."""
 
 _TRIAL, _TRIAL_SIZE = 0.02, 12
-"""Seconds that a trial takes; requests that it lets go beside those that the server may have room
+"""Seconds that a trial takes; requests that it admits beside those that the server may have room
 for again when they come."""
 
 _PROVEN, _DISPROVEN = 5, -4
@@ -267,7 +267,7 @@ class AdaptiveRateLimiter:
             self._measured, self._measured_from = self._measured / 2, now - seconds / 2
 
     def _is_outage(self, now: float) -> bool:
-        """Tell whether 503s come without any successes."""
+        """Return whether 503s come without any successes."""
         gap = (self._succeeded_at - self._measured_from) / max(self._measured, 1.0)
         since = max(self._succeeded_at, self._paced_at)
         return not self._is_certain and now - since > max(_PATIENCE, 4.0 * gap)

@@ -4,10 +4,11 @@ A limit that opens releases a whole queue. A degraded server fails under it, its
 limit again, and the next herd gathers: an outage that outlives its cause (a metastable failure,
 seen in simulation at 70 % of a server's capacity). So, from when most outcomes are failures while
 calls are held back, until none is held any more, the requests in flight are bounded as TCP bounds
-its segments (RFC 5681): slow start, then one more a round; halved, once a round, when most fail.
+its segments (RFC 5681, congestion avoidance): one more a round of successes; halved, once a round,
+when most fail.
 
-Where nothing succeeds at all nothing is learned from a failure either: each admits one more, and
-so does each second. Nobody queues for long behind others' failures.
+Where nothing succeeds at all nothing is learned from a failure either: each admits one more, and a
+second without any outcome twice as many. Nobody queues for long behind others' failures.
 """
 
 import math
@@ -46,7 +47,6 @@ class ConcurrencyLimiter:
         "_queue",
         "_quotas",
         "_stepped_at",
-        "_threshold",
         "limit",
         "share",
     )
@@ -57,7 +57,6 @@ class ConcurrencyLimiter:
         self._quotas = quotas
         self.limit: float | None = None
         self.share = 0.0
-        self._threshold = math.inf
         self._lowered_at = self._stepped_at = -math.inf
         self._has_succeeded = False
 
@@ -91,7 +90,7 @@ class ConcurrencyLimiter:
         if self.limit is not None:
             self._has_succeeded = True
             self._stepped_at = now
-            self.limit += 1.0 if self.limit < self._threshold else 1.0 / self.limit
+            self.limit += 1.0 / self.limit
 
     def failed(self, granted_at: float, now: float, flying: int, *, is_holding: bool) -> None:
         """Count a failure of a request that was admitted at ``granted_at``.
@@ -115,7 +114,7 @@ class ConcurrencyLimiter:
             self._lower(max(1.0, self.limit / 2), now)
 
     def _lower(self, limit: float, now: float) -> None:
-        self.limit = self._threshold = limit
+        self.limit = limit
         self._lowered_at = self._stepped_at = now
 
     def open_at(self, flying: int, now: float) -> float:

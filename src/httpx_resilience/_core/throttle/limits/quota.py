@@ -285,7 +285,7 @@ class Quota:
     # What may go.
 
     def fast_path_credit(self, outstanding: int) -> int:
-        """Return how many units may go without a look at anything; 0 if there is no telling."""
+        """Return how many units may go without a look at anything; 0 if unknown."""
         if not self.has_evidence or self.kind == BUCKET or not self.is_counted:
             return 0
         return self.left(outstanding) - MAX_PROBES

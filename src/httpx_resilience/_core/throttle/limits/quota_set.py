@@ -159,7 +159,7 @@ class QuotaSet(dict[_Key, Quota]):
                 del self[key]
 
     def forget_expired(self, now: float) -> None:
-        """Begin anew after a probe without headers: what the quotas said is over."""
+        """Start over after a probe without headers: what the quotas said is over."""
         for key, quota in list(self.items()):
             if now >= quota.end.high:
                 del self[key]

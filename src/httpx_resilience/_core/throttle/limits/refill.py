@@ -15,7 +15,7 @@ class RefillMeasure:
         self._anchor: tuple[float, int, int] | None = None
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.seconds_per_unit = 0.0
         self._anchor = None
 

@@ -67,12 +67,12 @@ class SlowStart:
         """Note nothing: what is in flight is counted elsewhere."""
 
     def ended(self, ending: Ending) -> None:
-        """Let one more go, or begin anew."""
+        """Admit one more, or start over."""
         if ending.closes:
             self.is_over = False
             self._allowed, self._at = 1, self._closing.until
         elif any(limit.remaining is not None for limit in ending.announced):
-            self.is_over = False  # should the headers vanish, it begins anew
+            self.is_over = False  # should the headers vanish, it starts over
             self._allowed, self._silent, self._was_announced = 1, 0, True
         elif not self._quotas.has_evidence:
             if ending.announced:
@@ -83,7 +83,7 @@ class SlowStart:
                     self._quotas.vanish()
 
     def _was_silent(self, ending: Ending) -> None:
-        """Let one more go; nearly all of them, if silence is the server's way."""
+        """Admit one more; all of them, if silence is the server's way."""
         self._allowed += 1
         self._silent += ending.is_success
         self.is_over = self.is_over or self._silent >= SILENT
@@ -93,5 +93,5 @@ class SlowStart:
         return self.is_over or self._quotas.has_evidence
 
     def answered_elsewhere(self) -> None:
-        """Let one more go: a response belonged to another bucket."""
+        """Admit one more: a response belonged to another bucket."""
         self._allowed += 1

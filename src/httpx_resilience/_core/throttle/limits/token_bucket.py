@@ -31,7 +31,7 @@ _MARGIN = 1.001
 
 
 class Bucket:
-    """What tells whether a policy is a bucket, and its level if it is one."""
+    """The evidence that a policy is a bucket, and its level if it is one."""
 
     __slots__ = (
         "_fewest",

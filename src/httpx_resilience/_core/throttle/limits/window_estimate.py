@@ -49,7 +49,7 @@ class WindowEstimate:
         self._votes = 0
 
     def forget(self) -> None:
-        """Begin anew: the limit has changed."""
+        """Start over: the limit has changed."""
         self.kind = UNKNOWN_KIND
         self.span = 0.0
         self._votes = 0
@@ -158,7 +158,7 @@ class WindowEstimate:
         limit: int | None,
         end_low: float,
     ) -> bool:
-        """Tell a fixed window from a moving one; return whether it ended as fixed ones do.
+        """Judge what kind it is; return whether the window before ended as fixed ones do.
 
         Args:
             remaining: What the first response of the new window says is left.
