@@ -298,12 +298,12 @@ def test_a_scope_is_released_before_it_says_so() -> None:
         if event.name == "throttle_released":
             raise InterruptError
 
-    account = ThrottleReporter("https://vault.example", "read", 0.1, emit)
-    account.held(COLD_START, 2.0, 3, now=1.0)
-    assert account.is_holding
+    reporter = ThrottleReporter("https://vault.example", "read", 0.1, emit)
+    reporter.held(COLD_START, 2.0, 3, now=1.0)
+    assert reporter.is_holding
     with suppress(InterruptError):
-        account.released(now=2.0)
-    assert not account.is_holding
+        reporter.released(now=2.0)
+    assert not reporter.is_holding
 
 
 # Levels.
