@@ -98,7 +98,7 @@ SHARED = {
     "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
     "of a scope, until it is looked at again; of a call that waited, how long it did",
     "delay_source": "What the delay follows",
-    "elapsed": "Seconds since the call's first send, or for which a scope held calls",
+    "elapsed": "Seconds: since the call's first send; for which a scope held calls",
     "budget": "Tokens in the origin's retry budget, after this event",
 }
 
@@ -230,15 +230,23 @@ def events() -> str:
     return table(["event", "class", "level", "emitted when"], rows)
 
 
+def in_its_line(kind: type[Event]) -> set[str]:
+    """Return which of an event's fields its log line has."""
+    event = object.__new__(kind)
+    for field in fields(kind):
+        object.__setattr__(event, field.name, "")
+    return set(event.as_fields())
+
+
 def log_fields() -> str:
-    """Return a table of all fields of all events; what they mean in several is in ``SHARED``."""
+    """Return a table of all fields of all lines; what they mean in several is in ``SHARED``."""
     known: dict[str, tuple[str, str]] = dict(LINE_ONLY)
     for kind in (*ABSTRACT, *event_types()):
-        said = all_described(kind)
+        said, shown = all_described(kind), in_its_line(kind)
         for field in fields(kind):
             kind_name = str(field.type).replace(" | None", "")
             plain = getattr(field.type, "__name__", kind_name)
-            if field.name not in known:
+            if field.name in shown and field.name not in known:
                 name = plain if "|" not in str(field.type) else kind_name
                 known[field.name] = (name, SHARED.get(field.name, said[field.name]))
     rows = [[f"`{name}`", kind_name, text] for name, (kind_name, text) in known.items()]
