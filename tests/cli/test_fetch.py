@@ -178,7 +178,8 @@ def test_json_prints_the_log_lines_only(run: Run, served: Served) -> None:
     lines = [json.loads(line) for line in ran.out.splitlines()]
     told = [line["event"] for line in lines if "call_id" in line]
     assert [name for name in told if not name.startswith("throttle")] == [
-        "attempt_finished", "retry_scheduled", "attempt_finished", "recovered",
+        "call_started", "attempt_started", "attempt_finished", "retry_scheduled",
+        "attempt_started", "attempt_finished", "recovered", "call_finished",
     ]  # fmt: skip
     assert {line["schema"] for line in lines} == {1}
 

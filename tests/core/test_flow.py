@@ -10,7 +10,7 @@ from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Cancelled, Outcome, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
-from httpx_resilience._core.retry.decision import REASONS, THROTTLE_TIMEOUT
+from httpx_resilience._core.retry.decision import CLOSED, REASONS, THROTTLE_TIMEOUT
 from httpx_resilience._core.steps import Pause, Send
 from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
 from support import contract
@@ -181,7 +181,8 @@ def test_every_reason_but_the_throttles_is_reached() -> None:
         play(lost, is_replayable=lambda: False),
         play(outage, policy=None),
     ]
-    assert reasons(played) == [reason for reason in REASONS if reason != THROTTLE_TIMEOUT]
+    others = (THROTTLE_TIMEOUT, CLOSED)
+    assert reasons(played) == [reason for reason in REASONS if reason not in others]
 
 
 def test_a_success_after_a_retry_is_told_and_pays_the_token_back() -> None:

@@ -205,7 +205,11 @@ async def test_the_end_is_told_like_any_other_end_of_a_failed_call() -> None:
         scheduled, gave_up = ear.events
         assert isinstance(gave_up, GaveUp)
         assert (gave_up.reason, gave_up.escalated) == ("closed", escalated)
-        same = scheduled.as_fields().keys() & gave_up.as_fields().keys() - {"reason", "delay"}
+        same = scheduled.as_fields().keys() & gave_up.as_fields().keys() - {
+            "reason",
+            "delay",
+            "budget",
+        }
         assert {"call_id", "request_id", "status", "code", "attempt", "time_left"} <= same
         for name in same:
             assert scheduled.as_fields()[name] == gave_up.as_fields()[name], name

@@ -1,4 +1,4 @@
-"""What one call knows of itself on its way: all that decisions read, and nothing else's to change."""
+"""What one call knows of itself on its way: all that decisions read."""
 
 import math
 from collections.abc import Callable, Container

@@ -81,7 +81,9 @@ class EventRecorder(Protocol):
 class AttemptRecord(NamedTuple):
     """What all that is recorded of one attempt has in common; see ``CallEvent``."""
 
-    call: Call
+    origin: str
+    call_id: str
+    method: str
     path: str
     number: int
     max_attempts: int
@@ -94,12 +96,12 @@ class AttemptRecord(NamedTuple):
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of ``CallEvent``."""
-        call, failure = self.call, self.failure
+        failure = self.failure
         return {
-            "origin": call.origin,
-            "call_id": call.call_id,
+            "origin": self.origin,
+            "call_id": self.call_id,
             "request_id": self.request_id,
-            "method": call.method,
+            "method": self.method,
             "path": self.path,
             "attempt": self.number,
             "max_attempts": self.max_attempts,
@@ -269,7 +271,9 @@ class CallRecorder:
             else:
                 request_id = failure.request_id
             attempt = self._attempt = AttemptRecord(
-                call=call,
+                origin=call.origin,
+                call_id=call.call_id,
+                method=call.method,
                 path=self._path,
                 number=number,
                 max_attempts=state.max_attempts,
