@@ -53,7 +53,7 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
 
     Belongs to one event loop, as httpx's own transports do; in the next one it starts afresh.
 
-    >>> import anyio
+    >>> import anyio, httpx
     >>> async def read() -> int:
     ...     vault = httpx.MockTransport(lambda request: httpx.Response(200))
     ...     transport = AsyncResilientTransport(vault)

@@ -43,7 +43,7 @@ async def read_change_write(
         RuntimeError: There was a conflict, and the client is not over ``AsyncResilientTransport``:
             the document was not written.
 
-    >>> import anyio
+    >>> import anyio, httpx
     >>> from httpx_resilience import AsyncResilientTransport
     >>> from httpx_resilience.testing import FakeScaiVault
     >>> def count_up(current):
