@@ -6,10 +6,11 @@ The flow says in which order. What happens is recorded, and nothing is decided b
 from collections.abc import Callable, Sequence
 
 from .call_state import CallState, Rules
-from .dialect.catalog import RATE_LIMITED, ErrorClass
+from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .headers import Reading
 from .outcome import Call, HookDone, Outcome
+from .policy import ThrottlePolicy
 from .retry.budget import RetryBudget
 from .retry.decision import (
     BODY_NOT_REPLAYABLE,
@@ -96,25 +97,30 @@ class CallRun(CallState):
 
     def reserve(self, throttle: Throttle | Route, now: float) -> Ticket:
         """Ask the throttle for a place; the one that the call's route goes by now."""
-        limits, call, route = self.policy.throttle, self.call, None
+        call, route = self.call, None
         if isinstance(throttle, Route):
             route, throttle = throttle, throttle.throttle
-        if limits is None:
-            ticket = throttle.admit_unconditionally(call.order, now, call.cost)
-        else:
-            retry = self.policy.retry
-            last_chance, max_hint = now + limits.max_wait - self.waited, retry.max_retry_after
-            if self.attempt > 1:
-                last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
-                max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
-            ticket = throttle.reserve(
-                call.order, now, last_chance, max_hint, call.cost, limits.max_queue
-            )
-        ticket.route = route
+        ticket = throttle.admit_at_once(call.order, now, call.cost)
+        if ticket is None:
+            limits = self.policy.throttle
+            if limits is None:
+                ticket = throttle.admit_unconditionally(call.order, now, call.cost)
+            else:
+                ticket = self._ask(throttle, limits, now)
+        if route is not None:
+            ticket.route = route
         self._ticket = ticket
         if ticket.state == WAITING:
             self._woken(throttle.enqueue(ticket, now))
         return ticket
+
+    def _ask(self, throttle: Throttle, limits: ThrottlePolicy, now: float) -> Ticket:
+        call, retry = self.call, self.policy.retry
+        last_chance, max_hint = now + limits.max_wait - self.waited, retry.max_retry_after
+        if self.attempt > 1:
+            last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
+            max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
+        return throttle.reserve(call.order, now, last_chance, max_hint, call.cost, limits.max_queue)
 
     def wait(self, ticket: Ticket) -> Admit:
         """Return the wait for a ticket."""
@@ -136,7 +142,7 @@ class CallRun(CallState):
         wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)
         stop = Stop(THROTTLE_TIMEOUT, wait, "throttle" if wait is not None else None)
         outcome = self.outcome or Outcome(now, now, now)
-        failure = self.failure or Failure(RATE_LIMITED)
+        failure = self.failure or Failure(ErrorClass.RATE_LIMITED)
         result: Result = "this"
         if self.attempt == 1:
             self.first_sent, result = now, "throttled"
@@ -147,11 +153,12 @@ class CallRun(CallState):
 
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
+        is_first = self.attempt == 1
         if self._recorder.verbose:
-            if self.attempt == 1:
+            if is_first:
                 self.record.call_started(now)
             self.record.attempt_started(now)
-        if self.attempt == 1:
+        if is_first:
             deadline = self.policy.retry.deadline
             if deadline is None:
                 return Send(1, None, self._to_wake()) if self._wake else _FIRST
@@ -212,17 +219,19 @@ class CallRun(CallState):
 
     def succeeded(self, outcome: Outcome) -> Done:
         """End a call whose last attempt did not fail."""
-        attempt = self.attempt
-        if self._traffic is not None:
-            self._traffic.ended(outcome.at, attempt, self.waited, success=True)
+        attempt, traffic = self.attempt, self._traffic
+        if attempt == 1 and self._recording is None:
+            if traffic is not None:
+                traffic.went_well(outcome.at)
+            return Done(SUCCESS, wake=self._to_wake()) if self._wake else _SUCCEEDED
+        if traffic is not None:
+            traffic.ended(outcome.at, attempt, self.waited, success=True)
         if attempt > 1:
             balance = None if self._budget is None else self._budget.tokens
             self.record.recovered(outcome, balance)
         if self._recorder.verbose:
             self.record.call_finished(outcome, None, SUCCESS, attempt)
         self._recording = None  # it refers to us
-        if attempt == 1 and not self._wake:
-            return _SUCCEEDED
         return Done(SUCCESS, attempts=attempt, wake=self._to_wake())
 
     def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
@@ -300,12 +309,12 @@ class CallRun(CallState):
             return False
         if isinstance(throttle, Route):
             throttle = throttle.throttle
-        return failure.error_class is RATE_LIMITED or throttle.is_pacing
+        return failure.error_class is ErrorClass.RATE_LIMITED or throttle.is_pacing
 
     def _is_rate_limit(self, failure: Failure) -> bool:
         """Return whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
         is_throttled = self._throttle is not None and self.policy.throttle is not None
-        return is_throttled and failure.error_class is RATE_LIMITED
+        return is_throttled and failure.error_class is ErrorClass.RATE_LIMITED
 
     def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:
         """End a failed call."""

@@ -7,15 +7,28 @@ from typing import Any, Self
 from . import checks
 from .dialect.catalog import ErrorClass
 from .frozen import FrozenMap
-from .retry.backoff import Backoff
+from .retry.backoff import Backoff, Jitter
+
+_ROWS: tuple[tuple[ErrorClass, float, float, float, Jitter, int | None, float], ...] = (
+    # class, initial, maximum, multiplier, jitter, attempts in all, cost
+    (ErrorClass.RATE_LIMITED, 1.0, 20.0, 2.0, "equal", None, 0.5),
+    (ErrorClass.TRANSIENT, 0.5, 20.0, 3.0, "equal", None, 1.0),
+    (ErrorClass.CONNECTION, 0.5, 20.0, 3.0, "equal", None, 1.0),
+    (ErrorClass.INTERNAL, 0.5, 20.0, 2.0, "equal", 2, 1.0),
+    (ErrorClass.CONFLICT, 0.1, 2.0, 2.0, "full", 3, 1.0),
+)
 
 DEFAULT_BACKOFF: FrozenMap[ErrorClass, Backoff] = FrozenMap(
     {
-        ErrorClass.RATE_LIMITED: Backoff(initial=1.0, cost=0.5),
-        ErrorClass.TRANSIENT: Backoff(multiplier=3.0),
-        ErrorClass.CONNECTION: Backoff(multiplier=3.0),
-        ErrorClass.INTERNAL: Backoff(max_attempts=2),
-        ErrorClass.CONFLICT: Backoff(initial=0.1, maximum=2.0, jitter="full", max_attempts=3),
+        error_class: Backoff(
+            initial=initial,
+            maximum=maximum,
+            multiplier=multiplier,
+            jitter=jitter,
+            max_attempts=attempts,
+            cost=cost,
+        )
+        for error_class, initial, maximum, multiplier, jitter, attempts, cost in _ROWS
     }
 )
 """The backoff of each class that may be retried (DESIGN 8)."""

@@ -10,7 +10,6 @@ import httpx
 from .._core.dialect.catalog import TOKEN
 from .._core.dialect.dialect import Dialect
 from .._core.outcome import Call, make_call
-from .._core.tuples import maker
 from .bodies import OneShotStream, always, replayable
 from .fast import Triple, copy_of, triples_of
 
@@ -44,7 +43,6 @@ ANONYMOUS = tuple(
     for has_id in (False, True)
 )
 """What is seen but for credentials, by ``has_id`` and ``has_key``; calls that wait share it."""
-_make_seen = maker(RequestHeaders)
 
 
 class RequestHeaderReader:
@@ -79,7 +77,7 @@ class RequestHeaderReader:
                     has_id = True
                 else:
                     has_key = True
-        return _make_seen((authorization, api_key, has_id, has_key))
+        return RequestHeaders(authorization, api_key, has_id, has_key)
 
 
 def new_id() -> str:

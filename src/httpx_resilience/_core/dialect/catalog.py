@@ -31,15 +31,6 @@ class ErrorClass(enum.StrEnum):
         return f"ErrorClass.{self.name}"
 
 
-CONFLICT, INTERNAL, RATE_LIMITED = (
-    ErrorClass.CONFLICT,
-    ErrorClass.INTERNAL,
-    ErrorClass.RATE_LIMITED,
-)
-"""Under names of their own for what is asked at each failure: to look a member up in its class
-takes 1,000 instructions on CPython 3.11, as much as a call."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorSpec:
     """One row of an API's error catalogue.

@@ -7,7 +7,7 @@ budget is charged (by the flow, for it is shared state); then the call sleeps.
 import math
 from typing import NamedTuple
 
-from ..dialect.catalog import CONFLICT, IDEMPOTENT_METHODS, RATE_LIMITED
+from ..dialect.catalog import IDEMPOTENT_METHODS, ErrorClass
 from ..dialect.classify import Failure
 from ..dialect.dialect import Dialect
 from ..outcome import Call
@@ -98,8 +98,8 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
     """Return whether to repeat a failed attempt; ``rand`` is uniform in [0, 1)."""
     backoff = retry.backoff.get(failure.error_class)
     if facts.has_hook:
-        backoff = retry.backoff[CONFLICT]
-    elif failure.error_class is CONFLICT:
+        backoff = retry.backoff[ErrorClass.CONFLICT]
+    elif failure.error_class is ErrorClass.CONFLICT:
         backoff = None
     if backoff is None:
         return Stop(PERMANENT)
@@ -128,7 +128,7 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
         return Stop(OUT_OF_TIME, delay, source)
 
     cost = backoff.cost * (NEVER_SENT if failure.never_sent else 1.0)
-    if facts.paced or (hinted and failure.error_class is RATE_LIMITED):
+    if facts.paced or (hinted and failure.error_class is ErrorClass.RATE_LIMITED):
         cost = 0.0  # the server itself says when it has room, or the throttle finds it out
     return Retry(delay, source, cost)
 
@@ -144,5 +144,5 @@ def is_repeatable(call: Call, dialect: Dialect, retry: RetryPolicy) -> bool:
 
 def _is_safe_to_repeat(failure: Failure) -> bool:
     # Who defines a code says that it may be repeated; a 429 refuses before anything is done.
-    refused = failure.status == 429 or failure.error_class is RATE_LIMITED
+    refused = failure.status == 429 or failure.error_class is ErrorClass.RATE_LIMITED
     return failure.coded or failure.never_sent or refused

@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple, Protocol
 
 from ..call_state import CallState, Rules
-from ..dialect.catalog import INTERNAL
+from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure, request_id_of
 from ..headers import Reading, binding
 from ..outcome import Call, HookDone, Outcome
@@ -233,7 +233,7 @@ class CallRecorder:
         self, outcome: Outcome, failure: Failure, stop: Stop, budget: float | None, attempt: int
     ) -> None:
         """Record that the call ends failed, and why."""
-        escalated = failure.error_class is INTERNAL or None
+        escalated = failure.error_class is ErrorClass.INTERNAL or None
         self._record(
             Level.ERROR if escalated else _WARNING,
             GaveUp,

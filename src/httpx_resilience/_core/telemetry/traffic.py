@@ -22,6 +22,7 @@ class TrafficMeter:
         "_attempts",
         "_began_at",
         "_calls",
+        "_clean",
         "_due_at",
         "_emit",
         "_held",
@@ -37,16 +38,22 @@ class TrafficMeter:
         self._reset()
 
     def _reset(self) -> None:
-        self._calls = self._succeeded = self._attempts = 0
+        self._clean = self._calls = self._succeeded = self._attempts = 0
         self._held = 0.0
-        self._remaining: int | None = None
+        self._remaining: float = math.inf
 
     def saw(self, announced: tuple[RateLimit, ...]) -> None:
         """Note what a response said is left of the rate limit."""
         for limit in announced:
-            remaining = limit.remaining
-            if remaining is not None and (self._remaining is None or remaining < self._remaining):
+            remaining = limit[1]
+            if remaining is not None and remaining < self._remaining:
                 self._remaining = remaining
+
+    def went_well(self, now: float) -> None:
+        """Count a call whose first attempt succeeded, and that waited for nothing."""
+        if now >= self._due_at:
+            self._summarise(now)
+        self._clean += 1
 
     def ended(self, now: float, attempts: int, held: float, *, success: bool) -> None:
         """Count a call that ended.
@@ -65,20 +72,22 @@ class TrafficMeter:
         self._held += held
 
     def _summarise(self, now: float) -> None:
-        if self._calls:
-            sent = min(self._attempts, self._calls)
-            self._emit(
-                TrafficSummary(
-                    at=now,
-                    origin=self._origin,
-                    elapsed=round(now - self._began_at, 3),
-                    calls=self._calls,
-                    succeeded=self._succeeded,
-                    attempts=self._attempts,
-                    retries=self._attempts - sent,
-                    held=round(self._held, 3),
-                    rate_remaining=self._remaining,
-                )
+        clean = self._clean  # one attempt each
+        calls, attempts = self._calls + clean, self._attempts + clean
+        if calls:
+            sent_first = min(attempts, calls)
+            known = self._remaining < math.inf
+            summary = TrafficSummary(
+                at=now,
+                origin=self._origin,
+                elapsed=round(now - self._began_at, 3),
+                calls=calls,
+                succeeded=self._succeeded + clean,
+                attempts=attempts,
+                retries=attempts - sent_first,
+                held=round(self._held, 3),
+                rate_remaining=int(self._remaining) if known else None,
             )
             self._reset()
+            self._emit(summary)
         self._began_at, self._due_at = now, now + PERIOD

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..dialect.catalog import RATE_LIMITED, ErrorClass
+from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure
 from ..headers import Reading
 from ..headers.server_clock import ServerClock
@@ -35,7 +35,7 @@ from .reporter import ThrottleReporter, seconds_until
 from .route import Route
 from .snapshot import RateLimitStatus, Signature, status_rows
 
-_CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
+_CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 """Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
 
 
@@ -150,17 +150,24 @@ class Throttle:
         """
         ticket = Ticket(order, give_up_at, now, cost)
         ticket.home = self
-        if self._credit >= cost:  # nobody waits, nothing is closed, and there is plenty
-            self._credit -= cost
-            self._start(ticket, now)
-            return ticket
         if not self._queue:
             admission = self.ask(now, cost)
             if admission.is_open:
+                self._credit = 0
                 self._admit(ticket, admission, now)
                 return ticket
         if not self._has_point(ticket, now, max_hint, max_queue or self.policy.max_queue):
             ticket.state = EXPIRED
+        return ticket
+
+    def admit_at_once(self, order: int, now: float, cost: int = 1) -> Ticket | None:
+        """Admit a request where nobody waits, nothing is closed, and there is plenty; else None."""
+        if self._credit < cost:
+            return None
+        self._credit -= cost
+        ticket = Ticket(order, now, now, cost)
+        ticket.home = self
+        self._start(ticket, now)
         return ticket
 
     def enqueue(self, ticket: Ticket, now: float) -> Sequence[Ticket]:
@@ -176,12 +183,8 @@ class Throttle:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost)
         ticket.home = self
-        if self._credit >= cost:
-            self._credit -= cost
-            self._start(ticket, now)
-        else:
-            self._credit = 0
-            self._admit(ticket, OPEN, now)
+        self._credit = 0
+        self._admit(ticket, OPEN, now)
         return ticket
 
     def timer_deadline(self, ticket: Ticket) -> float | None:
@@ -325,7 +328,7 @@ class Throttle:
             self._clock.observe(reading.date, sent, received)
         closes = failure is not None and _closes(failure)
         credit = -1 if closes else self._quotas.repeat(announced, sent, received)
-        if credit >= 0 and failure is None and self._credit and not self._in_flight.has_abandoned:
+        if credit >= 0 and failure is None and self._credit and not self._in_flight.abandoned:
             # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
             self._rate.accepted(sent, received)
             if self._concurrency.share:
@@ -406,12 +409,14 @@ class Throttle:
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits, and nothing is in flight or might be counted still."""
-        return not (self._queue or self._in_flight.count or self._in_flight.has_abandoned)
+        return not (self._queue or self._in_flight.count or self._in_flight.abandoned)
 
     def statistics(self) -> Statistics:
         """Return how many requests wait, are in flight, and are counted though abandoned."""
         in_flight = self._in_flight
-        return Statistics(len(self._queue), in_flight.count, in_flight.abandoned, in_flight.units)
+        return Statistics(
+            len(self._queue), in_flight.count, len(in_flight.abandoned), in_flight.units
+        )
 
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, a row for each policy; one row if none is known."""

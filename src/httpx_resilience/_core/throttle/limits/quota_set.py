@@ -63,7 +63,7 @@ class QuotaSet(dict[_Key, Quota]):
     def admit(self, now: float, cost: int) -> Admission:
         """Return whether one more request may go: all of those with evidence must agree."""
         in_flight = self._in_flight
-        if in_flight.has_abandoned:
+        if in_flight.abandoned:
             in_flight.forget(now)
         outstanding, answer = in_flight.units, OPEN
         settles_at = in_flight.last_started_at + SETTLED if outstanding else -math.inf
@@ -116,7 +116,7 @@ class QuotaSet(dict[_Key, Quota]):
         elif ending.announced:
             if not ending.is_learned:
                 self.learn(ending.announced, ending.sent, at)
-            if in_flight.has_abandoned:  # what came so much later saw them counted
+            if in_flight.abandoned:  # what came so much later saw them counted
                 in_flight.forget(ending.sent + ABANDONED - SETTLED)
         else:
             if ending.is_answered and self:
