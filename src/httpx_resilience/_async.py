@@ -17,8 +17,9 @@ from ._exchange import Lifetime
 from ._http import binding as http
 from ._http.errors import TransportClosed
 from ._recovery import Hook
-from ._registry import DEFAULT_DIALECT, Identity
+from ._registry import Identity
 from ._runtime.anyio import Runtime, notify, running_loop
+from .dialects.scaivault import DEFAULT_DIALECT
 from .instrumentation.sink import EventCallable, Listener
 
 

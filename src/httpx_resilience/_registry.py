@@ -25,7 +25,7 @@ from ._http.identity import hashed, identity_of
 from ._http.requests import RequestHeaderReader, RequestHeaders, origin_of
 from ._runtime.anyio import notify
 from .dialects.generic import GENERIC
-from .dialects.scaivault import SCAIVAULT
+from .dialects.scaivault import DEFAULT_DIALECT
 
 Identity = Callable[[http.Request], str | None]
 
@@ -48,10 +48,6 @@ class DialectRuntime(NamedTuple):
     reader: RateLimitReader
     scan: RequestHeaderReader
     is_default: bool = False
-
-
-DEFAULT_DIALECT = SCAIVAULT.extend()
-"""The dialect of whoever names none; equal to ``SCAIVAULT``, and told from it by identity."""
 
 
 class Dialects:

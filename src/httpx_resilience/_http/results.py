@@ -4,7 +4,8 @@ import httpx
 
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.envelope import ErrorInfo, read_error
-from ..dialects.scaivault import SCAIVAULT
+from .._core.telemetry.advice import OTHER_API
+from ..dialects.scaivault import DEFAULT_DIALECT, SCAIVAULT
 from ..instrumentation.history import CallHistory
 from .bodies import PeekedStream, decode, is_event_stream
 from .errors import ApiError
@@ -83,6 +84,9 @@ def api_error(response: httpx.Response, dialect: Dialect | None = None) -> ApiEr
         text = f"{response.status_code} {info.spec.code}: {info.spec.meaning} {info.spec.advice}"
     else:
         text = f"{response.status_code} {httpx.codes.get_reason_phrase(response.status_code)}"
+    spoken = dialect or response.extensions.get(DIALECT)
+    if spoken is DEFAULT_DIALECT and info is not None and info.spec is None:
+        text += f": {OTHER_API}"
     history = history_of(response)
     if history is not None and history.retries:
         text += f" (after {history.retries + 1} attempts: {history.reason})"

@@ -343,3 +343,7 @@ SCAIVAULT = Dialect(
     ),
 )
 """The ScaiVault secrets API."""
+
+DEFAULT_DIALECT = SCAIVAULT.extend()
+"""The dialect of whoever names none: equal to ``SCAIVAULT``, but another object, so that a code
+which is not ScaiVault's can be explained to whoever calls another API."""
