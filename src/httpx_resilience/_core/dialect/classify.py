@@ -10,7 +10,7 @@ from ..headers import RateLimitReader, Reading, Wait, server_wait
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
-from .envelope import read_said, safe_token
+from .envelope import read_summary, safe_token
 
 
 class Failure(NamedTuple):
@@ -57,7 +57,7 @@ def classify(
         return None
     status, headers = outcome.status, outcome.headers
     request_id = request_id_of(headers, dialect)
-    said = read_said(outcome.body, dialect, with_id=request_id is None)
+    said = read_summary(outcome.body, dialect, with_id=request_id is None)
     spec = dialect.spec(said.code) if said.code is not None else None
     error_class, coded = _class_of(status, said.code, spec, dialect)
     return Failure(

@@ -56,7 +56,7 @@ class ErrorInfo:
         return f"ErrorInfo(code={code!r}, request_id={request_id!r}, spec={self.spec!r})"
 
 
-class Said(NamedTuple):
+class ErrorSummary(NamedTuple):
     """What an error body says that decides, and what names it in a ticket.
 
     Attributes:
@@ -70,15 +70,15 @@ class Said(NamedTuple):
     wait: float | None = None
 
 
-_SILENT = Said()
+_SILENT = ErrorSummary()
 
 
-def read_said(body: bytes, dialect: Dialect, *, with_id: bool = True) -> Said:
+def read_summary(body: bytes, dialect: Dialect, *, with_id: bool = True) -> ErrorSummary:
     """Return what an error body says that a decision needs; it is parsed once.
 
     Never raises, as ``read_error``. ``with_id``, if the request id is wanted, too.
 
-    >>> read_said(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
+    >>> read_summary(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
     'busy'
     """
     document = _parse(body)
@@ -87,7 +87,7 @@ def read_said(body: bytes, dialect: Dialect, *, with_id: bool = True) -> Said:
     envelope = dialect.envelope
     code = _code(document, envelope.code)
     request_id = _first(document, envelope.request_id, str) if code and with_id else None
-    return Said(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
+    return ErrorSummary(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
 
 
 def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
