@@ -1,4 +1,4 @@
-"""Recovery hooks: async callables that mend what a blind resend cannot."""
+"""Recovery hooks: async callables that correct what a mere resend cannot."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ RECOVER = "resilience.recover"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """What a recovery hook is told.
+    """What a recovery hook is given.
 
     Attributes:
         code: The error code that the hook is for.

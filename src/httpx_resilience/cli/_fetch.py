@@ -153,7 +153,7 @@ def fetch(
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="With --json: every attempt, too (level debug).")
+        bool, typer.Option("--verbose", "-v", help="With --json: also every attempt (level debug).")
     ] = False,
 ) -> None:
     """Call a URL, once or many times.
@@ -232,7 +232,7 @@ async def _make_all(job: Job, run: _FetchRun, json_from: Level | None) -> None:
         if json_from is not None:
             listeners.append(Listener(lines, level=json_from))
         elif job.number == 1 and sys.stderr.isatty():
-            listeners.append(Listener(_tell_of_wait))
+            listeners.append(Listener(_announce_wait))
         limits = httpx.Limits(max_connections=job.concurrency)
         transport = AsyncResilientTransport(
             httpx.AsyncHTTPTransport(limits=limits),
@@ -291,7 +291,7 @@ class _Body:
             sys.stdout.buffer.flush()
 
 
-def _tell_of_wait(event: Event) -> None:
+def _announce_wait(event: Event) -> None:
     if isinstance(event, RetryScheduled):
         complain(
             f"attempt {event.attempt} of {event.max_attempts}: {word_of(event)}; "

@@ -296,8 +296,8 @@ class FakeScaiVault:
 def _refusal_of(error: CodedError) -> Refusal:
     headers = {}
     if error.retry_after is not None:
-        told = error.retry_after
-        headers["Retry-After"] = told if isinstance(told, str) else f"{told:g}"
+        wait = error.retry_after
+        headers["Retry-After"] = wait if isinstance(wait, str) else f"{wait:g}"
     return Refusal(
         error.code, error.message, details=error.details, headers=headers, status=error.status
     )

@@ -25,8 +25,8 @@ _decoder = json.JSONDecoder()
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
 
-# A string that is never closed ends with the body: looked for anew behind each of its quotes it
-# would take quadratic time.
+# A string that is never closed ends with the body: searched for again behind each of its quotes
+# it would take quadratic time.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -94,7 +94,7 @@ def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
     """Return what an error body says in the dialect's envelope, or None if it says no code.
 
     Never raises: a body that is not JSON, not an object, too large, cut off, badly encoded,
-    wrongly typed or too deeply nested is no error (DESIGN 6).
+    wrongly typed or too deeply nested is no error.
 
     >>> body = b'{"error": {"code": "busy", "request_id": "req_1"}}'
     >>> read_error(body, Dialect(name="any"))
@@ -129,7 +129,7 @@ def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
 
 
 def safe_token(text: str | None) -> str | None:
-    """Return a server's word as it may be told: itself if it looks like one, else ``invalid``.
+    """Return a server's word as it may be logged: itself if it looks like one, else ``invalid``.
 
     >>> safe_token("rate_limited"), safe_token("bad word"), safe_token(None)
     ('rate_limited', 'invalid', None)
@@ -148,7 +148,7 @@ def _code(document: Any, paths: tuple[Path, ...]) -> str | None:
 
 
 def _last_segment(uri: str) -> str:
-    """Return what tells one problem type from another (RFC 9457, section 3.1.1)."""
+    """Return what distinguishes one problem type from another (RFC 9457, section 3.1.1)."""
     return "" if uri == "about:blank" else re.split(r"[/#:]", uri.rstrip("/"))[-1]
 
 
