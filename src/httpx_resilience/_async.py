@@ -35,8 +35,8 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
         budget: A retry budget to draw on instead of one per origin of its own; it may be shared
             with other transports, in other threads.
         identity: From a request to who is calling, for tokens that are rotated: a plain function
-            that returns a string or None. By default callers are
-            distinguished by the credential that the request carries. Only a keyed hash of it is kept.
+            that returns a string or None. By default callers are distinguished by the
+            credential that the request carries. Only a keyed hash of it is kept.
         on_event: A plain function, or several, that are given every event of level info or above,
             or a ``Listener``, which names the level itself; they should be quick, and what they
             raise is logged once.

@@ -51,7 +51,7 @@ class DialectRuntime(NamedTuple):
 
 
 DEFAULT_DIALECT = SCAIVAULT.extend()
-"""The dialect where none is named; equal to ``SCAIVAULT``, and distinguished from it by identity."""
+"""The dialect where none is named: equal to ``SCAIVAULT``, but another object."""
 
 
 class Dialects:

@@ -20,7 +20,7 @@ async def read_change_write(
     code: str = "version_conflict",
     headers: Mapping[str, str] | None = None,
 ) -> http.Response:
-    """Fetch a document, apply a change to it, write it back; on a conflict, re-read, re-apply and retry.
+    """Fetch a document, change it and write it back; on a conflict, re-read, re-apply and retry.
 
     The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
     ``max_attempts``, spaced by its jitter, logged as its retries. Inside a recovery hook it works

@@ -128,8 +128,8 @@ class ThrottlePolicy:
     Attributes:
         reserve: Units kept back for others who spend the same budget; at least 0.
         low_below: Share of the limit below which ``rate_limit_low`` is emitted; in [0, 1].
-        max_wait: Longest total time, in seconds, that a call waits for the rate limit: in the queue,
-            and for what its own 429s ask for.
+        max_wait: Longest total time, in seconds, that a call waits for the rate limit: in the
+            queue, and for what its own 429s ask for.
         max_queue: Calls of one scope that may wait at the same time; at least 1.
         window: Length of the window in seconds, where headers do not state it; None to go by the
             headers. Set it for servers with windows of a few seconds and resets in whole seconds.

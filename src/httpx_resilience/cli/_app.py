@@ -39,7 +39,7 @@ def program(
         bool, typer.Option("--version", help="Show the version and end.", is_eager=True)
     ] = False,
 ) -> None:
-    """Watch httpx-resilience at work: retries by error code, within budgets, explained in the log."""
+    """See httpx-resilience at work: retries by error code, within budgets, explained in the log."""
     if show_version:
         typer.echo(f"{PROGRAM} {version(PROGRAM)}")
         raise typer.Exit

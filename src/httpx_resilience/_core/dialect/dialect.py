@@ -91,8 +91,8 @@ class Dialect:
     def from_toml(cls, text: str) -> Self:
         """Return the dialect that a TOML document describes.
 
-        Every key is optional but ``name``; the documentation shows one. Paths into the body are written
-        with dots, ``*`` for the first item of a list.
+        Every key is optional but ``name``; the documentation shows one. Paths into the body are
+        written with dots, ``*`` for the first item of a list.
 
         Args:
             text: The document.

@@ -92,7 +92,7 @@ def _delta(seconds: float, granularity: float) -> Reset:
 
 
 def _is_milliseconds(value: float, unit: ResetUnit, window: float | None, context: Context) -> bool:
-    """Recognise a delta in milliseconds: as seconds it would defy the window, or the Retry-After."""
+    """Recognise a delta in milliseconds: as seconds it would defy the window or the Retry-After."""
     if unit != "auto":
         return False
     if window is not None and value > window + 1.0 and value / 1e3 <= window:

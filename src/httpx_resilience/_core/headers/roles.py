@@ -9,7 +9,7 @@ from .structured import read_structured, read_totals, read_used_of, read_windows
 from .triplets import read_trio
 
 MAX_NAMES = 1024
-"""Header names a reader remembers before it forgets them all; of one response at most as many again."""
+"""Header names that a reader keeps before it forgets them all; of one response as many again."""
 
 _LONGEST_NAME = 128
 

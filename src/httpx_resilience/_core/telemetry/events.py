@@ -292,8 +292,8 @@ class ThrottleHeld(ScopeEvent):
 
     Attributes:
         reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
-        delay: Seconds until the scope is checked again, if no response comes first; None if calls are
-            admitted.
+        delay: Seconds until the scope is checked again, if no response comes first; None if
+            calls are admitted.
         queued: Calls that wait.
     """
 
