@@ -21,7 +21,7 @@ in so many seconds would be counted fifty times too often."""
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock goes on when it is told to."""
+    """An event loop whose clock moves only when it is set."""
 
     now = 1000.0
 

@@ -56,7 +56,7 @@ class Line(Protocol):
         """Wait in it, then send."""
 
     def open(self) -> None:
-        """Let everybody go, if that is not the clock's."""
+        """Release all, if that is not for the clock to do."""
 
 
 class FutureLine:
@@ -77,7 +77,7 @@ class FutureLine:
         await self._vault.handle_async_request(request)
 
     def open(self) -> None:
-        """Let everybody go."""
+        """Release all."""
         for future in self._futures:
             future.set_result(None)
 
@@ -89,7 +89,7 @@ class OurLine:
         self.transport = AsyncResilientTransport(vault)
 
     async def shut(self) -> None:
-        """Be told that nothing remains."""
+        """Learn that nothing remains."""
         await self.call(httpx.Request("GET", URL, headers=CREDENTIAL))
 
     async def call(self, request: httpx.Request) -> None:

@@ -22,7 +22,7 @@ def machine() -> dict[str, str]:
 
 
 def cpu_model() -> str:
-    """Return the processor's name, as far as the system tells it."""
+    """Return the processor's name, as far as the system gives it."""
     if _CPUINFO.exists():
         for line in _CPUINFO.read_text().splitlines():
             if line.startswith("model name"):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from . import growth, happy, imports, instructions, loopback, queueing, retry, throttle
-from ._rounds import Effort, Tell
+from ._rounds import Announce, Effort
 from ._rows import Row
 
-Run = Callable[[Effort, Tell], list[Row]]
+Run = Callable[[Effort, Announce], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)

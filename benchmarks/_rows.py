@@ -32,7 +32,7 @@ class Row:
 
     @property
     def target(self) -> Target | None:
-        """What DESIGN 18 wants of this figure; it wants something of ours only."""
+        """What this figure should reach; there are targets for ours only."""
         return target_of(self.benchmark, self.what, self.contender)
 
     @property

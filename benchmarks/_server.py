@@ -18,7 +18,7 @@ _END = b"\r\n\r\n"
 
 
 def answer() -> bytes:
-    """Return a whole response, as of now; the server makes it anew each second."""
+    """Return a whole response, as of now; the server makes a new one each second."""
     fields = b"".join(b"%b: %b\r\n" % pair for pair in headers(time.time(), LIMIT))
     return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + BODY
 

@@ -1,4 +1,4 @@
-"""The numbers to reach and then to beat (DESIGN 18), as data."""
+"""The numbers to reach and then to beat, as data."""
 
 from dataclasses import dataclass
 

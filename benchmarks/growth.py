@@ -21,7 +21,7 @@ from httpx_resilience import (
 
 from ._contenders import logger_off
 from ._lines import WAIT, CountingVault
-from ._rounds import Effort, Stopwatch, Tell, collector_off, in_turns
+from ._rounds import Announce, Effort, Stopwatch, collector_off, in_turns
 from ._rows import Row
 from ._targets import OURS
 from ._vault import CREDENTIAL, URL, InProcessVault
@@ -46,7 +46,7 @@ class Kind:
     measure: Measure
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, announce: Announce) -> list[Row]:
     """Measure."""
     rows: list[Row] = []
     with logger_off():
@@ -56,7 +56,7 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             run_virtual(_once(kind.measure, sizes[0]))  # warms up
             for size in in_turns(sizes, effort.of(3), lambda text: None):
-                tell(f"{kind.what}: {size:,}")
+                announce(f"{kind.what}: {size:,}")
                 if size < _ONCE_IS_ENOUGH or not seen[size]:
                     seen[size].append(run_virtual(_once(kind.measure, size)))
             rows += _rows(kind, seen)
@@ -102,7 +102,7 @@ async def _scopes(size: int) -> float:
 
 
 async def _waiters(size: int) -> float:
-    """All wait for one reset, and are then let go."""
+    """All wait for one reset, and are then released."""
     lots = max(1, _AT_LEAST // size)
     with collector_off():
         seconds = sum([await _lot_of_waiters(size) for _ in range(lots)])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ._contenders import BARE, bare, ours, parts_off, peers
 from ._counted import MARKS, N1, N2
-from ._rounds import Effort, Tell
+from ._rounds import Announce, Effort
 from ._rows import Row, absent
 
 NAME = "instructions"
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 TIME_LIMIT = 300.0
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, announce: Announce) -> list[Row]:
     """Count."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
@@ -33,7 +33,7 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
     others, missing = peers()
     field = [bare(), ours(), *others] + (parts_off() if effort.share >= 1 else [])
     names = [contender.name for contender in field]
-    tell(f"{len(names)} contenders under valgrind, up to a minute")
+    announce(f"{len(names)} contenders under valgrind, up to a minute")
     counted = _count(valgrind, names)
     return [*_rows(counted), *absent(NAME, WHAT, missing)]
 

@@ -17,7 +17,7 @@ import httpx
 
 from ._contenders import logger_off
 from ._lines import FUTURES, WAIT, CountingVault, Line, OurLine, lines
-from ._rounds import Effort, Stopwatch, Tell, collector_off, in_turns
+from ._rounds import Announce, Effort, Stopwatch, collector_off, in_turns
 from ._rows import Row, absent
 from ._vault import CREDENTIAL, URL, InProcessVault
 from ._virtual import run_virtual
@@ -37,13 +37,13 @@ _UNITS = {
 MakeLine = Callable[[InProcessVault, int], Line]
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, announce: Announce) -> list[Row]:
     """Measure."""
     with logger_off():
-        return _run(effort, tell)
+        return _run(effort, announce)
 
 
-def _run(effort: Effort, tell: Tell) -> list[Row]:
+def _run(effort: Effort, announce: Announce) -> list[Row]:
     present, missing = lines()
     size = effort.of(10_000, least=20)
     requests = [
@@ -51,14 +51,14 @@ def _run(effort: Effort, tell: Tell) -> list[Row]:
         for index in range(size)
     ]
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for name in in_turns(list(present), effort.of(4, least=1), tell):
+    for name in in_turns(list(present), effort.of(4, least=1), announce):
         for is_cancelled in (False, True):
             figures = run_virtual(_timed(present[name], requests, is_cancelled))
             for what, figure in figures.items():
                 seen[what, name].append(figure)
     notes: dict[str, str] = {}
     for name, make in present.items():
-        tell(f"memory of {name}")
+        announce(f"memory of {name}")
         weighed = run_virtual(_weighed(make, requests))
         seen[MEMORY, name].append(weighed.queued)
         seen[LEFT, name].append(weighed.left)

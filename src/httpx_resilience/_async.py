@@ -36,15 +36,15 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
         budget: A retry budget to draw on instead of one per origin of its own; it may be shared
             with other transports, in other threads.
         identity: From a request to who is calling, for tokens that are rotated: a plain function
-            that returns a string or None. By default that is told by the credential that the
-            request carries. Only a keyed hash of it is kept.
+            that returns a string or None. By default callers are distinguished by the
+            credential that the request carries. Only a keyed hash of it is kept.
         on_event: A plain function, or several, that are given every event of level info or above,
             or a ``Listener``, which names the level itself; they should be quick, and what they
             raise is logged once.
         recover: From error code to an async hook that is given the failure and the request and
             returns the request to send now, or None to stop. What a hook sends while it runs, or a
             task that it started, is not recovered again, but by hooks that the request brings.
-        redact: A plain function that a path goes through before it is told to anybody; see
+        redact: A plain function that a path goes through before it is logged or recorded; see
             ``redact_path``.
 
     Raises:
@@ -144,7 +144,7 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
         return finish(request, step, exchange, history)
 
     def _bind(self) -> Runtime:
-        """Begin anew: at first use, and in a second run(), whose clock may start anywhere.
+        """Start afresh: at first use, and in a second run(), whose clock may start anywhere.
 
         Raises:
             RuntimeError: The loop before still runs, and calls are under way in it.

@@ -180,7 +180,7 @@ def _error_of_ours(request: http.Request, done: Done) -> Exception | None:
 def _name_cause(
     error: Exception, request: http.Request, response: http.Response, dialect: Dialect
 ) -> None:
-    """Give what a recovery hook raised the failure it was to mend as its cause."""
+    """Set the failure that a recovery hook was to correct as the cause of what it raised."""
     if error.__cause__ is None:
         response.request = request
         error.__cause__ = api_error(response, dialect)

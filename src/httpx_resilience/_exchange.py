@@ -118,7 +118,7 @@ class Exchange:
 
     @property
     def is_replayable(self) -> Callable[[], bool]:
-        """Tells whether the request, or one that a hook made, can be sent (again) now."""
+        """Says whether the request, or one that a hook made, can be sent (again) now."""
         return self._asked if self._hooks else self._is_replayable
 
     def _asked(self) -> bool:

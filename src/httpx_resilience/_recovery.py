@@ -1,4 +1,4 @@
-"""Recovery hooks: async callables that mend what a blind resend cannot."""
+"""Recovery hooks: async callables that correct what a mere resend cannot."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -15,7 +15,7 @@ RECOVER = "resilience.recover"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """What a recovery hook is told.
+    """What a recovery hook is given.
 
     Attributes:
         code: The error code that the hook is for.
@@ -34,18 +34,18 @@ Hook = Callable[[FailedAttempt, http.Request], Awaitable[http.Request | None]]
 """Returns the request to send now, or None to stop."""
 
 
-class _Run:
+class _HookRun:
     """One run of a hook. A task that the hook started inherits it, and may outlive it."""
 
     __slots__ = ("hook", "is_over", "outer")
 
-    def __init__(self, hook: Hook, outer: "_Run | None") -> None:
+    def __init__(self, hook: Hook, outer: "_HookRun | None") -> None:
         self.hook = hook
         self.outer = outer
         self.is_over = False
 
 
-_run: ContextVar[_Run | None] = ContextVar("httpx_resilience_hook", default=None)
+_run: ContextVar[_HookRun | None] = ContextVar("httpx_resilience_hook", default=None)
 
 
 def _running() -> list[Hook]:
@@ -68,7 +68,7 @@ class _Guarded:
         self.hook = hook
 
     async def __call__(self, failed: FailedAttempt, request: http.Request) -> http.Request | None:
-        run = _Run(self.hook, _run.get())
+        run = _HookRun(self.hook, _run.get())
         token = _run.set(run)
         try:
             return await checks.awaitable(self._where, self.hook(failed, request))

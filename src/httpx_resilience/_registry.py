@@ -122,7 +122,7 @@ def rules_of(policy: Policy | None, runtime: DialectRuntime, recover: Container[
 class Registry:
     """What calls share: bounded, per origin or scope.
 
-    Made anew for each event loop, whose clock starts anywhere.
+    Made afresh for each event loop, whose clock starts anywhere.
 
     Attributes:
         arrivals: Numbers the calls as they come.
@@ -175,7 +175,7 @@ class Registry:
         self.waiting: set[Any] = set()
 
     def config_for(self, key: Hashable, url: http.URL) -> OriginConfig:
-        """Return what a call to a URL goes by; ``key`` tells its origin from others."""
+        """Return what a call to a URL goes by; ``key`` is its origin's."""
         last, config = self._last_config
         if config is not None and key == last:  # a client's calls mostly go one way
             return config

@@ -20,7 +20,7 @@ async def read_change_write(
     code: str = "version_conflict",
     headers: Mapping[str, str] | None = None,
 ) -> http.Response:
-    """Fetch a document, apply a change to it, write it back; on a conflict, do all of it anew.
+    """Fetch a document, change it and write it back; on a conflict, re-read, re-apply and retry.
 
     The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
     ``max_attempts``, spaced by its jitter, logged as its retries. Inside a recovery hook it works
@@ -36,7 +36,7 @@ async def read_change_write(
         headers: For both requests.
 
     Returns:
-        The response to the last PUT, be it a success or not: ``raise_for_error`` tells.
+        The response to the last PUT, be it a success or not: pass it to ``raise_for_error``.
 
     Raises:
         ApiError: The document could not be read.

@@ -69,7 +69,7 @@ def test_it_fits_eighty_columns_and_holds_no_escapes(shown: Ran) -> None:
 def test_json_lines_have_exactly_the_events_fields(
     run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    few = {"remove", "missing", "told-to-wait-an-hour", "crash-before-a-post", "crash-twice"}
+    few = {"remove", "missing", "asked-to-wait-an-hour", "crash-before-a-post", "crash-twice"}
     monkeypatch.setattr(_scenario, "SCENES", [s for s in SCENES if s.name in few])
     ran = run("demo", "--json", "--seed", "7", *more)
     assert (ran.err, ran.status) == ("", 0)

@@ -14,7 +14,7 @@ from httpx_resilience import (
     HeaderFamily,
     RequestRules,
 )
-from httpx_resilience._core.dialect.envelope import read_error, read_said
+from httpx_resilience._core.dialect.envelope import read_error, read_summary
 
 EVERYTHING = """
 name = "everything"
@@ -129,7 +129,7 @@ def test_a_dialect_of_a_file_reads_what_the_file_says() -> None:
     assert info is not None
     assert (info.code, info.request_id) == ("busy", "t1")
     assert info.spec is dialect.codes["busy"]
-    assert read_said(body, dialect).wait == 1.5
+    assert read_summary(body, dialect).wait == 1.5
 
 
 def test_the_first_rule_that_fits_names_the_budget_and_the_cost() -> None:

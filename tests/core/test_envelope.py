@@ -11,7 +11,7 @@ from httpx_resilience._core.dialect.envelope import (
     MAX_BODY,
     MAX_DEPTH,
     read_error,
-    read_said,
+    read_summary,
     safe_token,
 )
 from support.core import envelope
@@ -84,7 +84,7 @@ def test_a_hostile_body_is_no_error(body: bytes, dialect: Dialect) -> None:
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_body_names_no_wait(body: bytes) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "wait"), ("x",))))
-    assert read_said(body, dialect).wait is None
+    assert read_summary(body, dialect).wait is None
 
 
 @pytest.mark.parametrize("odd", [None, 7, True, "text", [], [1], {}, {"a": 1}, 1.5])
@@ -154,7 +154,7 @@ def test_a_body_is_json_where_the_standard_library_says_so(body: bytes) -> None:
     except ValueError:
         expected = None
     info = read_error(body, GENERIC)
-    assert (None if info is None else info.code) == read_said(body, GENERIC).code == expected
+    assert (None if info is None else info.code) == read_summary(body, GENERIC).code == expected
 
 
 @pytest.mark.parametrize(
@@ -188,17 +188,17 @@ def test_a_wait_in_a_body_is_a_number_of_seconds_within_reason(
 ) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("error", "retry_after"),)))
     body = json.dumps({"error": {"retry_after": wait}}).encode()
-    assert read_said(body, dialect).wait == seconds
+    assert read_summary(body, dialect).wait == seconds
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"9" * 4000])
 def test_a_wait_that_is_no_number_of_seconds_is_none(number: bytes) -> None:
     dialect = Dialect(name="x", envelope=Envelope(wait=(("w",),)))
-    assert read_said(b'{"w": ' + number + b"}", dialect).wait is None
+    assert read_summary(b'{"w": ' + number + b"}", dialect).wait is None
 
 
 def test_a_wait_is_read_only_where_the_dialect_says_so() -> None:
-    assert read_said(b'{"error": {"retry_after": 5}}', SCAIVAULT).wait is None
+    assert read_summary(b'{"error": {"retry_after": 5}}', SCAIVAULT).wait is None
 
 
 @pytest.mark.parametrize("word", ["a", "rate_limited", "a.b:c-d_E9", "x" * 128])

@@ -1,4 +1,4 @@
-"""The retry budget beside a model of it written from DESIGN 9, which computes all of it anew.
+"""The retry budget beside a model of it written from its rules, which recomputes everything.
 
 The model keeps what happened and derives from that; it shares no formula that is updated step by
 step, so a mistake would have to be made twice in two ways.

@@ -110,7 +110,7 @@ class Run(NamedTuple):
         """Whether a refusal is the price of a cold start that gives way.
 
         Nothing is known before the first answer, and after a second without it one more request
-        goes (DESIGN 10: only evidence may hold a call for long). Where one request is all there
+        goes: only evidence may hold a call for long. Where one request is all there
         is, that one is refused.
         """
         first = self.throttle.first_response_at or 0.0

@@ -127,7 +127,7 @@ class CallRun(CallState):
         return Admit(ticket, ticket.home.timer_deadline(ticket), self._to_wake())
 
     def tick(self, ticket: Ticket, now: float) -> None:
-        """Let the throttle see who may go; record the wait if this call may."""
+        """Have the throttle admit whom it can; record the wait if this call is admitted."""
         if ticket.state == WAITING:
             self._woken(ticket.home.tick(now))
         if ticket.state not in (WAITING, EXPIRED):

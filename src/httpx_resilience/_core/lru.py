@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 MAX_ENTRIES = 1024
-"""Origins and scopes that are kept (DESIGN 16)."""
+"""Origins and scopes that are kept; more fill no memory, the longest unused go first."""
 
 V = TypeVar("V")
 

@@ -1,4 +1,4 @@
-"""What the core is told: the call, and what each attempt came to, as plain data.
+"""What the core is given: the call, and what each attempt came to, as plain data.
 
 Named tuples rather than frozen dataclasses: as immutable, and three times cheaper to make, which
 counts for what is made once per request.
@@ -21,7 +21,7 @@ class Call(NamedTuple):
         origin: ``scheme://host:port``, without userinfo.
         path: As sent, without the query.
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
-        redact: What ``path`` goes through before it is told to anybody.
+        redact: What ``path`` goes through before it is logged or recorded.
         cost: Units of the rate-limit budget that the request takes.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """

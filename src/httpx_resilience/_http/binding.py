@@ -75,7 +75,7 @@ def failure_from(error: Exception) -> TransportFailure:
 
 
 def _is_http2_broken(error: Exception, causes: list[BaseException]) -> bool:
-    """Tell whether what httpcore calls a local error is the connection's fault.
+    """Return whether what httpcore calls a local error is the connection's fault.
 
     It calls so all that h2 raises: for a request that may not be sent, but also for frames that
     break the protocol or follow a GOAWAY in the same read, and where more streams are open than
@@ -91,10 +91,10 @@ def _is_http2_broken(error: Exception, causes: list[BaseException]) -> bool:
 
 
 def _is_unprocessed(causes: list[BaseException]) -> bool:
-    """Tell whether HTTP/2 says that the request was not processed at all (RFC 9113, 6.8 and 7).
+    """Return whether HTTP/2 says that the request was not processed at all (RFC 9113, 6.8 and 7).
 
     httpcore passes h2's event as the argument of its own RemoteProtocolError: a StreamReset, or
-    the GOAWAY. Of a GOAWAY it tells no stream, so it is certain only if it excludes every stream,
+    the GOAWAY. Of a GOAWAY it names no stream, so it is certain only if it excludes every stream,
     or if this request's headers were still to be sent. (Of streams above the GOAWAY's last that
     have been sent to their end, httpcore repeats most by itself.)
     """

@@ -1,6 +1,6 @@
 """Bodies, both ways: which requests can be sent again, and a look at what error responses say.
 
-The look (DESIGN 11): the raw, still encoded stream of an error response is iterated once, up to
+The look: the raw, still encoded stream of an error response is iterated once, up to
 64 KiB and 2 s, under the attempt's own timeouts. Only ``response.stream`` is replaced: by what was
 read, followed by the rest of the same iterator, so that everything httpx offers on a response
 behaves as if nobody had looked.
@@ -47,7 +47,7 @@ class OneShotStream(httpx.AsyncByteStream):
         await self._stream.aclose()
 
     def is_replayable(self) -> bool:
-        """Tell whether nobody has begun to read it."""
+        """Return whether nobody has begun to read it."""
         return not self.is_begun
 
 
@@ -59,7 +59,7 @@ def always() -> bool:
 def replayable(
     stream: httpx.SyncByteStream | httpx.AsyncByteStream,
 ) -> tuple[httpx.AsyncByteStream, Callable[[], bool]]:
-    """Return the stream to send, and a callable that tells whether it can be sent (again) now.
+    """Return the stream to send, and a callable that says whether it can be sent (again) now.
 
     Bytes, JSON and forms are ``httpx.ByteStream``; multipart can be replayed if its files seek
     (httpx rewinds them itself). Everything else is one-shot.
@@ -206,12 +206,12 @@ def without_this_frame(error: Exception) -> Exception:
 
 
 def is_in_memory(stream: object) -> bool:
-    """Tell whether a body is all there: it neither makes anybody wait nor holds a connection."""
+    """Return whether a body is all there: it neither makes anybody wait nor holds a connection."""
     return type(stream) is httpx.ByteStream
 
 
 def is_event_stream(headers: RawHeaders) -> bool:
-    """Tell whether a body is a stream of server-sent events, which comes when it comes."""
+    """Return whether a body is a stream of server-sent events, which comes when it comes."""
     return any(
         name.lower() == b"content-type" and value.lstrip()[:17].lower() == b"text/event-stream"
         for name, value in headers

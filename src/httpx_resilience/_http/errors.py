@@ -19,10 +19,10 @@ class ResilienceError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {name: v for name, v in vars(self).items() if name not in _CONFIDENTIAL}
-        return _restored, (type(self), str(self), {**state, **self._told()})
+        return _restored, (type(self), str(self), {**state, **self._substitutes()})
 
-    def _told(self) -> dict[str, Any]:
-        """Return what is told of itself in place of what is left out."""
+    def _substitutes(self) -> dict[str, Any]:
+        """Return what a pickle holds in place of what is left out."""
         return {"_request": None}
 
 
@@ -35,7 +35,7 @@ def _restored(kind: type[ResilienceError], message: str, state: dict[str, Any]) 
     return error
 
 
-class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 - DESIGN 15
+class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 - as httpx's
     """The call was still running when its ``deadline`` passed.
 
     Raised by the transport, from ``RetryPolicy(deadline=...)``. Catch it as what it is, or as
@@ -43,7 +43,7 @@ class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 -
     """
 
 
-class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - DESIGN 15
+class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - as httpx's
     """The rate-limit budget will not allow the call within ``max_wait``; it was not sent.
 
     Catch it as what it is, or as ``httpx.TimeoutException``.
@@ -99,8 +99,8 @@ class ApiError(ResilienceError, httpx.HTTPStatusError):
     """An error response, with what the API said; raised by ``raise_for_error``.
 
     A subclass of ``httpx.HTTPStatusError``, so that existing handlers go on working. Its text
-    names status, code and request id, never the server's message or details: those are in
-    ``info``.
+    has status, code, meaning, advice and attempts, never the server's message or details: those
+    are in ``info``.
 
     Attributes:
         info: What the body said, or None if it carried no code.
@@ -117,10 +117,10 @@ class ApiError(ResilienceError, httpx.HTTPStatusError):
         super().__init__(message, request=request, response=response)
         self.info = info
 
-    def _told(self) -> dict[str, Any]:
+    def _substitutes(self) -> dict[str, Any]:
         info = self.info and replace(self.info, message=None, details={}, fields=())
         bare = httpx.Response(self.response.status_code)
-        return {**super()._told(), "response": bare, "info": info}
+        return {**super()._substitutes(), "response": bare, "info": info}
 
     @property
     def code(self) -> str | None:

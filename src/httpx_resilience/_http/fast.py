@@ -44,7 +44,7 @@ def with_headers(headers: httpx.Headers, added: list[Triple]) -> httpx.Headers:
 
 
 def split_url(url: httpx.URL) -> tuple[tuple[object, ...], str]:
-    """Return what tells the origin from others, and the path as sent, without the query.
+    """Return what distinguishes the origin from others, and the path as sent, without the query.
 
     >>> split_url(httpx.URL("https://vault.example/v1/a?q=1"))
     (('https', 'vault.example', None), '/v1/a')

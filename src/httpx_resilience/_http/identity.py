@@ -4,7 +4,7 @@ import hashlib
 import os
 
 _SECRET = os.urandom(32)
-"""Per process, so that a hash that gets out tells nothing, not even to another process."""
+"""Per process, so that a hash that gets out reveals nothing, not even to another process."""
 
 _STABLE_SCHEMES = (b"bearer", b"basic")
 """Other schemes (Digest, signatures) change the header with each request; they share a scope."""

@@ -62,7 +62,7 @@ class RequestHeaderReader:
                 self._roles.setdefault(name.lower().encode("ascii"), role)
 
     def __call__(self, request: httpx.Request) -> RequestHeaders:
-        """Return what a request's headers tell."""
+        """Return what a request's headers say."""
         roles = self._roles
         authorization = api_key = None
         has_id = has_key = False
@@ -108,9 +108,9 @@ def new_call(
     has_key = seen.has_key
     if rules.idempotency_header is not None:
         has_key = has_key or method in _KEYED_METHODS
-    told = method if method in _USUAL_METHODS or TOKEN.fullmatch(method) else "invalid"
+    safe_method = method if method in _USUAL_METHODS or TOKEN.fullmatch(method) else "invalid"
     cost = rules.cost_of(method, path) if rules.categories else 1
-    return make_call((new_id(), told, origin, path, has_key, redact, order, cost))
+    return make_call((new_id(), safe_method, origin, path, has_key, redact, order, cost))
 
 
 def prepare(

@@ -58,7 +58,7 @@ def error_of(response: httpx.Response, *, dialect: Dialect | None = None) -> Err
 def raise_for_error(response: httpx.Response) -> httpx.Response:
     """Return a response that is no error; raise ``ApiError`` for one that is.
 
-    The error's text names status, code, request id and advice, never the server's message or
+    The error's text has status, code, meaning, advice and attempts, never the server's message or
     details, which may hold secrets: those are in ``.info``.
 
     Args:

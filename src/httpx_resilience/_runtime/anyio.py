@@ -7,7 +7,8 @@ which would cost programs on Trio, and imports, a tenth of importing httpx: wher
 runs, it is there.
 
 Trio is imported by httpx wherever it is installed, whatever its version. So nothing is asked of it
-but by its own loops: whether one runs is what Trio tells sniffio, whom anyio and httpx ask as well.
+but by its own loops: whether one runs is what Trio reports to sniffio, which anyio and httpx
+ask as well.
 """
 
 import sys

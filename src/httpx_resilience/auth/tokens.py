@@ -38,7 +38,8 @@ _PAUSE = 1.0
 """Seconds after a failed renewal ahead of expiry before the next."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-"""What h11 would tell in its error message otherwise: a token with the newline of its file."""
+"""What a token must look like: h11 would quote any other in its error message, such as one with the
+newline of its file."""
 
 _MAX_CHALLENGES = 4096
 """Characters of ``WWW-Authenticate`` that are looked at."""
@@ -145,7 +146,7 @@ class RefreshToken(http.Auth):
         Args:
             token_url: The token endpoint.
             client_id: Sent by HTTP Basic, as is the secret (section 2.3.1).
-            client_secret: Never told to anybody else.
+            client_secret: Never sent to anyone else.
             scope: Scopes to ask for, separated by spaces.
             client: What to ask with; a client of its own for each renewal if left out.
             **options: ``origins``, ``identity``, ``ahead``, ``fetch_timeout``, ``clock`` as for
@@ -168,7 +169,7 @@ class RefreshToken(http.Auth):
     ) -> Self:
         """Get tokens by an OAuth 2 refresh token (RFC 6749, section 6).
 
-        Failures and refusals are told apart as by ``client_credentials``.
+        Failures and refusals are distinguished as by ``client_credentials``.
 
         Args:
             token_url: The token endpoint.
@@ -389,7 +390,7 @@ def _says_invalid_token(headers: http.Headers) -> bool:
 
 
 def _checked_token(got: object) -> tuple[str, float | None]:
-    """Return a token and its lifetime; what is wrong with them is told without them."""
+    """Return a token and its lifetime; what is wrong with them is reported without them."""
     token, lifetime = got if isinstance(got, tuple) and len(got) == 2 else (got, None)
     if not isinstance(token, str):
         raise TypeError(

@@ -39,7 +39,7 @@ def program(
         bool, typer.Option("--version", help="Show the version and end.", is_eager=True)
     ] = False,
 ) -> None:
-    """Watch httpx-resilience at work: retries by error code, within budgets, told in the log."""
+    """See httpx-resilience at work: retries by error code, within budgets, explained in the log."""
     if show_version:
         typer.echo(f"{PROGRAM} {version(PROGRAM)}")
         raise typer.Exit
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str] | None) -> int:
         complain("interrupted")
         return 130
     except OSError as error:  # what a command asks of the network it handles itself
-        if error.errno != errno.EPIPE:  # nobody reads on (``| head``): nobody to tell, either
+        if error.errno != errno.EPIPE:  # nobody reads on (``| head``): so nobody reads a complaint
             complain(f"cannot write: {error.strerror or error}")
         drop(sys.stdout)
         return 1

@@ -1,4 +1,4 @@
-"""``demo``: scenarios against a vault on this machine, told by what they came to."""
+"""``demo``: scenarios against a vault on this machine, reported by what they came to."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
@@ -51,7 +51,7 @@ def demo(
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="With --json: every attempt, too (level debug).")
+        bool, typer.Option("--verbose", "-v", help="With --json: also every attempt (level debug).")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the order of the calls.")] = 1,
 ) -> None:

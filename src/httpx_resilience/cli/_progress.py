@@ -22,7 +22,7 @@ def progress(calls: int, head: str = "calls") -> Iterator[Callable[[str], None]]
     """
     screen = console(stderr=True)
     if not screen.is_terminal:  # some versions of rich end a disabled bar with an empty line
-        yield lambda told: None
+        yield lambda text: None
         return
     columns = (
         TextColumn(head),
@@ -35,8 +35,8 @@ def progress(calls: int, head: str = "calls") -> Iterator[Callable[[str], None]]
     with bar:
         task = bar.add_task("", total=calls)
 
-        def advance(told: str) -> None:
-            bar.update(task, advance=1, description=told)
+        def advance(text: str) -> None:
+            bar.update(task, advance=1, description=text)
 
         yield advance
 

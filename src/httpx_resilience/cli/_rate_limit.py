@@ -19,7 +19,7 @@ from ._progress import progress
 from ._trials import JOB, SECRETS, Job, Trial, path_of
 
 _DECIMALS = 1
-"""The vault's windows are two seconds instead of a minute, and so its resets are not told in whole
+"""The vault's windows are two seconds instead of a minute, and so its resets are not given in whole
 seconds either. A tenth of a second is still three times coarser than a minute's at that scale."""
 
 

@@ -100,7 +100,7 @@ class Trial:
 
 
 def is_refusal(request: SeenRequest) -> bool:
-    """Tell whether the vault's limiter refused a request."""
+    """Return whether the vault's limiter refused a request."""
     return request.status == 429
 
 

@@ -18,4 +18,4 @@ GENERIC = Dialect(
         request_id=(("error", "request_id"), ("request_id",)),
     ),
 )
-"""Reads the usual envelopes; a code tells people what happened, the HTTP status decides."""
+"""Reads the usual envelopes; a code says what happened, the HTTP status decides."""

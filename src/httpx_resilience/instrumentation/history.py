@@ -27,7 +27,7 @@ MAX_EVENTS = 500
 """Events that a history keeps of a call's beginning, and as many of its end."""
 
 MAX_REPORTED_WAIT = 1e10
-"""Seconds; what a server asks for beyond it is no time that anybody could be told."""
+"""Seconds; what a server asks for beyond it is no time that could be reported."""
 
 
 _DEBUG = Level.DEBUG
@@ -74,8 +74,8 @@ class CallHistory:
             to stop.
         retry_at: Epoch seconds before which the server wants no other attempt, where that ended
             the call.
-        body_truncated: The response's body was given up before a wait, and the response had to be
-            returned after all: reading past what was seen raises ``httpx.ReadError``.
+        body_truncated: The body was closed before a wait, and the response was returned after all:
+            reading past what was seen raises ``httpx.ReadError``.
         verbose: Whether anybody wanted events of level debug when the call began.
     """
 
@@ -123,7 +123,7 @@ class CallHistory:
         if done.retry_in is not None and done.retry_in < MAX_REPORTED_WAIT:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
         if done.reason == SUCCESS and (not self._kept or done.attempts == 1):
-            # The happy path: one attempt was made, and nothing was told but that it waited.
+            # The happy path: one attempt was made, and nothing was recorded but that it waited.
             self._clean = outcome.status, outcome.received_at - outcome.sent_at
 
     @property
@@ -133,7 +133,7 @@ class CallHistory:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What was told of the call, in order."""
+        """The events of the call, in order."""
         kept = self._kept or []
         for at, each in enumerate(kept):
             if isinstance(each, PendingEvent):
@@ -169,8 +169,8 @@ class CallHistory:
         """Seconds from the first send to the end of the last attempt."""
         if self._clean is not None:
             return round(self._clean[1], 3)
-        told = [e.elapsed for e in self.events if isinstance(e, CallEvent)]
-        return told[-1] if told else 0.0
+        elapsed = [e.elapsed for e in self.events if isinstance(e, CallEvent)]
+        return elapsed[-1] if elapsed else 0.0
 
     def __repr__(self) -> str:
         outcomes = ", ".join(

@@ -27,7 +27,7 @@ _modules = sys.modules
 
 
 def is_enabled(level: Level) -> bool:
-    """Tell whether a line of this level would be written by anybody."""
+    """Return whether a line of this level would be written."""
     logger = _structlog_logger() if "structlog" in _modules else None
     if logger is not None:
         return _allows(logger, level)
@@ -98,7 +98,7 @@ def _allows(logger: Any, level: Level) -> bool:
 def _printable(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields with whatever could forge a line, or colour a terminal, escaped.
 
-    Servers' words are checked before they are told; a path is whatever ``redact`` makes of it.
+    Servers' words are checked before they are logged; a path is whatever ``redact`` makes of it.
     """
     for name, value in fields.items():
         if isinstance(value, str) and not value.isprintable():

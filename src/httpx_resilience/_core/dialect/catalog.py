@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from .. import checks
 
 TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""What a code or an id must look like to be told in a log line (DESIGN 14)."""
+"""What a code or an id must look like to be logged: other text could forge a line or hold secrets."""
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 
@@ -125,7 +125,7 @@ class CategoryRule:
         object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
 
     def fits(self, method: str, path: str) -> bool:
-        """Tell whether a request is one of those."""
+        """Return whether a request is one of those."""
         return (not self.methods or method in self.methods) and fnmatchcase(path, self.path)
 
 
@@ -134,15 +134,16 @@ class RequestRules:
     """What an API says of its requests.
 
     Attributes:
-        put_is_idempotent: A PUT that was perhaps processed may be sent again.
+        put_is_idempotent: A PUT that may have been processed may be sent again.
         request_id_header: Sent with every call that does not carry one, the same on each attempt
             and never for another call; None to send none.
         idempotency_header: Sent likewise with POST and PATCH, which makes them repeatable;
             None to send none.
         category: From method and path to the name of the rate-limit budget the request is counted
             against; called for every call, so it should be quick. None goes by ``categories``.
-        categories: The same as data; the first rule that fits decides. If there are none, budgets
-            are learned from what the server announces, by method and first segment of the path.
+        categories: Rules that name the budget, as data; the first that fits decides. If there are
+            none, budgets are learned from what the server announces, by method and first segment of
+            the path.
     """
 
     put_is_idempotent: bool = True

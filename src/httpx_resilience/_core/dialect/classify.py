@@ -1,6 +1,6 @@
 """Outcome, Dialect → Failure: what kind of failure an attempt came to, if it failed at all.
 
-In order (DESIGN 6): a rule the user gave for the code, a rule the user gave for the status, the
+In order: a rule the user gave for the code, a rule the user gave for the status, the
 code in the body, the HTTP status, the exception.
 """
 
@@ -10,7 +10,7 @@ from ..headers import RateLimitReader, Reading, Wait, server_wait
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
-from .envelope import read_said, safe_token
+from .envelope import read_summary, safe_token
 
 
 class Failure(NamedTuple):
@@ -19,9 +19,9 @@ class Failure(NamedTuple):
     Attributes:
         error_class: What decides.
         status: HTTP status, or None where an exception came instead.
-        code: The error code as it may be told, or None if there was none.
+        code: The error code as it may be logged, or None if there was none.
         coded: The API itself (or a user's rule for its code) decided the class.
-        request_id: The server's id for the request, as it may be told.
+        request_id: The server's id for the request, as it may be logged.
         spec: The catalogue's row for the code.
         status_mismatch: The catalogue gives the code another HTTP status.
         exception_type: Class name of the exception.
@@ -57,7 +57,7 @@ def classify(
         return None
     status, headers = outcome.status, outcome.headers
     request_id = request_id_of(headers, dialect)
-    said = read_said(outcome.body, dialect, with_id=request_id is None)
+    said = read_summary(outcome.body, dialect, with_id=request_id is None)
     spec = dialect.spec(said.code) if said.code is not None else None
     error_class, coded = _class_of(status, said.code, spec, dialect)
     return Failure(
@@ -109,7 +109,7 @@ def _wait(outcome: Outcome, in_body: float | None, reading: Reading) -> Wait | N
 
 
 def request_id_of(headers: RawHeaders, dialect: Dialect) -> str | None:
-    """Return the server's id for a request, as it may be told; None if the headers give none."""
+    """Return the server's id for a request, as it may be logged; None without one."""
     name = (dialect.requests.request_id_header or "X-Request-ID").lower().encode()
     size = len(name)
     for key, value in headers:

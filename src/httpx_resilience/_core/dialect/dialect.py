@@ -23,7 +23,7 @@ UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(
         504: ErrorClass.TRANSIENT,
     }
 )
-"""Error classes of responses without a code; every other 4xx and 5xx is PERMANENT (DESIGN 6)."""
+"""Error classes of responses without a code; every other 4xx and 5xx is PERMANENT."""
 
 
 _ENVELOPE = Envelope()
@@ -91,8 +91,8 @@ class Dialect:
     def from_toml(cls, text: str) -> Self:
         """Return the dialect that a TOML document describes.
 
-        Every key is optional but ``name``; the README shows one. Paths into the body are written
-        with dots, ``*`` for the first item of a list.
+        Every key is optional but ``name``; the documentation shows one. Paths into the body are
+        written with dots, ``*`` for the first item of a list.
 
         Args:
             text: The document.
@@ -122,7 +122,7 @@ class Dialect:
         return self.codes.get(self.key(code))
 
     def is_ruled(self, code: str) -> bool:
-        """Tell whether a user's own rule was given for ``code`` (it comes before all else)."""
+        """Return whether a user's own rule was given for ``code`` (it comes before all else)."""
         return self.key(code) in self.code_rules
 
     def extend(

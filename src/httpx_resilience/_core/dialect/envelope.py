@@ -25,8 +25,8 @@ _decoder = json.JSONDecoder()
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
 
-# A string that is never closed ends with the body: looked for anew behind each of its quotes it
-# would take quadratic time.
+# A string that is never closed ends with the body: searched for again behind each of its quotes
+# it would take quadratic time.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -56,7 +56,7 @@ class ErrorInfo:
         return f"ErrorInfo(code={code!r}, request_id={request_id!r}, spec={self.spec!r})"
 
 
-class Said(NamedTuple):
+class ErrorSummary(NamedTuple):
     """What an error body says that decides, and what names it in a ticket.
 
     Attributes:
@@ -70,15 +70,15 @@ class Said(NamedTuple):
     wait: float | None = None
 
 
-_SILENT = Said()
+_SILENT = ErrorSummary()
 
 
-def read_said(body: bytes, dialect: Dialect, *, with_id: bool = True) -> Said:
+def read_summary(body: bytes, dialect: Dialect, *, with_id: bool = True) -> ErrorSummary:
     """Return what an error body says that a decision needs; it is parsed once.
 
     Never raises, as ``read_error``. ``with_id``, if the request id is wanted, too.
 
-    >>> read_said(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
+    >>> read_summary(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
     'busy'
     """
     document = _parse(body)
@@ -87,14 +87,14 @@ def read_said(body: bytes, dialect: Dialect, *, with_id: bool = True) -> Said:
     envelope = dialect.envelope
     code = _code(document, envelope.code)
     request_id = _first(document, envelope.request_id, str) if code and with_id else None
-    return Said(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
+    return ErrorSummary(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
 
 
 def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
     """Return what an error body says in the dialect's envelope, or None if it says no code.
 
     Never raises: a body that is not JSON, not an object, too large, cut off, badly encoded,
-    wrongly typed or too deeply nested is no error (DESIGN 6).
+    wrongly typed or too deeply nested is no error.
 
     >>> body = b'{"error": {"code": "busy", "request_id": "req_1"}}'
     >>> read_error(body, Dialect(name="any"))
@@ -129,7 +129,7 @@ def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
 
 
 def safe_token(text: str | None) -> str | None:
-    """Return a server's word as it may be told: itself if it looks like one, else ``invalid``.
+    """Return a server's word as it may be logged: itself if it looks like one, else ``invalid``.
 
     >>> safe_token("rate_limited"), safe_token("bad word"), safe_token(None)
     ('rate_limited', 'invalid', None)
@@ -148,7 +148,7 @@ def _code(document: Any, paths: tuple[Path, ...]) -> str | None:
 
 
 def _last_segment(uri: str) -> str:
-    """Return what tells one problem type from another (RFC 9457, section 3.1.1)."""
+    """Return what distinguishes one problem type from another (RFC 9457, section 3.1.1)."""
     return "" if uri == "about:blank" else re.split(r"[/#:]", uri.rstrip("/"))[-1]
 
 

@@ -126,8 +126,8 @@ def _built(
 
 def _at(where: str, error: Exception) -> str:
     """Return a refusal of one of our classes as one of the document's entry."""
-    told, fields = re.subn(r"^\w+(?:\('[^']*'\))?\.", "", str(error))
-    return f"{where}.{told}" if fields else f"{where}: {told}"
+    text, fields = re.subn(r"^\w+(?:\('[^']*'\))?\.", "", str(error))
+    return f"{where}.{text}" if fields else f"{where}: {text}"
 
 
 def _only(entry: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:

@@ -32,7 +32,7 @@ class ServerClock:
             version are not merely wider.
 
     Intervals are intersected as they come, and widened by 100 ppm per second of age. One that
-    contradicts the rest starts the estimate anew: the server's clock was stepped, or ours slept.
+    contradicts the rest restarts the estimate: the server's clock was stepped, or ours slept.
     When that happens twice within 100 responses, several hosts with different clocks share the
     name; then the hull of the last 32 intervals is the answer, until 100 responses agree.
 

@@ -9,7 +9,7 @@ from .. import checks
 Jitter = Literal["equal", "full", "none"]
 
 _FLOOR = 0.01
-"""Seconds; a full jitter may draw zero, and a retry at once is a retry wasted (DESIGN 8)."""
+"""Seconds; a full jitter may draw zero, and a retry at once is a retry wasted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The retry budget: at most a tenth of the last minute's successes is spent on futile retries.
 
-Rules, each from a simulation beside a dozen engines (DESIGN 9):
+Rules, each from a simulation beside a dozen engines:
 
 1. Deposit on success, never on send and never by time: a time refill times a fleet of clients
    keeps an overloaded server down.
@@ -76,7 +76,7 @@ class RetryBudget:
                 self._settle(now)
 
     def fail(self, now: float) -> None:
-        """Count a failed attempt: healing starts anew."""
+        """Count a failed attempt: healing starts over."""
         with self._lock:
             now = now if self._clock is None else self._clock()
             self._settle(now)

@@ -134,7 +134,7 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
 
 
 def is_repeatable(call: Call, dialect: Dialect, retry: RetryPolicy) -> bool:
-    """Tell whether a call may be repeated even if the server may have processed it."""
+    """Return whether a call may be repeated even if the server may have processed it."""
     if call.method == "PUT" and not dialect.requests.put_is_idempotent:
         return call.has_idempotency_key or retry.retry_non_idempotent
     return (

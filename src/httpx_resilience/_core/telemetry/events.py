@@ -70,8 +70,8 @@ class CallEvent(Event):
         error_class: Class of that attempt's failure.
         exception_type: Class name of the exception that came instead of a response.
         elapsed: Seconds since the call's first send.
-        idempotent: Repeating is safe, whatever the server did with the last attempt.
-        maybe_applied: The server may have carried out a change that an attempt asked for.
+        idempotent: Repeating is safe even if the server processed the last attempt.
+        maybe_applied: The server may have applied a change that a failed attempt asked for.
         status_mismatch: The catalogue gives the code another HTTP status; the code won.
     """
 
@@ -93,7 +93,7 @@ class CallEvent(Event):
 
 @record
 class AttemptFinished(CallEvent):
-    """An attempt came back, well or not.
+    """An attempt ended, in success or failure.
 
     Attributes:
         duration: Seconds from its send to its headers, or to the exception.
@@ -213,7 +213,7 @@ class GaveUp(CallEvent):
     """A failed call ends; its last response or exception goes to the caller.
 
     Attributes:
-        reason: Why it was not repeated, or not once more.
+        reason: Why the call was not retried.
         delay: Seconds that the next attempt would have had to wait, where that decided.
         delay_source: Where that delay comes from.
         time_left: Seconds until ``retry_for`` or the deadline ends.
@@ -243,8 +243,8 @@ class RecoveryHook(CallEvent):
     """A recovery hook ran.
 
     Attributes:
-        outcome: ``request`` (it made one to send now), ``stopped`` (it returned None), ``raised``
-            or ``cut`` (the call's time was up before it came back).
+        outcome: ``request`` (it returned a request to send), ``stopped`` (it returned None),
+            ``raised``, or ``cut`` (the call's time ended first).
     """
 
     name: ClassVar[str] = "recovery_hook"
@@ -292,7 +292,8 @@ class ThrottleHeld(ScopeEvent):
 
     Attributes:
         reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
-        delay: Seconds until the next call may go, if no response comes first.
+        delay: Seconds until the scope is checked again, if no response comes first; None if
+            calls are admitted.
         queued: Calls that wait.
     """
 
@@ -310,7 +311,7 @@ class ThrottleHeld(ScopeEvent):
 
 @record
 class ThrottleReleased(ScopeEvent):
-    """A scope holds nobody back any more.
+    """A scope no longer holds calls.
 
     Attributes:
         reason: Why it held calls back.
@@ -333,7 +334,7 @@ class RateLimitEvent(ScopeEvent):
     """What a server says of one rate-limit budget.
 
     Attributes:
-        rate_limit: Units a window.
+        rate_limit: Units per window.
         rate_remaining: Units left.
         rate_reset_in: Seconds until the announced reset.
     """

@@ -1,4 +1,4 @@
-"""Frozen dataclasses for what is told: quick to define, as quick to make as any.
+"""Frozen dataclasses for what is recorded: quick to define, as quick to make as any.
 
 The methods that ``dataclass`` writes and compiles for each class take half a millisecond of an
 import; for all kinds of events that was a twelfth of importing httpx. Here they are written once.
@@ -34,12 +34,12 @@ class Record:
     _blank: ClassVar[dict[str, object]]
     _required: ClassVar[set[str]]
 
-    def __init__(self, **told: object) -> None:
+    def __init__(self, **given: object) -> None:
         own = self.__dict__
         own.update(self._blank)
-        own.update(told)
-        if len(own) != len(self._blank) or not self._required <= told.keys():
-            unknown, missing = told.keys() - self._blank.keys(), self._required - told.keys()
+        own.update(given)
+        if len(own) != len(self._blank) or not self._required <= given.keys():
+            unknown, missing = given.keys() - self._blank.keys(), self._required - given.keys()
             raise TypeError(
                 f"{type(self).__name__}: unknown fields {sorted(unknown)}, "
                 f"missing {sorted(missing)}"
@@ -58,5 +58,5 @@ class Record:
         return hash((type(self), *self.__dict__.values()))
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{key}={value!r}" for key, value in self.__dict__.items())
-        return f"{type(self).__name__}({told})"
+        shown = ", ".join(f"{key}={value!r}" for key, value in self.__dict__.items())
+        return f"{type(self).__name__}({shown})"

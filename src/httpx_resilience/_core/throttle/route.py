@@ -27,7 +27,7 @@ class Buckets:
     """The buckets of one origin and identity.
 
     Args:
-        key: Tells the origin and identity from others, in ``known``.
+        key: Of the origin and identity, in ``known``.
         known: Throttles by bucket; bounded, and shared with others.
         make: Makes a throttle for a bucket or route of that name.
         scope_of: From such a name to its scope's.
@@ -60,7 +60,7 @@ class Buckets:
         Args:
             route: Whose response announced the bucket.
             current: The throttle that admitted its request.
-            signature: What tells the bucket from others.
+            signature: What distinguishes the bucket from others.
             now: The time.
 
         Returns:

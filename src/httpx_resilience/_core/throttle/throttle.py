@@ -8,7 +8,7 @@ Before a request goes, the scope's limits are asked in turn, and the first that 
     slow start       nothing is known: one probe, then 1, 2, 4, … in flight
     concurrency      it fails most of what it gets, and calls are held back: few go at a time
 
-A further limit is one more ``Limit`` in that row. Whatever may let waiting calls go returns the
+A further limit is one more ``Limit`` in that row. Whatever may release waiting calls returns the
 tickets whose holders are to be woken. There is one timer, and no task behind it: the ticket at the
 head of the queue keeps the time (``timer_deadline``) and hands it on when it leaves.
 """

@@ -15,7 +15,7 @@ MAX_QUOTAS = 64
 """Policies that one scope keeps; a response names 32 at the most."""
 
 _Key = tuple[str | None, str, float | None, int]
-"""Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
+"""Distinguishes a scope's policies: bucket, unit, window, and a number where those are equal."""
 
 
 class QuotaSet(dict[_Key, Quota]):
