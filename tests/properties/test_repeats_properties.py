@@ -27,7 +27,7 @@ class Thorough(Throttle):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         quotas: Any = self._quotas
-        quotas.repeat = lambda *_: -1
+        quotas._count = lambda: None  # so that none of them is the only one
 
     def _fast_path_credit(self, now: float) -> int:
         return 0

@@ -153,15 +153,14 @@ class CallRun(CallState):
 
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
-        is_first = self.attempt == 1
+        is_first, deadline = self.attempt == 1, self.policy.retry.deadline
         if self._recorder.verbose:
             if is_first:
                 self.record.call_started(now)
             self.record.attempt_started(now)
-        if is_first:
-            deadline = self.policy.retry.deadline
-            if deadline is None:
-                return Send(1, None, self._to_wake()) if self._wake else _FIRST
+        if is_first and deadline is None:
+            return Send(1, None, self._to_wake()) if self._wake else _FIRST
+        if is_first and deadline is not None:
             self.deadline_at = now + deadline
         return Send(self.attempt, min(self.give_up_at, self.deadline_at), self._to_wake())
 

@@ -77,6 +77,13 @@ class Parts:
         reporter = ThrottleReporter("https://v.example", "read", 0.1, self.events.append)
         self.quotas = QuotaSet(ThrottlePolicy(**policy), reporter, self.clock, self.in_flight)
 
+    def repeat(self, announced: RateLimit, at: float) -> int:
+        """Return what the only policy there is makes of a response; -1 if there is none such."""
+        only = self.quotas.only
+        if only is None:
+            return -1
+        return only.repeat(announced, at, at, self.clock.version, self.in_flight.units)
+
     def learn(self, at: float, *announced: RateLimit) -> QuotaSet:
         self.quotas.learn(announced, at, at)
         return self.quotas

@@ -326,8 +326,10 @@ class Throttle:
         announced = reading.limits
         if reading.date is not None:
             self._clock.observe(reading.date, sent, received)
-        closes = failure is not None and _closes(failure)
-        credit = -1 if closes else self._quotas.repeat(announced, sent, received)
+        closes, only, credit = failure is not None and _closes(failure), self._quotas.only, -1
+        if only is not None and not closes and len(announced) == 1:
+            version, units = self._clock.version, self._in_flight.units
+            credit = only.repeat(announced[0], sent, received, version, units)
         if credit >= 0 and failure is None and self._credit and not self._in_flight.abandoned:
             # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
             self._rate.accepted(sent, received)

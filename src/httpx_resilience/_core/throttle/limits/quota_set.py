@@ -95,18 +95,6 @@ class QuotaSet(dict[_Key, Quota]):
 
     # What responses say.
 
-    def repeat(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> int:
-        """Learn from a response that differs from the last in what remains alone.
-
-        Returns:
-            How many units may go without a look at anything; -1 if it is no such response.
-        """
-        only = self.only
-        if only is None or len(announced) != 1:
-            return -1
-        version, outstanding = self._clock.version, self._in_flight.units
-        return only.repeat(announced[0], sent, received, version, outstanding)
-
     def ended(self, ending: Ending) -> None:
         """Learn from what a response says, or does not say any more."""
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
