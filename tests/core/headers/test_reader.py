@@ -25,7 +25,7 @@ from httpx_resilience._core.headers.values import members, moments
 
 DATE = 1700000000.0
 HTTP_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
-FILE = Path(__file__).parents[1] / "vectors" / "ratelimit_headers.json"
+FILE = Path(__file__).parents[2] / "vectors" / "ratelimit_headers.json"
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["vectors"]
 SKEWS = (0.0, -300.0, 300.0)
 
