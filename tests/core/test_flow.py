@@ -4,15 +4,26 @@ import math
 
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, BudgetPolicy, ErrorClass, Policy, RetryPolicy
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    BudgetPolicy,
+    ErrorClass,
+    Event,
+    Policy,
+    RetryPolicy,
+    ThrottlePolicy,
+)
 from httpx_resilience._core.call_state import Rules
 from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import Cancelled, Outcome, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.retry.decision import CLOSED, REASONS, THROTTLE_TIMEOUT
-from httpx_resilience._core.steps import Pause, Send
+from httpx_resilience._core.steps import Admit, Done, Pause, Send
 from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
+from httpx_resilience._core.throttle import Throttle
 from support import contract
 from support.contract import CODES, METHODS, UNCODED, Expected
 from support.core import (
@@ -23,6 +34,7 @@ from support.core import (
     WALL,
     Answer,
     Ear,
+    HookOutcome,
     Played,
     call_of,
     coded,
@@ -40,6 +52,9 @@ UNCODED_CASES = [
     for status, by_method in UNCODED.items()
     for method in METHODS
 ]
+
+
+RULES = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
 
 
 def check(played: Played, expected: Expected, line: dict[str, object]) -> None:
@@ -197,8 +212,7 @@ def test_a_success_after_a_retry_is_told_and_pays_the_token_back() -> None:
 def test_a_first_attempt_that_succeeds_tells_nobody_who_does_not_want_details() -> None:
     ear = Ear()
     ear.verbose = False
-    rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-    flow = call_flow(call_of(), rules, None, ear, lambda: True, START)
+    flow = call_flow(call_of(), RULES, None, ear, lambda: True, START)
     next(flow)
     flow.send(Outcome(START, START, START, status=200))
     assert ear.events == []
@@ -315,8 +329,7 @@ class TestTime:
 class TestCancellation:
     def test_a_retry_that_is_cancelled_while_it_waits_gives_its_token_back(self) -> None:
         budget, ear = RetryBudget(), Ear()
-        rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-        flow = call_flow(call_of(), rules, budget, ear, lambda: True, START)
+        flow = call_flow(call_of(), RULES, budget, ear, lambda: True, START)
         assert isinstance(next(flow), Send)
         step = flow.send(Outcome(START, START, START, status=503))
         assert isinstance(step, Pause)
@@ -327,8 +340,7 @@ class TestCancellation:
 
     def test_a_retry_that_is_cancelled_while_it_is_sent_gives_its_token_back(self) -> None:
         budget, ear = RetryBudget(), Ear()
-        rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-        flow = call_flow(call_of(), rules, budget, ear, lambda: True, START)
+        flow = call_flow(call_of(), RULES, budget, ear, lambda: True, START)
         next(flow)
         step = flow.send(Outcome(START, START, START, status=503))
         assert isinstance(step, Pause)
@@ -367,3 +379,80 @@ def test_a_code_that_stands_under_another_status_wins_and_is_told() -> None:
     played = play(coded(400, "rate_limited"), OK)
     assert played.attempts == 2
     assert played.scheduled[0].status_mismatch is True
+
+
+def test_a_call_that_the_throttle_refuses_is_over() -> None:
+    policy = ThrottlePolicy(max_wait=5.0)
+    throttle = Throttle("https://v", "all", policy, ServerClock(), list[Event]().append)
+    throttle.reserve(0, START, math.inf)
+    rules = RULES._replace(policy=Policy(throttle=policy))
+    call = call_of()._replace(order=1)
+    flow = call_flow(call, rules, None, Ear(), lambda: True, START, throttle)
+    assert isinstance(next(flow), Admit)
+    step = flow.send(Woken(START + 5.0))
+    assert isinstance(step, Done)
+    assert (step.reason, step.result, step.attempts) == ("throttle_timeout", "throttled", 0)
+    assert next(flow, None) is None
+    assert throttle.statistics().in_flight == 1
+
+
+HOOKED = {"version_conflict"}
+CONFLICT = coded(409, "version_conflict")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [("stopped", "permanent"), ("raised", "permanent"), ("cut", "out_of_time")],
+)
+def test_a_call_whose_hook_makes_no_request_is_over(outcome: HookOutcome, reason: str) -> None:
+    played = play(CONFLICT, recover=HOOKED, hook=outcome)
+    assert (played.attempts, played.done.reason) == (1, reason)
+
+
+def test_a_hook_that_makes_no_other_request_has_the_same_call_sent() -> None:
+    played = play(CONFLICT, OK, recover=HOOKED, hook="request")
+    assert (played.attempts, played.done.reason) == (2, "success")
+
+
+# GENERIC: the status decides.
+
+BODIES = {
+    "coded": b'{"error": {"code": "internal_error"}}',
+    "a problem": b'{"type": "https://x.example/probs/quota_exceeded", "status": 404}',
+    "uncoded": b"<html>",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize(
+    ("status", "method", "attempts", "reason"),
+    [
+        (429, "GET", 4, "attempts_exhausted"),
+        (429, "POST", 4, "attempts_exhausted"),
+        (503, "GET", 4, "attempts_exhausted"),
+        (503, "PUT", 4, "attempts_exhausted"),
+        (503, "POST", 1, "not_idempotent"),
+        (500, "GET", 2, "attempts_exhausted"),
+        (500, "PATCH", 1, "not_idempotent"),
+        (408, "DELETE", 4, "attempts_exhausted"),
+        (404, "GET", 1, "permanent"),
+        (409, "PUT", 1, "permanent"),
+        (501, "GET", 1, "permanent"),
+    ],
+)
+def test_status_and_method_decide_whatever_the_code(
+    body: bytes, status: int, method: str, attempts: int, reason: str
+) -> None:
+    played = play(Answer(status, body), method=method, dialect=GENERIC)
+    assert (played.attempts, played.done.reason) == (attempts, reason)
+
+
+def test_a_code_is_told_though_it_does_not_decide() -> None:
+    played = play(Answer(404, BODIES["a problem"]), dialect=GENERIC)
+    assert played.gave_up.code == "quota_exceeded"
+    assert played.gave_up.status_mismatch is None
+
+
+def test_a_code_that_cannot_be_told_is_told_as_invalid() -> None:
+    played = play(Answer(400, b'{"error": "no such thing"}'), dialect=GENERIC)
+    assert played.gave_up.code == "invalid"

@@ -23,7 +23,7 @@ from httpx_resilience import (
     history_of,
     raise_for_error,
 )
-from httpx_resilience._http.bodies import decode
+from httpx_resilience._http.bodies import MAX_ENCODINGS, OneShotStream, decode
 from support.clients import ONCE, STEADY, call, resilient
 from support.encodings import ENCODERS, READABLE, cut
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, Stream, coded, get
@@ -393,6 +393,25 @@ def test_a_zstd_body_that_wants_a_window_above_8_mib_yields_no_code() -> None:
         packer = zstandard.ZstdCompressor(compression_params=options).compressobj()
         packed = packer.compress(document("small")) + packer.flush()
         assert decode(packed, "zstd") == expected
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_five_encodings_upon_each_other_are_decoded_and_no_more(name: str) -> None:
+    header, encode = ENCODERS[name]
+    body = document("small")
+    for _ in range(MAX_ENCODINGS):
+        body = encode(body)
+    assert decode(body, ", ".join([header] * MAX_ENCODINGS)) == document("small")
+    assert decode(encode(body), ", ".join([header] * (MAX_ENCODINGS + 1))) == b""
+
+
+def test_a_one_shot_body_is_not_begun_twice() -> None:
+    """Read again, a file at its end would be sent as an empty body."""
+    stream = OneShotStream(httpx.AsyncByteStream())
+    aiter(stream)
+    assert not stream.is_replayable()
+    with pytest.raises(httpx.WriteError):
+        aiter(stream)
 
 
 async def test_a_bomb_within_a_bomb_takes_little_memory() -> None:

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorClass, ErrorSpec
-from httpx_resilience._core.frozen import FrozenMap
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    Dialect,
+    Envelope,
+    ErrorClass,
+    ErrorSpec,
+    RequestRules,
+)
 from httpx_resilience.dialects.scaivault import category_of
 from support.contract import CODES
 
@@ -138,20 +145,10 @@ def test_scaivault_counts_a_request_against_its_category(
     assert category_of(method, path) == category
 
 
-class TestFrozenMap:
-    """The mapping that configs hold."""
+def test_a_request_costs_one_unit_where_no_rule_says_otherwise() -> None:
+    assert RequestRules().cost_of("GET", "/v1/files/1") == 1
 
-    def test_it_compares_and_hashes_by_value(self) -> None:
-        one, two = FrozenMap({"a": 1, "b": 2}), FrozenMap({"b": 2, "a": 1})
-        assert one == two == {"a": 1, "b": 2}
-        assert hash(one) == hash(two)
-        assert one != FrozenMap({"a": 1})
 
-    def test_it_does_not_change_with_what_it_was_made_from(self) -> None:
-        source = {"a": 1}
-        frozen = FrozenMap(source)
-        source["a"] = 2
-        assert frozen["a"] == 1
-
-    def test_it_prints_as_it_would_be_written(self) -> None:
-        assert repr(FrozenMap({ErrorClass.TRANSIENT: 1})) == "{ErrorClass.TRANSIENT: 1}"
+def test_a_function_of_ones_own_names_the_budget_of_a_request() -> None:
+    rules = RequestRules(category=lambda method, path: f"{method} of {path}")
+    assert rules.category_of("GET", "/v1") == "GET of /v1"

@@ -10,6 +10,7 @@ from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
 from httpx_resilience._core.dialect.envelope import (
     MAX_BODY,
     MAX_DEPTH,
+    MAX_NESTED,
     read_error,
     read_summary,
     safe_token,
@@ -120,8 +121,14 @@ def test_brackets_within_strings_are_no_nesting() -> None:
     assert read(document) is not None
 
 
-def test_many_siblings_are_no_nesting() -> None:
-    assert read({"error": {"code": "busy"}, "x": [[] for _ in range(500)]}) is not None
+def listed(nested: int) -> bytes:
+    """A body of ``nested`` objects and lists in all."""
+    return b'{"error": {"code": "busy"}, "x": [' + b", ".join([b"[]"] * (nested - 3)) + b"]}"
+
+
+def test_a_body_may_hold_ten_thousand_objects_and_lists_and_no_more() -> None:
+    assert read_error(listed(MAX_NESTED), SCAIVAULT) is not None
+    assert read_error(listed(MAX_NESTED + 1), SCAIVAULT) is None
 
 
 @pytest.mark.parametrize(
@@ -157,25 +164,67 @@ def test_a_body_is_json_where_the_standard_library_says_so(body: bytes) -> None:
     assert (None if info is None else info.code) == read_summary(body, GENERIC).code == expected
 
 
+FOUND = {
+    "an error object": ({"error": {"code": "busy"}}, "busy"),
+    "a top-level code": ({"code": "busy", "message": "x"}, "busy"),
+    "OAuth": ({"error": "invalid_grant", "error_description": "x"}, "invalid_grant"),
+    "a list of errors": ({"errors": [{"code": "first"}, {"code": "second"}]}, "first"),
+    "a problem type": ({"type": "https://x.example/probs/out-of-credit"}, "out-of-credit"),
+    "a problem type with a slash": ({"type": "https://x.example/probs/busy/"}, "busy"),
+    "a problem type with a fragment": ({"type": "https://x.example/errors#busy"}, "busy"),
+    "a problem type that is a URN": ({"type": "urn:problem-type:acme:busy"}, "busy"),
+    "a relative problem type": ({"type": "/probs/busy"}, "busy"),
+    "a code beside a problem type": ({"type": "https://x.example/a", "code": "b"}, "b"),
+    "an error object before all others": (
+        {"error": {"code": "a"}, "code": "b", "errors": [{"code": "c"}], "type": "d"},
+        "a",
+    ),
+    "a code that is a number beside a type": ({"code": 7, "type": "/probs/busy"}, "busy"),
+    "an empty code beside a type": ({"code": "", "type": "/probs/busy"}, "busy"),
+}
+NOTHING = {
+    "the type that says nothing": {"type": "about:blank", "title": "Not Found"},
+    "no code": {"detail": "Rate limit exceeded"},
+    "a number": {"code": 429},
+    "an empty list": {"errors": []},
+    "a list of words": {"errors": ["busy"]},
+    "a word in place of a list": {"errors": "busy"},
+    "empty words": {"code": "", "error": "", "type": ""},
+    "a type of slashes": {"type": "///"},
+}
+
+
+@pytest.mark.parametrize(("body", "code"), FOUND.values(), ids=FOUND)
+def test_generic_reads_a_code_where_it_usually_stands(body: object, code: str) -> None:
+    info = read(body, GENERIC)
+    assert info is not None
+    assert (info.code, info.spec) == (code, None)
+
+
+@pytest.mark.parametrize("body", NOTHING.values(), ids=NOTHING)
+def test_to_generic_a_body_without_a_code_has_none(body: object) -> None:
+    assert read(body, GENERIC) is None
+
+
 @pytest.mark.parametrize(
-    ("document", "code"),
+    ("body", "message"),
     [
-        ({"error": {"code": "a"}}, "a"),
-        ({"code": "b"}, "b"),
-        ({"error": "invalid_grant", "error_description": "x"}, "invalid_grant"),
-        ({"errors": [{"code": "c"}, {"code": "d"}]}, "c"),
-        ({"type": "https://example.com/probs/out-of-credit", "title": "x"},
-         "out-of-credit"),
-        ({"error": {"code": "a"}, "code": "b", "type": "t"}, "a"),
-        ({"code": 7, "type": "t"}, "t"),
-        ({"errors": []}, None),
-        ({"errors": "x"}, None),
-        ({"message": "x"}, None),
+        ({"error": {"code": "a", "message": "words"}}, "words"),
+        ({"code": "a", "message": "words"}, "words"),
+        ({"error": "a", "error_description": "words"}, "words"),
+        ({"type": "/a", "title": "no", "detail": "words"}, "words"),
     ],
-)  # fmt: skip
-def test_generic_reads_the_usual_envelopes(document: object, code: str | None) -> None:
-    info = read(document, GENERIC)
-    assert (None if info is None else info.code) == code
+)
+def test_the_words_for_people_are_found_beside_it(body: object, message: str) -> None:
+    info = read(body, GENERIC)
+    assert info is not None
+    assert info.message == message
+
+
+def test_details_and_request_ids_are_found_beside_it() -> None:
+    info = read_error(b'{"code": "a", "details": {"x": 1}, "request_id": "r1"}', GENERIC)
+    assert info is not None
+    assert (info.details, info.request_id) == ({"x": 1}, "r1")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from httpx_resilience._core.headers.values import members, moments
 
 DATE = 1700000000.0
 HTTP_DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
-FILE = Path(__file__).parents[1] / "vectors" / "ratelimit_headers.json"
+FILE = Path(__file__).parents[2] / "vectors" / "ratelimit_headers.json"
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["vectors"]
 SKEWS = (0.0, -300.0, 300.0)
 
@@ -189,6 +189,22 @@ def test_a_delta_agreeing_with_the_window_in_milliseconds_is_read_so() -> None:
 def test_a_small_reset_is_never_milliseconds_because_of_retry_after() -> None:
     assert only(*trio("6", "0", "900"), ("Retry-After", "1")).reset_in == 900.0
     assert only(*trio("6", "0", "1000"), ("Retry-After", "1")).reset_in == 1.0
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "reset_in"),
+    [
+        ("30", 30.0),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30000.0),
+        ("later", 30000.0),
+        ("0.5", 30000.0),
+    ],
+)
+def test_a_reset_is_in_milliseconds_if_a_number_of_seconds_to_wait_says_so(
+    retry_after: str, reset_in: float
+) -> None:
+    remaining, reset = ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "30000")
+    assert only(("Retry-After", retry_after), remaining, reset).reset_in == reset_in
 
 
 def test_a_unit_that_was_given_is_not_second_guessed() -> None:
@@ -549,6 +565,19 @@ def test_ever_new_names_fill_no_memory() -> None:
     assert len(reader._roles) <= MAX_NAMES + 1
     assert len(reader._roles._words) <= MAX_NAMES + 1
     assert b"x" * 129 not in reader._roles
+
+
+def test_of_one_response_no_more_than_two_thousand_new_header_names_are_looked_up() -> None:
+    reader = RateLimitReader()
+    flood = [(b"X-RateLimit-Limit-%d" % number, b"1") for number in range(5 * MAX_NAMES)]
+    reader.read(flood, wall=0.0)
+    assert len(reader._roles) == 2 * MAX_NAMES
+    limits = reader.read([(b"X-RateLimit-Limit", b"7")], wall=0.0).limits
+    assert [limit.limit for limit in limits] == [7]
+
+
+def test_a_reader_shows_its_families() -> None:
+    assert repr(RateLimitReader()) == "RateLimitReader(families=())"
 
 
 # The binding policy

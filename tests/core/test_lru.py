@@ -2,6 +2,8 @@
 
 import gc
 
+import pytest
+
 from httpx_resilience._core.lru import MAX_ENTRIES, LRUMap
 
 
@@ -72,3 +74,12 @@ def test_clearing_forgets_even_what_is_in_use() -> None:
     entries.clear()
     assert len(entries) == 0
     assert entries.get("a") is not held
+
+
+def test_a_map_without_a_maker_says_so() -> None:
+    entries: LRUMap[Entry] = LRUMap()
+    with pytest.raises(TypeError, match="no way to make an entry"):
+        entries.get("a")
+    assert len(entries) == 0
+    made = entries.get("a", Entry)
+    assert entries.get("a") is made

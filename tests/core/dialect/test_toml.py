@@ -283,3 +283,32 @@ def test_a_misspelt_code_in_an_extension_of_a_file_is_refused() -> None:
 def test_what_is_odd_in_a_file_is_a_value_error_that_names_it(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=re.escape(named)):
         Dialect.from_toml(f'name = "x"\n{text}')
+
+
+ENTRIES = {
+    "rate_limits[0].window": "rate_limits = [{ remaining = 'X-Left', window = @ }]",
+    "codes.busy.status": "codes = { busy = { class = 'transient', status = @ } }",
+    "codes.busy": "codes = { busy = @ }",
+    "requests.categories[0].cost": "requests = { categories = [{ name = 'a', cost = @ }] }",
+    "unknown_code": "unknown_code = @",
+    "codes.busy.class": "codes = { busy = { class = @ } }",
+    "envelope.code": "envelope = { code = [@] }",
+    "envelope.ignore_case": "envelope = { ignore_case = @ }",
+    "rate_limits": "rate_limits = @",
+}
+
+
+@pytest.mark.parametrize(
+    "written", [str(10**400), "0x" + "f" * 5000], ids=["decimal", "hexadecimal"]
+)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_of_a_file_is_refused_by_its_name(entry: str, written: str) -> None:
+    with pytest.raises(ValueError, match=r": got .*, allowed (is|are) ") as refused:
+        Dialect.from_toml(f"name = 'x'\n{ENTRIES[entry].replace('@', written)}")
+    assert str(refused.value).startswith(f"{entry}: ")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_digits_that_python_does_not_convert_are_refused_by_their_line(entry: str) -> None:
+    with pytest.raises(ValueError, match=r"^dialect: line 2: got an integer of thousands of dig"):
+        Dialect.from_toml(f"name = 'x'\n{ENTRIES[entry].replace('@', '9' * 5000)}")

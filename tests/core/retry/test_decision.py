@@ -144,7 +144,8 @@ def test_methods_are_repeatable_as_rfc_9110_and_the_dialect_say(
 
 @pytest.mark.parametrize("error_class", list(ErrorClass))
 def test_a_hook_goes_by_the_backoff_of_conflicts_whatever_it_mends(error_class: ErrorClass) -> None:
-    failure = TRANSIENT._replace(error_class=error_class)
-    mended = decided(failure, has_hook=True, repeatable=False, replayable=False)
-    assert mended == Retry(0.05, "backoff", 1.0)
-    assert decided(failure, has_hook=True, of_class=3) == Stop("attempts_exhausted")
+    failure = UNCODED._replace(error_class=error_class)
+    hooked: dict[str, Any] = {"has_hook": True, "repeatable": False, "replayable": False}
+    assert decided(failure, **hooked) == Retry(0.05, "backoff", 1.0)
+    assert isinstance(decided(failure, attempt=2, of_class=2, **hooked), Retry)
+    assert decided(failure, attempt=3, of_class=3, **hooked) == Stop("attempts_exhausted")

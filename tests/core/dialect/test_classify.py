@@ -2,13 +2,23 @@
 
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorClass, ErrorSpec
-from httpx_resilience._core.dialect.classify import Failure, classify
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    Dialect,
+    Envelope,
+    ErrorClass,
+    ErrorSpec,
+    RequestRules,
+)
+from httpx_resilience._core.dialect.classify import Failure, classify, request_id_of
 from httpx_resilience._core.headers import RateLimitReader, Wait
 from httpx_resilience._core.outcome import Outcome, RawHeaders
 from support.core import CONNECTION_LOST, CONNECTION_REFUSED, envelope
 
 READER = RateLimitReader()
+PLAIN = Dialect(name="plain", requests=RequestRules(request_id_header=None))
+"""A dialect that names no header of a request id."""
 
 
 def maybe(
@@ -140,8 +150,13 @@ class TestIds:
         assert failure(500).request_id is None
 
     def test_an_odd_id_is_told_as_invalid(self) -> None:
-        for raw in (b"a b", b"\xff", b"\x1b[31m", b"x" * 129, b""):
+        for raw in (b"a b", b"\xff", b"\x1b[31m", b"x" * 129, b"x" * 10_000, b""):
             assert failure(500, headers=[(b"x-request-id", raw)]).request_id == "invalid"
+        assert request_id_of([(b"X-Request-ID", b"x" * 128)], PLAIN) == "x" * 128
+
+    def test_the_usual_header_is_read_where_the_dialect_names_none(self) -> None:
+        assert request_id_of([(b"Date", b"x"), (b"x-request-ID", b"req-1")], PLAIN) == "req-1"
+        assert request_id_of([(b"X-Request-Idx", b"req-1")], PLAIN) is None
 
 
 class TestWaits:
@@ -161,3 +176,13 @@ class TestWaits:
         found = failure(429, envelope("quota_exceeded"), headers=[(b"Retry-After", b"3")])
         assert found.error_class is ErrorClass.PERMANENT
         assert found.wait == Wait(3.0, "retry_after")
+
+    def test_a_reset_in_epoch_seconds_without_a_date_counts_from_the_clients_wall_clock(
+        self,
+    ) -> None:
+        headers = [
+            (b"X-RateLimit-Limit", b"10"),
+            (b"X-RateLimit-Remaining", b"0"),
+            (b"X-RateLimit-Reset", b"1700000030"),
+        ]
+        assert failure(429, b"", PLAIN, headers).wait == Wait(30.0, "rate_limit_reset")
