@@ -98,7 +98,8 @@ SHARED = {
     "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
     "of a scope, until it is looked at again; of a call that waited, how long it did",
     "delay_source": "What the delay follows",
-    "elapsed": "Seconds: since the call's first send; for which a scope held calls",
+    "elapsed": "Seconds: since the call's first send; for which a scope held calls; "
+    "that a summary covers",
     "budget": "Tokens in the origin's retry budget, after this event",
 }
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from .. import checks
 
 TOKEN = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""What a code or an id must look like to be logged: other text could forge a line or hold secrets."""
+"""What a code or an id must look like to be logged; other text could forge a line."""
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 

@@ -67,6 +67,7 @@ class Throttle:
 
     __slots__ = (
         "__weakref__",
+        "_answer",
         "_clock",
         "_closing",
         "_concurrency",
@@ -103,6 +104,7 @@ class Throttle:
         self._queue = TicketQueue()
         self._in_flight = in_flight = InFlight()
         self._credit = 0
+        self._answer: Admission | None = None
         self._timer_ticket: Ticket | None = None
         self._timer_deadline = math.inf
         self._reporter = ThrottleReporter(origin, scope, policy.low_below, emit)
@@ -150,12 +152,14 @@ class Throttle:
         """
         ticket = Ticket(order, give_up_at, now, cost)
         ticket.home = self
+        self._answer = None
         if not self._queue:
             admission = self.ask(now, cost)
             if admission.is_open:
                 self._credit = 0
                 self._admit(ticket, admission, now)
                 return ticket
+            self._answer = admission
         if not self._has_point(ticket, now, max_hint, max_queue or self.policy.max_queue):
             ticket.state = EXPIRED
         return ticket
@@ -171,9 +175,14 @@ class Throttle:
         return ticket
 
     def enqueue(self, ticket: Ticket, now: float) -> Sequence[Ticket]:
-        """Queue a waiting ticket; return the tickets to wake."""
+        """Queue a waiting ticket, right after it was reserved; return the tickets to wake."""
+        answer, self._answer = self._answer, None
         self._credit = 0
         self._queue.push(ticket)
+        if answer is not None and ticket.give_up_at > now:  # it is alone, and was asked for already
+            self._rearm_timer(ticket, answer.retry_at)
+            self._reporter.held(answer.reason, answer.retry_at, 1, now)
+            return ()
         timer, until = self._timer_ticket, self._timer_deadline
         if timer is None or ticket.order < timer.order or not now < until <= ticket.give_up_at:
             return self.tick(now)
