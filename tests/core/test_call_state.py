@@ -97,6 +97,7 @@ class TestTime:
 
     def test_a_wait_before_the_first_send_is_counted_and_moves_nothing(self) -> None:
         state = state_of()
+        state.deadline_at = START + 500.0
         state.stop_clock(7.0)
         assert (state.waited, state.give_up_at) == (7.0, math.inf)
         state.sent_first(START)

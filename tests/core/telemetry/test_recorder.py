@@ -176,7 +176,7 @@ def scheduled(**fields: float) -> Event:
         ("elapsed", 7.00049, 7.0),
         ("budget", 2.346, 2.35),
         ("budget", 0.004, 0.0),
-        ("attempt", 3, 3),
+        ("idempotent", True, True),
     ],
 )
 def test_seconds_are_rounded_to_milliseconds_and_tokens_to_hundredths(
