@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from ._contenders import logger_off
-from ._lines import FUTURES, WAIT, CountingVault, Line, OurLine, lines
-from ._rounds import Effort, Stopwatch, Tell, collector_off, in_turns
-from ._rows import Row, absent
-from ._vault import CREDENTIAL, URL, InProcessVault
-from ._virtual import run_virtual
+from ..contenders.lines import FUTURES, Line, OurLine, lines
+from ..contenders.transports import logger_off
+from ..harness.rounds import Effort, Stopwatch, Tell, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..harness.virtual import run_virtual
+from ..servers.vault import CREDENTIAL, URL, WAIT, CountingVault, InProcessVault
 
 NAME = "queue"
 ENTER, RELEASE, CANCEL = "enter", "release", "cancel"

@@ -11,12 +11,12 @@ from collections import defaultdict
 
 import httpx
 
-from ._contenders import BARE, Contender, bare, ours, peers
-from ._peers import LIMITER, RETRIES, STAMINA
-from ._rounds import Effort, Tell, collector_off, in_turns
-from ._rows import Row, absent
-from ._server import served
-from ._vault import CREDENTIAL
+from ..contenders.peers import LIMITER, RETRIES, STAMINA
+from ..contenders.transports import BARE, Contender, bare, ours, peers
+from ..harness.rounds import Effort, Tell, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..servers.loopback import served
+from ..servers.vault import CREDENTIAL
 
 NAME = "loopback"
 PATH = "/v1/secrets/app/db"

@@ -19,13 +19,13 @@ import httpx
 
 from httpx_resilience import AsyncResilientTransport
 
-from ._rounds import Effort, Tell, collector_off, in_turns
-from ._rows import Row, absent
-from ._targets import OURS
-from ._vault import InProcessVault
+from ..harness.rounds import Effort, Tell, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..harness.targets import OURS
+from ..servers.vault import InProcessVault
 
 NAME = "imports"
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 YARDSTICK = "httpx"
 _OURS = "httpx_resilience"
 _MODULES = {

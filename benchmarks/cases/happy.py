@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import httpx
 
-from ._contenders import BARE, Contender, bare, ours, parts_off, peers, request_for
-from ._rounds import Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
-from ._rows import Row, absent
-from ._vault import CREDENTIAL, URL, InProcessVault
+from ..contenders.transports import BARE, Contender, bare, ours, parts_off, peers, request_for
+from ..harness.rounds import Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
+from ..harness.rows import Row, absent
+from ..servers.vault import CREDENTIAL, URL, InProcessVault
 
 NAME = "happy"
 PREBUILT, BUILT, CLIENT = (

@@ -19,13 +19,12 @@ from httpx_resilience import (
     RetryPolicy,
 )
 
-from ._contenders import logger_off
-from ._lines import WAIT, CountingVault
-from ._rounds import Effort, Stopwatch, Tell, collector_off, in_turns
-from ._rows import Row
-from ._targets import OURS
-from ._vault import CREDENTIAL, URL, InProcessVault
-from ._virtual import ServerTime, run_virtual
+from ..contenders.transports import logger_off
+from ..harness.rounds import Effort, Stopwatch, Tell, collector_off, in_turns
+from ..harness.rows import Row
+from ..harness.targets import OURS
+from ..harness.virtual import ServerTime, run_virtual
+from ..servers.vault import CREDENTIAL, URL, WAIT, CountingVault, InProcessVault
 
 NAME = "growth"
 _AT_LEAST = 1000

@@ -20,12 +20,12 @@ import structlog
 
 from httpx_resilience import Backoff, ErrorClass, Policy, RetryPolicy
 
-from ._contenders import BARE, Contender, bare, ours, request_for
-from ._peers import RETRIES, STAMINA, TENACITY, retrying_at_once, wrapping_peers
-from ._rounds import Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
-from ._rows import Row, absent
-from ._vault import InProcessVault, StumblingVault
-from ._virtual import ServerTime, run_virtual
+from ..contenders.peers import RETRIES, STAMINA, TENACITY, retrying_at_once, wrapping_peers
+from ..contenders.transports import BARE, Contender, bare, ours, request_for
+from ..harness.rounds import Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
+from ..harness.rows import Row, absent
+from ..harness.virtual import ServerTime, run_virtual
+from ..servers.vault import InProcessVault, StumblingVault
 
 NAME = "retry"
 OFF, JSON = "logging off", "one structlog JSON line"

@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ._machine import machine
-from ._registry import BENCHMARKS, Benchmark
-from ._report import as_json, show_bars, show_machine, show_table
-from ._rounds import Effort
-from ._rows import Row
+from .cases.registry import BENCHMARKS, Benchmark
+from .harness.machine import machine
+from .harness.reports import as_json, show_bars, show_machine, show_table
+from .harness.rounds import Effort
+from .harness.rows import Row
 
 PROGRAM = "python -m benchmarks"
 QUICK = 0.2
