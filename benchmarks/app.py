@@ -42,7 +42,7 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="A glance: fewer and smaller.")] = False,
     plot: Annotated[bool, typer.Option("--plot", help="Draw bars, too.")] = False,
     as_data: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="Tell which there are.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List them.")] = False,
 ) -> None:
     """Measure what httpx-resilience costs and gains, side by side with its peers."""
     screen = Console(highlight=False, markup=False, emoji=False)
@@ -84,10 +84,12 @@ def _measured(chosen: Sequence[Benchmark], effort: Effort) -> Iterator[list[Row]
         with bar:
             task = bar.add_task(head, total=None)
 
-            def tell(text: str, head: str = head, bar: Progress = bar, task: TaskID = task) -> None:
+            def report(
+                text: str, head: str = head, bar: Progress = bar, task: TaskID = task
+            ) -> None:
                 bar.update(task, description=f"{head}: {text}")
 
-            rows = benchmark.run(effort, tell)
+            rows = benchmark.run(effort, report)
         yield rows
 
 

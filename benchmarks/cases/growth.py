@@ -20,7 +20,7 @@ from httpx_resilience import (
 )
 
 from ..contenders.transports import logger_off
-from ..harness.rounds import Effort, Stopwatch, Tell, collector_off, in_turns
+from ..harness.rounds import Effort, Report, Stopwatch, collector_off, in_turns
 from ..harness.rows import Row
 from ..harness.targets import OURS
 from ..harness.virtual import ServerTime, run_virtual
@@ -45,7 +45,7 @@ class Kind:
     measure: Measure
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     rows: list[Row] = []
     with logger_off():
@@ -55,7 +55,7 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             run_virtual(_once(kind.measure, sizes[0]))  # warms up
             for size in in_turns(sizes, effort.of(3), lambda text: None):
-                tell(f"{kind.what}: {size:,}")
+                report(f"{kind.what}: {size:,}")
                 if size < _ONCE_IS_ENOUGH or not seen[size]:
                     seen[size].append(run_virtual(_once(kind.measure, size)))
             rows += _rows(kind, seen)
@@ -101,7 +101,7 @@ async def _scopes(size: int) -> float:
 
 
 async def _waiters(size: int) -> float:
-    """All wait for one reset, and are then let go."""
+    """All wait for one reset, and are then released."""
     lots = max(1, _AT_LEAST // size)
     with collector_off():
         seconds = sum([await _lot_of_waiters(size) for _ in range(lots)])
@@ -151,7 +151,7 @@ async def _in_flight(size: int) -> float:
     vault.stock(min(size, 10_000))
     transport = AsyncResilientTransport(vault)
     request = httpx.Request("GET", URL, headers=CREDENTIAL)
-    await transport.handle_async_request(request)  # the scout
+    await transport.handle_async_request(request)  # the probe
     turns = max(1, _AT_LEAST // size)
     with collector_off(), Stopwatch() as watch:
         for _ in range(turns):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import httpx
 
 from ..contenders.transports import BARE, Contender, bare, ours, parts_off, peers, request_for
-from ..harness.rounds import Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
+from ..harness.rounds import Effort, Report, Stopwatch, Turn, against, prefixed, take_turns
 from ..harness.rows import Row, absent
 from ..servers.vault import CREDENTIAL, URL, InProcessVault
 
@@ -23,12 +23,12 @@ PREBUILT, BUILT, CLIENT = (
 )
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
-    return asyncio.run(_run(effort, tell))
+    return asyncio.run(_run(effort, report))
 
 
-async def _run(effort: Effort, tell: Tell) -> list[Row]:
+async def _run(effort: Effort, report: Report) -> list[Row]:
     others, missing = peers()
     field = [bare(), ours(), *others]
     plans: list[tuple[str, Callable[[Contender], Turn], list[Contender], int]] = [
@@ -43,7 +43,7 @@ async def _run(effort: Effort, tell: Tell) -> list[Row]:
             turns,
             rounds=effort.of(25, least=3),
             calls=effort.of(calls, least=20),
-            tell=prefixed(tell, what),
+            report=prefixed(report, what),
         )
         rows += _rows(what, figures)
         rows += absent(NAME, what, missing)

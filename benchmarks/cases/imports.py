@@ -19,7 +19,7 @@ import httpx
 
 from httpx_resilience import AsyncResilientTransport
 
-from ..harness.rounds import Effort, Tell, collector_off, in_turns
+from ..harness.rounds import Effort, Report, collector_off, in_turns
 from ..harness.rows import Row, absent
 from ..harness.targets import OURS
 from ..servers.vault import InProcessVault
@@ -55,7 +55,7 @@ print(json.dumps([seconds, after[0] - before[0], after[1] - before[1], loop is n
 """
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     seen: dict[str, list[float]] = defaultdict(list)
     left: dict[str, list[int]] = {}
@@ -65,14 +65,14 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
         env["PYTHONPYCACHEPREFIX"] = folder
         for name in _MODULES:  # compiles
             _child(name, env)
-        for name in in_turns(list(_MODULES), effort.of(11, least=1), tell):
+        for name in in_turns(list(_MODULES), effort.of(11, least=1), report):
             if name in absentees:
                 continue
-            told = _child(name, env)
-            if told.returncode != 0:
-                absentees[name] = " ".join(told.stderr.split())[-100:] + " (extra bench)"
+            child = _child(name, env)
+            if child.returncode != 0:
+                absentees[name] = " ".join(child.stderr.split())[-100:] + " (extra bench)"
                 continue
-            seconds, *left[name] = json.loads(told.stdout)
+            seconds, *left[name] = json.loads(child.stdout)
             seen[name].append(seconds)
     return [
         *_import_rows(seen),

@@ -20,7 +20,7 @@ from ..contenders.transports import (
     request_for,
 )
 from ..harness.counting import CALLS, count, run_steadily
-from ..harness.rounds import Effort, Tell
+from ..harness.rounds import Effort, Report
 from ..harness.rows import Row, absent
 from ..servers.vault import InProcessVault
 
@@ -29,7 +29,7 @@ WHAT = "transport"
 CHILD = "benchmarks.cases.instructions"
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Count."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
@@ -37,7 +37,7 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
     others, missing = peers()
     field = [bare(), ours(), *others] + (parts_off() if effort.share >= 1 else [])
     names = [contender.name for contender in field]
-    tell(f"{len(names)} contenders under valgrind, up to a minute")
+    report(f"{len(names)} contenders under valgrind, up to a minute")
     return [*_rows(count(valgrind, CHILD, names)), *absent(NAME, WHAT, missing)]
 
 

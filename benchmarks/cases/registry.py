@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from ..harness.rounds import Effort, Tell
+from ..harness.rounds import Effort, Report
 from ..harness.rows import Row
 from . import growth, happy, imports, instructions, loopback, queueing, retry, shapes, throttle
 
-Run = Callable[[Effort, Tell], list[Row]]
+Run = Callable[[Effort, Report], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from ..contenders.transports import BARE, Contender, bare, ours, request_for
-from ..harness.rounds import Against, Effort, Stopwatch, Tell, Turn, against, prefixed, take_turns
+from ..harness.rounds import Against, Effort, Report, Stopwatch, Turn, against, prefixed, take_turns
 from ..harness.rows import Row
 from ..harness.targets import OURS
 from ..harness.virtual import VirtualLoop, run_virtual
@@ -26,13 +26,13 @@ TRANSPORT, CLIENT = "transport", "AsyncClient.get"
 Send = Callable[[], Awaitable[object]]
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     rows: list[Row] = []
     for what, send_of, calls in ((TRANSPORT, _transport, 500), (CLIENT, _client, 250)):
         base, seen = list[float](), dict[str, Against]()
         for shape in SHAPES:
-            figures = run_virtual(_figures(shape, send_of, calls, effort, prefixed(tell, what)))
+            figures = run_virtual(_figures(shape, send_of, calls, effort, prefixed(report, what)))
             base += figures[BARE]
             seen[shape] = against(figures[OURS], figures[BARE])
         rows.append(_row(what, BARE, statistics.median(base), "µs", 1.0))
@@ -56,14 +56,14 @@ async def _figures(
     send_of: Callable[[Contender, ShapedServer], Send],
     calls: int,
     effort: Effort,
-    tell: Tell,
+    report: Report,
 ) -> dict[str, list[float]]:
     turns = {each.name: _turn(each, shape, send_of) for each in (bare(), ours())}
     return await take_turns(
         turns,
         rounds=effort.of(25, least=3),
         calls=effort.of(calls, least=20),
-        tell=prefixed(tell, shape),
+        report=prefixed(report, shape),
     )
 
 

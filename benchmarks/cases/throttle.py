@@ -1,11 +1,11 @@
 """How well a server's rate limit is used: time over the physical minimum, and 429s met.
 
 Fifty tasks send five and a quarter windows of requests at a limit of 100/s, to five kinds of
-limiter: 525 in windows of 1 s whose resets are told with fractions, 5,250 in windows of 10 s whose
-resets are told in whole seconds. Everything is this package's real transport but the server, which
+limiter: 525 in windows of 1 s whose resets are sent with fractions, 5,250 in windows of 10 s whose
+resets are sent in whole seconds. Everything is this package's real transport but the server, which
 is in process, and time, which is virtual: a request takes 1 to 5 ms to arrive, its answer as long.
 The minimum is what a client would need that knows the limiter from inside; starting points within
-a window differ from seed to seed. Nothing is configured for ours; httpx-limiter is told the rate.
+a window differ from seed to seed. Nothing is configured for ours; httpx-limiter is given the rate.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import httpx
 
 from ..contenders.peers import LIMITER, RETRIES, Wrap, limited, patient, wrapping_peers
 from ..contenders.transports import BARE, Contender, bare, logger_off, ours
-from ..harness.rounds import Effort, Tell
+from ..harness.rounds import Effort, Report
 from ..harness.rows import Row, absent
 from ..harness.virtual import run_virtual
 from ..servers.limiters import KINDS, LimitingVault, least_time
@@ -31,7 +31,7 @@ TASKS, WINDOWS = 50, 5.25
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit, how its reset is told, and from how many starting points it is tried."""
+    """A limit, how its reset is sent, and from how many starting points it is tried."""
 
     limit: int
     window: float
@@ -59,16 +59,16 @@ class Job:
     failed: int
 
 
-def run(effort: Effort, tell: Tell) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     present, missing = wrapping_peers(RETRIES, LIMITER)
     names = [peer.name for peer in present]
     seen: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for limit in LIMITS if effort.share > 0.1 else LIMITS[:1]:
-        field = [bare(), ours(), *(Contender(name, _told(name, limit)) for name in names)]
+        field = [bare(), ours(), *(Contender(name, _configured(name, limit)) for name in names)]
         for kind in KINDS:
             what = f"{kind} {limit.window:g} s"
-            tell(what)
+            report(what)
             for seed in range(effort.of(limit.seeds)):
                 for contender in field:
                     with logger_off():
@@ -77,8 +77,8 @@ def run(effort: Effort, tell: Tell) -> list[Row]:
     return _rows(seen) + absent(NAME, "all", missing)
 
 
-def _told(name: str, limit: Limit) -> Wrap:
-    """Return a peer that is patient; httpx-limiter lets one request go each time a unit is due."""
+def _configured(name: str, limit: Limit) -> Wrap:
+    """Return a peer that is patient; httpx-limiter admits one request each time a unit is due."""
     if name == RETRIES:
         return patient
     return lambda inner: patient(limited(inner, 1, limit.window / limit.limit))

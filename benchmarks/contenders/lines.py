@@ -26,7 +26,7 @@ class Line(Protocol):
         """Wait in it, then send."""
 
     def open(self) -> None:
-        """Let everybody go, if that is not the clock's."""
+        """Release everybody, if that is not the clock's."""
 
 
 class FutureLine:
@@ -47,7 +47,7 @@ class FutureLine:
         await self._vault.handle_async_request(request)
 
     def open(self) -> None:
-        """Let everybody go."""
+        """Release everybody."""
         for future in self._futures:
             future.set_result(None)
 
@@ -59,7 +59,7 @@ class OurLine:
         self.transport = AsyncResilientTransport(vault)
 
     async def shut(self) -> None:
-        """Be told that nothing remains."""
+        """Learn that nothing remains."""
         await self.call(httpx.Request("GET", URL, headers=CREDENTIAL))
 
     async def call(self, request: httpx.Request) -> None:
@@ -71,7 +71,7 @@ class OurLine:
 
 
 class AiolimiterLine:
-    """aiolimiter's bucket, emptied; it lets one go at a time, all within ``WAIT``."""
+    """aiolimiter's bucket, emptied; it releases one at a time, all within ``WAIT``."""
 
     def __init__(self, vault: InProcessVault, size: int) -> None:
         self._vault = vault

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .rounds import GC_TOLD
+from .rounds import GC_NOTE
 from .rows import Row
 from .targets import OURS
 
@@ -22,7 +22,7 @@ def show_machine(console: Console, facts: Mapping[str, str]) -> None:
     """Say what the figures were measured on, and how."""
     console.print("on: " + " · ".join(f"{name} {value}" for name, value in facts.items()))
     console.print(
-        "contenders in turns, medians; µs are processor time unless it says otherwise; " + GC_TOLD
+        "contenders in turns, medians; µs are processor time unless it says otherwise; " + GC_NOTE
     )
 
 
