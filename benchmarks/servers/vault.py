@@ -8,6 +8,8 @@ from email.utils import formatdate
 
 import httpx
 
+from ..harness.virtual import ServerTime
+
 URL = "https://vault.example/v1/secrets/app/db"
 BODY = b'{"path":"app/db","version":7,"data":{"password":"hunter2"}}'
 CREDENTIAL = {"Authorization": "Bearer scv_0123456789abcdef0123456789abcdef"}
@@ -17,6 +19,8 @@ BUSY = (
 )
 LIMIT = 1_000_000
 """So large that nobody is ever held back."""
+WAIT = 10.0
+"""Virtual seconds until a queue that was shut opens."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -84,3 +88,30 @@ class StumblingVault(InProcessVault):
         if self._is_up:
             return await super().handle_async_request(request)
         return httpx.Response(503, headers=self._busy, stream=httpx.ByteStream(BUSY))
+
+
+class CountingVault(InProcessVault):
+    """Has nothing left for a while, from its first answer on; notes who came when."""
+
+    def __init__(self) -> None:
+        super().__init__(ServerTime())
+        self.order: list[int] = []
+        self._is_first = True
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer."""
+        index = request.extensions.get("index")
+        if index is not None:
+            self.order.append(index)
+        if index is not None or not self._is_first:
+            return await super().handle_async_request(request)
+        self._is_first = False
+        return httpx.Response(200, headers=self._exhausted(), stream=httpx.ByteStream(b""))
+
+    def _exhausted(self) -> Headers:
+        now = self.clock()
+        reset = str(round(now + WAIT)).encode()
+        return [
+            *(pair for pair in headers(now, 0) if pair[0] != b"X-RateLimit-Reset"),
+            (b"X-RateLimit-Reset", reset),
+        ]

@@ -9,41 +9,11 @@ import httpx
 
 from httpx_resilience import AsyncResilientTransport
 
-from ._peers import AIOLIMITER, PYRATE, aiolimiter_of, pyrate_of, why_missing
-from ._targets import OURS
-from ._vault import CREDENTIAL, URL, Headers, InProcessVault, headers
-from ._virtual import ServerTime
+from ..harness.targets import OURS
+from ..servers.vault import CREDENTIAL, URL, WAIT, InProcessVault
+from .peers import AIOLIMITER, PYRATE, aiolimiter_of, pyrate_of, why_missing
 
 FUTURES = "bare futures"
-WAIT = 10.0
-"""Virtual seconds until a queue that was shut opens."""
-
-
-class CountingVault(InProcessVault):
-    """Has nothing left for a while, from its first answer on; notes who came when."""
-
-    def __init__(self) -> None:
-        super().__init__(ServerTime())
-        self.order: list[int] = []
-        self._is_first = True
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer."""
-        index = request.extensions.get("index")
-        if index is not None:
-            self.order.append(index)
-        if index is not None or not self._is_first:
-            return await super().handle_async_request(request)
-        self._is_first = False
-        return httpx.Response(200, headers=self._exhausted(), stream=httpx.ByteStream(b""))
-
-    def _exhausted(self) -> Headers:
-        now = self.clock()
-        reset = str(round(now + WAIT)).encode()
-        return [
-            *(pair for pair in headers(now, 0) if pair[0] != b"X-RateLimit-Reset"),
-            (b"X-RateLimit-Reset", reset),
-        ]
 
 
 class Line(Protocol):
@@ -56,7 +26,7 @@ class Line(Protocol):
         """Wait in it, then send."""
 
     def open(self) -> None:
-        """Release all, if that is not for the clock to do."""
+        """Release everybody, if that is not the clock's."""
 
 
 class FutureLine:
@@ -77,7 +47,7 @@ class FutureLine:
         await self._vault.handle_async_request(request)
 
     def open(self) -> None:
-        """Release all."""
+        """Release everybody."""
         for future in self._futures:
             future.set_result(None)
 
@@ -101,7 +71,7 @@ class OurLine:
 
 
 class AiolimiterLine:
-    """aiolimiter's bucket, emptied; it lets one go at a time, all within ``WAIT``."""
+    """aiolimiter's bucket, emptied; it releases one at a time, all within ``WAIT``."""
 
     def __init__(self, vault: InProcessVault, size: int) -> None:
         self._vault = vault

@@ -39,6 +39,13 @@ class Target:
 TARGETS: dict[tuple[str, str], Target] = {
     ("happy", "transport, prebuilt request"): Target(reach=12.0, beat=7.0),
     ("happy", "AsyncClient.get"): Target(reach=1.10, beat=1.06, of_ratio=True),
+    ("shapes", "transport: none"): Target(reach=11.0),
+    ("shapes", "transport: epoch"): Target(reach=11.0),
+    ("shapes", "transport: token bucket"): Target(reach=15.0),
+    ("shapes", "transport: delta"): Target(reach=14.0),
+    ("shapes", "transport: github"): Target(reach=16.0),
+    ("shapes", "transport: structured"): Target(reach=20.0),
+    ("shapes", "transport: llm"): Target(reach=22.0),
     ("instructions", "transport"): Target(reach=120.0, beat=70.0),
     ("retry", "logging off"): Target(reach=35.0, beat=28.0),
     ("retry", "one structlog JSON line"): Target(reach=60.0, beat=45.0),
@@ -56,9 +63,22 @@ TARGETS: dict[tuple[str, str], Target] = {
     ("imports", "left by the import: files, sockets"): Target(reach=0.0),
     ("imports", "left by the import: event loops"): Target(reach=0.0),
 }
-"""By benchmark and what it measures."""
+"""By benchmark and what it measures; of a variant of ours, its name follows."""
+
+
+def target_key(benchmark: str, what: str, contender: str) -> tuple[str, str] | None:
+    """Return under which key the target of a figure would stand; None for who has none.
+
+    >>> target_key("shapes", "transport", "ours, llm")
+    ('shapes', 'transport: llm')
+    """
+    name, _, variant = contender.partition(", ")
+    if name != OURS:
+        return None
+    return benchmark, f"{what}: {variant}" if variant else what
 
 
 def target_of(benchmark: str, what: str, contender: str) -> Target | None:
     """Return the target of a figure; None where nobody set one."""
-    return TARGETS.get((benchmark, what)) if contender == OURS else None
+    key = target_key(benchmark, what, contender)
+    return None if key is None else TARGETS.get(key)

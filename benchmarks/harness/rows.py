@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ._targets import Target, target_of
+from .targets import Target, target_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def target(self) -> Target | None:
-        """What this figure should reach; there are targets for ours only."""
+        """The number to reach; only ours have one."""
         return target_of(self.benchmark, self.what, self.contender)
 
     @property

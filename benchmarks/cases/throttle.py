@@ -1,40 +1,37 @@
 """How well a server's rate limit is used: time over the physical minimum, and 429s met.
 
 Fifty tasks send five and a quarter windows of requests at a limit of 100/s, to five kinds of
-limiter: 525 in windows of 1 s whose resets are given with fractions, 5,250 in windows of 10 s whose
-resets are given in whole seconds. Everything is this package's real transport but the server, which
+limiter: 525 in windows of 1 s whose resets are sent with fractions, 5,250 in windows of 10 s whose
+resets are sent in whole seconds. Everything is this package's real transport but the server, which
 is in process, and time, which is virtual: a request takes 1 to 5 ms to arrive, its answer as long.
 The minimum is what a client would need that knows the limiter from inside; starting points within
 a window differ from seed to seed. Nothing is configured for ours; httpx-limiter is given the rate.
 """
 
 import asyncio
-import math
 import random
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 
 import httpx
 
-from ._contenders import BARE, Contender, bare, logger_off, ours
-from ._limiters import KINDS, Limiter, least_time
-from ._peers import LIMITER, RETRIES, Wrap, limited, patient, wrapping_peers
-from ._rounds import Announce, Effort
-from ._rows import Row, absent
-from ._vault import CREDENTIAL, URL
-from ._virtual import ServerTime, run_virtual
+from ..contenders.peers import LIMITER, RETRIES, Wrap, limited, patient, wrapping_peers
+from ..contenders.transports import BARE, Contender, bare, logger_off, ours
+from ..harness.rounds import Effort, Report
+from ..harness.rows import Row, absent
+from ..harness.virtual import run_virtual
+from ..servers.limiters import KINDS, LimitingVault, least_time
+from ..servers.vault import CREDENTIAL, URL
 
 NAME = "throttle"
 TASKS, WINDOWS = 50, 5.25
-_TOO_MANY = b'{"error":{"code":"rate_limited","message":"Slow down.","request_id":"req_1"}}'
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit, how its reset is given, and from how many starting points it is tried."""
+    """A limit, how its reset is sent, and from how many starting points it is tried."""
 
     limit: int
     window: float
@@ -53,38 +50,6 @@ LIMITS = (
 )
 
 
-class LimitingVault(httpx.AsyncBaseTransport):
-    """A server that limits, some milliseconds away."""
-
-    def __init__(self, limiter: Limiter, limit: Limit, rand: random.Random) -> None:
-        self._limiter, self._limit, self._rand = limiter, limit, rand
-        self.requests = self.refused = 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer, in time."""
-        await asyncio.sleep(self._rand.uniform(0.001, 0.005))
-        at = asyncio.get_running_loop().time()  # the limiter's own: no rounding of Unix times
-        answer = self._limiter.take(at)
-        now, ends = ServerTime.EPOCH + at, ServerTime.EPOCH + answer.reset
-        self.requests += 1
-        self.refused += not answer.accepted
-        is_exact = self._limit.has_fractions
-        reset = f"{ends:.3f}" if is_exact else f"{math.ceil(ends)}"
-        headers = {
-            "Date": formatdate(math.floor(now), usegmt=True),
-            "Content-Type": "application/json",
-            "X-RateLimit-Limit": str(self._limit.limit),
-            "X-RateLimit-Remaining": str(answer.remaining),
-            "X-RateLimit-Reset": reset,
-        }
-        if not answer.accepted:
-            headers["Retry-After"] = str(max(1, math.ceil(answer.reset - at)))
-        await asyncio.sleep(self._rand.uniform(0.001, 0.005))
-        body = b"{}" if answer.accepted else _TOO_MANY
-        status = 200 if answer.accepted else 429
-        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
-
-
 @dataclass(frozen=True, slots=True)
 class Job:
     """How a lot of requests went: all of it relative, to be compared across limits."""
@@ -94,7 +59,7 @@ class Job:
     failed: int
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     present, missing = wrapping_peers(RETRIES, LIMITER)
     names = [peer.name for peer in present]
@@ -103,7 +68,7 @@ def run(effort: Effort, announce: Announce) -> list[Row]:
         field = [bare(), ours(), *(Contender(name, _configured(name, limit)) for name in names)]
         for kind in KINDS:
             what = f"{kind} {limit.window:g} s"
-            announce(what)
+            report(what)
             for seed in range(effort.of(limit.seeds)):
                 for contender in field:
                     with logger_off():
@@ -125,7 +90,8 @@ async def _job(contender: Contender, kind: str, limit: Limit, seed: int) -> Job:
     clock = asyncio.get_running_loop().time
     start = clock()
     least = least_time(KINDS[kind](limit.limit, limit.window), start, limit.requests)
-    vault = LimitingVault(KINDS[kind](limit.limit, limit.window), limit, rand)
+    limiter = KINDS[kind](limit.limit, limit.window)
+    vault = LimitingVault(limiter, limit.limit, rand, has_fractions=limit.has_fractions)
     transport = contender.wrap(vault)
     left, failed = iter(range(limit.requests)), 0
 

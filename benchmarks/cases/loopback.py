@@ -11,12 +11,12 @@ from collections import defaultdict
 
 import httpx
 
-from ._contenders import BARE, Contender, bare, ours, peers
-from ._peers import LIMITER, RETRIES, STAMINA
-from ._rounds import Announce, Effort, collector_off, in_turns
-from ._rows import Row, absent
-from ._server import served
-from ._vault import CREDENTIAL
+from ..contenders.peers import LIMITER, RETRIES, STAMINA
+from ..contenders.transports import BARE, Contender, bare, ours, peers
+from ..harness.rounds import Effort, Report, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..servers.loopback import served
+from ..servers.vault import CREDENTIAL
 
 NAME = "loopback"
 PATH = "/v1/secrets/app/db"
@@ -28,14 +28,14 @@ Seen = dict[str, list[tuple[float, float]]]
 """By contender: seconds on the wall and of the processor, per call, of each round."""
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     others, missing = peers(RETRIES, LIMITER, STAMINA)
     field = {each.name: each for each in [bare(), ours(), *others]}
     rows: list[Row] = []
     with served() as url:
         for at_a_time, plan in _PLAN.items():
-            announce(f"{at_a_time} at a time")
+            report(f"{at_a_time} at a time")
             calls, rounds = effort.of(plan[0], least=at_a_time), effort.of(plan[1])
             seen = asyncio.run(_seen(field, url, at_a_time, calls, rounds))
             rows += _rows(at_a_time, seen)

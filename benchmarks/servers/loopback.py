@@ -1,6 +1,6 @@
 """A server of its own process: answers every request with the same bytes, as fast as asyncio can.
 
-``python -m benchmarks._server`` prints its port, and ends with its standard input.
+``python -m benchmarks.servers.loopback`` prints its port, and ends with its standard input.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ._vault import BODY, LIMIT, headers
+from .vault import BODY, LIMIT, headers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _END = b"\r\n\r\n"
 
 
 def answer() -> bytes:
-    """Return a whole response, as of now; the server makes a new one each second."""
+    """Return a whole response, as of now; the server makes another each second."""
     fields = b"".join(b"%b: %b\r\n" % pair for pair in headers(time.time(), LIMIT))
     return b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n" + BODY
 
@@ -52,7 +52,7 @@ async def _serve() -> None:
 @contextmanager
 def served() -> Iterator[str]:
     """Run the server in a child process; yield its URL."""
-    command = [sys.executable, "-m", "benchmarks._server"]
+    command = [sys.executable, "-m", "benchmarks.servers.loopback"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as child:
         assert child.stdout is not None

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import httpx
 
-from ._contenders import BARE, Contender, bare, ours, parts_off, peers, request_for
-from ._rounds import Announce, Effort, Stopwatch, Turn, against, prefixed, take_turns
-from ._rows import Row, absent
-from ._vault import CREDENTIAL, URL, InProcessVault
+from ..contenders.transports import BARE, Contender, bare, ours, parts_off, peers, request_for
+from ..harness.rounds import Effort, Report, Stopwatch, Turn, against, prefixed, take_turns
+from ..harness.rows import Row, absent
+from ..servers.vault import CREDENTIAL, URL, InProcessVault
 
 NAME = "happy"
 PREBUILT, BUILT, CLIENT = (
@@ -23,12 +23,12 @@ PREBUILT, BUILT, CLIENT = (
 )
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
-    return asyncio.run(_run(effort, announce))
+    return asyncio.run(_run(effort, report))
 
 
-async def _run(effort: Effort, announce: Announce) -> list[Row]:
+async def _run(effort: Effort, report: Report) -> list[Row]:
     others, missing = peers()
     field = [bare(), ours(), *others]
     plans: list[tuple[str, Callable[[Contender], Turn], list[Contender], int]] = [
@@ -43,7 +43,7 @@ async def _run(effort: Effort, announce: Announce) -> list[Row]:
             turns,
             rounds=effort.of(25, least=3),
             calls=effort.of(calls, least=20),
-            announce=prefixed(announce, what),
+            report=prefixed(report, what),
         )
         rows += _rows(what, figures)
         rows += absent(NAME, what, missing)

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ._rounds import GC_NOTE
-from ._rows import Row
-from ._targets import OURS
+from .rounds import GC_NOTE
+from .rows import Row
+from .targets import OURS
 
 _STYLES = {"beaten": "bold green", "reached": "green", "missed": "red"}
 _BAR = 40

@@ -18,9 +18,9 @@ from httpx_resilience import (
     RetryPolicy,
 )
 
-from ._peers import Wrap, wrapping_peers
-from ._targets import OURS
-from ._vault import CREDENTIAL, URL
+from ..harness.targets import OURS
+from ..servers.vault import CREDENTIAL, URL
+from .peers import Wrap, wrapping_peers
 
 BARE = "bare"
 _LOGGER = logging.getLogger("httpx_resilience")

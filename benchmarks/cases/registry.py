@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 
-from . import growth, happy, imports, instructions, loopback, queueing, retry, throttle
-from ._rounds import Announce, Effort
-from ._rows import Row
+from ..harness.rounds import Effort, Report
+from ..harness.rows import Row
+from . import growth, happy, imports, instructions, loopback, queueing, retry, shapes, throttle
 
-Run = Callable[[Effort, Announce], list[Row]]
+Run = Callable[[Effort, Report], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ def _benchmark(module: ModuleType) -> Benchmark:
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
     for each in map(
-        _benchmark, (happy, instructions, retry, queueing, loopback, throttle, growth, imports)
+        _benchmark,
+        (happy, shapes, instructions, retry, queueing, loopback, throttle, growth, imports),
     )
 }
 """By name, in the order in which they run."""

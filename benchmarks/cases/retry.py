@@ -20,12 +20,12 @@ import structlog
 
 from httpx_resilience import Backoff, ErrorClass, Policy, RetryPolicy
 
-from ._contenders import BARE, Contender, bare, ours, request_for
-from ._peers import RETRIES, STAMINA, TENACITY, retrying_at_once, wrapping_peers
-from ._rounds import Announce, Effort, Stopwatch, Turn, against, prefixed, take_turns
-from ._rows import Row, absent
-from ._vault import InProcessVault, StumblingVault
-from ._virtual import ServerTime, run_virtual
+from ..contenders.peers import RETRIES, STAMINA, TENACITY, retrying_at_once, wrapping_peers
+from ..contenders.transports import BARE, Contender, bare, ours, request_for
+from ..harness.rounds import Effort, Report, Stopwatch, Turn, against, prefixed, take_turns
+from ..harness.rows import Row, absent
+from ..harness.virtual import ServerTime, run_virtual
+from ..servers.vault import InProcessVault, StumblingVault
 
 NAME = "retry"
 OFF, JSON = "logging off", "one structlog JSON line"
@@ -36,12 +36,12 @@ Sink = io.StringIO
 Listening = Callable[[Sink], AbstractContextManager[None]]
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
-    return run_virtual(_run(effort, announce))
+    return run_virtual(_run(effort, report))
 
 
-async def _run(effort: Effort, announce: Announce) -> list[Row]:
+async def _run(effort: Effort, report: Report) -> list[Row]:
     names = (RETRIES, STAMINA, TENACITY)
     present, missing = wrapping_peers(*names)
     others = [Contender(peer.name, retrying_at_once(peer.name)) for peer in present]
@@ -56,7 +56,7 @@ async def _run(effort: Effort, announce: Announce) -> list[Row]:
             turns,
             rounds=effort.of(15, least=3),
             calls=effort.of(400, least=10),
-            announce=prefixed(announce, what),
+            report=prefixed(report, what),
         )
         rows += _rows(what, pairs, figures) + absent(NAME, what, missing)
     return rows
@@ -130,13 +130,13 @@ def _rows(what: str, pairs: dict[str, Pair], figures: dict[str, list[float]]) ->
             value=value,
             unit="µs",
             ratio=value / added[BARE],
-            note=_lines_note(max(pairs[name].lines)) if what == JSON else "",
+            note=_lines_logged(max(pairs[name].lines)) if what == JSON else "",
         )
         for name, value in added.items()
     ]
 
 
-def _lines_note(lines: int) -> str:
+def _lines_logged(lines: int) -> str:
     return "1 line a retried call" if lines == 1 else f"{lines or 'no'} lines a retried call"
 
 
@@ -146,7 +146,7 @@ def _nobody(sink: Sink) -> Iterator[None]:
     for logger in loggers:
         logger.disabled = True
     try:
-        with _stamina_reports(None):
+        with _stamina_logs_by(None):
             yield
     finally:
         for logger in loggers:
@@ -176,7 +176,7 @@ def _json(sink: Sink) -> Iterator[None]:
     )
     handler.setFormatter(formatter)
     try:
-        with _all_lines_to(handler), _stamina_reports("StructlogOnRetryHook"):
+        with _all_lines_to(handler), _stamina_logs_by("StructlogOnRetryHook"):
             yield
     finally:
         structlog.reset_defaults()
@@ -186,7 +186,7 @@ def _json(sink: Sink) -> Iterator[None]:
 
 @contextmanager
 def _all_lines_to(handler: logging.Handler) -> Iterator[None]:
-    """Write what the peers that use ``logging`` log; they log all of it at level debug."""
+    """Write what the peers that use ``logging`` log; all of it is at level debug."""
     loggers = [logging.getLogger(name) for name in _STDLIB]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -203,14 +203,14 @@ def _all_lines_to(handler: logging.Handler) -> Iterator[None]:
 
 
 @contextmanager
-def _stamina_reports(hook: str | None) -> Iterator[None]:
+def _stamina_logs_by(hook: str | None) -> Iterator[None]:
     try:
-        module: Any = import_module("stamina.instrumentation")
+        hooks: Any = import_module("stamina.instrumentation")
     except ImportError:
         yield
         return
-    module.set_on_retry_hooks([] if hook is None else [getattr(module, hook)])
+    hooks.set_on_retry_hooks([] if hook is None else [getattr(hooks, hook)])
     try:
         yield
     finally:
-        module.set_on_retry_hooks(None)
+        hooks.set_on_retry_hooks(None)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import httpx
 
-from ._contenders import logger_off
-from ._lines import FUTURES, WAIT, CountingVault, Line, OurLine, lines
-from ._rounds import Announce, Effort, Stopwatch, collector_off, in_turns
-from ._rows import Row, absent
-from ._vault import CREDENTIAL, URL, InProcessVault
-from ._virtual import run_virtual
+from ..contenders.lines import FUTURES, Line, OurLine, lines
+from ..contenders.transports import logger_off
+from ..harness.rounds import Effort, Report, Stopwatch, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..harness.virtual import run_virtual
+from ..servers.vault import CREDENTIAL, URL, WAIT, CountingVault, InProcessVault
 
 NAME = "queue"
 ENTER, RELEASE, CANCEL = "enter", "release", "cancel"
@@ -37,13 +37,13 @@ _UNITS = {
 MakeLine = Callable[[InProcessVault, int], Line]
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     with logger_off():
-        return _run(effort, announce)
+        return _run(effort, report)
 
 
-def _run(effort: Effort, announce: Announce) -> list[Row]:
+def _run(effort: Effort, report: Report) -> list[Row]:
     present, missing = lines()
     size = effort.of(10_000, least=20)
     requests = [
@@ -51,14 +51,14 @@ def _run(effort: Effort, announce: Announce) -> list[Row]:
         for index in range(size)
     ]
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for name in in_turns(list(present), effort.of(4, least=1), announce):
+    for name in in_turns(list(present), effort.of(4, least=1), report):
         for is_cancelled in (False, True):
             figures = run_virtual(_timed(present[name], requests, is_cancelled))
             for what, figure in figures.items():
                 seen[what, name].append(figure)
     notes: dict[str, str] = {}
     for name, make in present.items():
-        announce(f"memory of {name}")
+        report(f"memory of {name}")
         weighed = run_virtual(_weighed(make, requests))
         seen[MEMORY, name].append(weighed.queued)
         seen[LEFT, name].append(weighed.left)

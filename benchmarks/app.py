@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from ._machine import machine
-from ._registry import BENCHMARKS, Benchmark
-from ._report import as_json, show_bars, show_machine, show_table
-from ._rounds import Effort
-from ._rows import Row
+from .cases.registry import BENCHMARKS, Benchmark
+from .harness.machine import machine
+from .harness.reports import as_json, show_bars, show_machine, show_table
+from .harness.rounds import Effort
+from .harness.rows import Row
 
 PROGRAM = "python -m benchmarks"
 QUICK = 0.2
@@ -42,7 +42,7 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="A glance: fewer and smaller.")] = False,
     plot: Annotated[bool, typer.Option("--plot", help="Draw bars, too.")] = False,
     as_data: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="List their names.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="List them.")] = False,
 ) -> None:
     """Measure what httpx-resilience costs and gains, side by side with its peers."""
     screen = Console(highlight=False, markup=False, emoji=False)
@@ -84,12 +84,12 @@ def _measured(chosen: Sequence[Benchmark], effort: Effort) -> Iterator[list[Row]
         with bar:
             task = bar.add_task(head, total=None)
 
-            def announce(
+            def report(
                 text: str, head: str = head, bar: Progress = bar, task: TaskID = task
             ) -> None:
                 bar.update(task, description=f"{head}: {text}")
 
-            rows = benchmark.run(effort, announce)
+            rows = benchmark.run(effort, report)
         yield rows
 
 

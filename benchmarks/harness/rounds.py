@@ -20,16 +20,16 @@ from typing import Self, TypeVar
 
 T = TypeVar("T")
 
-Announce = Callable[[str], None]
-"""Is given what is being done, to show the progress on the screen."""
+Report = Callable[[str], None]
+"""Called with what is being done, for the progress on the screen."""
 
 Turn = Callable[[int], Awaitable[float]]
 """Makes so many calls; returns the seconds that they took."""
 
 
-def prefixed(announce: Announce, head: str) -> Announce:
-    """Return what puts a head before everything that is announced."""
-    return lambda text: announce(f"{head}: {text}")
+def prefixed(report: Report, head: str) -> Report:
+    """Return what puts a head before everything that is reported."""
+    return lambda text: report(f"{head}: {text}")
 
 
 GC_NOTE = "garbage collected before each turn, collector off during it"
@@ -86,21 +86,21 @@ class Stopwatch:
 
 
 async def take_turns(
-    turns: Mapping[str, Turn], *, rounds: int, calls: int, announce: Announce
+    turns: Mapping[str, Turn], *, rounds: int, calls: int, report: Report
 ) -> dict[str, list[float]]:
     """Return each contender's microseconds per call, a figure a round."""
     names = list(turns)
     for name in names:
         await turns[name](max(1, calls // 10))
     figures: dict[str, list[float]] = {name: [] for name in names}
-    for name in in_turns(names, rounds, announce):
+    for name in in_turns(names, rounds, report):
         with collector_off():
             seconds = await turns[name](calls)
         figures[name].append(seconds / calls * 1e6)
     return figures
 
 
-def in_turns(names: Sequence[T], rounds: int, announce: Announce) -> Iterator[T]:
+def in_turns(names: Sequence[T], rounds: int, report: Report) -> Iterator[T]:
     """Yield every name once a round, and begin each round with another.
 
     >>> list(in_turns("abc", 2, print))
@@ -109,7 +109,7 @@ def in_turns(names: Sequence[T], rounds: int, announce: Announce) -> Iterator[T]
     ['a', 'b', 'c', 'b', 'c', 'a']
     """
     for index in range(rounds):
-        announce(f"round {index + 1} of {rounds}")
+        report(f"round {index + 1} of {rounds}")
         first = index % len(names)
         yield from (*names[first:], *names[:first])
 

@@ -19,13 +19,13 @@ import httpx
 
 from httpx_resilience import AsyncResilientTransport
 
-from ._rounds import Announce, Effort, collector_off, in_turns
-from ._rows import Row, absent
-from ._targets import OURS
-from ._vault import InProcessVault
+from ..harness.rounds import Effort, Report, collector_off, in_turns
+from ..harness.rows import Row, absent
+from ..harness.targets import OURS
+from ..servers.vault import InProcessVault
 
 NAME = "imports"
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 YARDSTICK = "httpx"
 _OURS = "httpx_resilience"
 _MODULES = {
@@ -55,7 +55,7 @@ print(json.dumps([seconds, after[0] - before[0], after[1] - before[1], loop is n
 """
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     seen: dict[str, list[float]] = defaultdict(list)
     left: dict[str, list[int]] = {}
@@ -65,7 +65,7 @@ def run(effort: Effort, announce: Announce) -> list[Row]:
         env["PYTHONPYCACHEPREFIX"] = folder
         for name in _MODULES:  # compiles
             _child(name, env)
-        for name in in_turns(list(_MODULES), effort.of(11, least=1), announce):
+        for name in in_turns(list(_MODULES), effort.of(11, least=1), report):
             if name in absentees:
                 continue
             child = _child(name, env)

@@ -19,13 +19,12 @@ from httpx_resilience import (
     RetryPolicy,
 )
 
-from ._contenders import logger_off
-from ._lines import WAIT, CountingVault
-from ._rounds import Announce, Effort, Stopwatch, collector_off, in_turns
-from ._rows import Row
-from ._targets import OURS
-from ._vault import CREDENTIAL, URL, InProcessVault
-from ._virtual import ServerTime, run_virtual
+from ..contenders.transports import logger_off
+from ..harness.rounds import Effort, Report, Stopwatch, collector_off, in_turns
+from ..harness.rows import Row
+from ..harness.targets import OURS
+from ..harness.virtual import ServerTime, run_virtual
+from ..servers.vault import CREDENTIAL, URL, WAIT, CountingVault, InProcessVault
 
 NAME = "growth"
 _AT_LEAST = 1000
@@ -46,7 +45,7 @@ class Kind:
     measure: Measure
 
 
-def run(effort: Effort, announce: Announce) -> list[Row]:
+def run(effort: Effort, report: Report) -> list[Row]:
     """Measure."""
     rows: list[Row] = []
     with logger_off():
@@ -56,7 +55,7 @@ def run(effort: Effort, announce: Announce) -> list[Row]:
             seen: dict[int, list[float]] = {size: [] for size in sizes}
             run_virtual(_once(kind.measure, sizes[0]))  # warms up
             for size in in_turns(sizes, effort.of(3), lambda text: None):
-                announce(f"{kind.what}: {size:,}")
+                report(f"{kind.what}: {size:,}")
                 if size < _ONCE_IS_ENOUGH or not seen[size]:
                     seen[size].append(run_virtual(_once(kind.measure, size)))
             rows += _rows(kind, seen)
@@ -152,7 +151,7 @@ async def _in_flight(size: int) -> float:
     vault.stock(min(size, 10_000))
     transport = AsyncResilientTransport(vault)
     request = httpx.Request("GET", URL, headers=CREDENTIAL)
-    await transport.handle_async_request(request)  # the scout
+    await transport.handle_async_request(request)  # the probe
     turns = max(1, _AT_LEAST // size)
     with collector_off(), Stopwatch() as watch:
         for _ in range(turns):

@@ -1,7 +1,7 @@
 """The peers: other libraries that retry or limit, each wrapped around a transport.
 
 They come with the extra ``bench`` and are looked up by name when they are asked for, so that
-whatever is not installed is named in the table and keeps nobody else from running. That is also
+whatever is not installed stands in the table and keeps nobody else from running. That is also
 why they are ``Any`` here: the type checkers run without them.
 """
 
