@@ -114,6 +114,7 @@ def nested(depth: int) -> bytes:
 def test_a_body_may_be_nested_a_hundred_deep_and_no_deeper() -> None:
     assert read_error(nested(MAX_DEPTH), SCAIVAULT) is not None
     assert read_error(nested(MAX_DEPTH + 1), SCAIVAULT) is None
+    assert read_error(nested(5 * MAX_DEPTH), SCAIVAULT) is None
 
 
 def test_brackets_within_strings_are_no_nesting() -> None:
