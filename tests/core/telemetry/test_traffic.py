@@ -69,7 +69,8 @@ def test_calls_that_fail_are_counted_and_have_not_succeeded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "retries"), [([1, 1, 1], 0), ([1, 4, 2], 4), ([4], 3), ([0], 0), ([0, 0], 0)]
+    ("attempts", "retries"),
+    [([1, 1, 1], 0), ([1, 4, 2], 4), ([4], 3), ([0], 0), ([0, 0], 0), ([0, 3], 2)],
 )
 def test_attempts_beyond_one_a_call_are_retries(attempts: Iterable[int], retries: int) -> None:
     metered = Metered()

@@ -28,6 +28,7 @@ class TrafficMeter:
         "_held",
         "_origin",
         "_remaining",
+        "_retries",
         "_succeeded",
     )
 
@@ -38,7 +39,7 @@ class TrafficMeter:
         self._reset()
 
     def _reset(self) -> None:
-        self._clean = self._calls = self._succeeded = self._attempts = 0
+        self._clean = self._calls = self._succeeded = self._attempts = self._retries = 0
         self._held = 0.0
         self._remaining: float = math.inf
 
@@ -69,13 +70,13 @@ class TrafficMeter:
         self._calls += 1
         self._succeeded += success
         self._attempts += attempts
+        self._retries += max(0, attempts - 1)
         self._held += held
 
     def _summarise(self, now: float) -> None:
         clean = self._clean  # one attempt each
         calls, attempts = self._calls + clean, self._attempts + clean
         if calls:
-            sent_first = min(attempts, calls)
             known = self._remaining < math.inf
             summary = TrafficSummary(
                 at=now,
@@ -84,7 +85,7 @@ class TrafficMeter:
                 calls=calls,
                 succeeded=self._succeeded + clean,
                 attempts=attempts,
-                retries=attempts - sent_first,
+                retries=self._retries,
                 held=round(self._held, 3),
                 rate_remaining=int(self._remaining) if known else None,
             )
