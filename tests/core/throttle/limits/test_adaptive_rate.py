@@ -164,6 +164,7 @@ def test_503s_of_long_ago_do_not_make_a_limiter() -> None:
         refuse(accept(one, at), at + 0.01, at + 0.02)
     assert one.rate is None
     assert refuse(one, 10.03).rate is not None
+    assert refuse(accept(limiter(), 0.0), 0.01, 0.02, 2.9).rate is None
 
 
 @pytest.mark.parametrize(("gap", "found"), [(2.5, True), (3.5, False)])
@@ -344,7 +345,8 @@ def test_a_rate_far_above_the_limit_grows_by_a_fifth_a_second(
 ) -> None:
     one = refuse(warm(rate=10.0), 50.0, surely=True)
     one.rate = times * one.ceiling
-    assert growth(one, 50.01) == pytest.approx(math.exp(a_second * 0.01))
+    found = [growth(one, 50.01), growth(one, 50.03)]
+    assert found == pytest.approx([math.exp(a_second * 0.01), math.exp(a_second * 0.02)])
 
 
 @pytest.mark.parametrize(("ceiling", "a_second"), [(2.0, 0.02), (10.0, 0.05), (100.0, 0.2)])
@@ -372,6 +374,13 @@ def test_a_timer_that_is_late_does_not_slow_the_rate_and_a_while_without_calls_s
     now = one.open_at(50.0) + late
     one.started(now)
     assert one.open_at(now) == pytest.approx(now - early + 1 / rate_of(one))
+
+
+def test_what_was_sent_before_there_was_a_rate_is_not_measured() -> None:
+    one = refuse(warm(), 50.0, surely=True)
+    before = rate_of(one)
+    one.accepted(49.9, 50.1)
+    assert rate_of(refuse(one, 50.5, surely=True)) == before / 2
 
 
 # When it is forgotten.
@@ -402,6 +411,13 @@ def test_what_is_not_surely_a_limiter_is_forgotten_when_its_rate_is_not_used_up(
         found.append(one.rate is not None)
         accept(one, at + later)
     assert found == [True, True, False]
+
+
+def test_what_is_not_surely_a_limiter_is_kept_while_its_rate_is_used_up() -> None:
+    one, now = suspected(accepted=1), 50.1
+    while now < 55.0 and one.rate is not None:
+        now = went(one, now)
+    assert one.rate is not None
 
 
 @pytest.mark.parametrize("accepted", [1, 4])
@@ -498,6 +514,20 @@ def test_what_was_found_to_be_no_limiter_is_not_looked_at_again_for_a_minute() -
         assert (one.rate is not None) is found
 
 
+@pytest.mark.parametrize("says_so", [True, False])
+def test_what_was_known_of_a_limiter_that_is_forgotten_counts_no_more(says_so: bool) -> None:
+    if says_so:
+        one = refuse(warm(), 50.0, surely=True)
+    else:
+        one = tried(suspected(accepted=1), *[False] * 5)
+    accept(one, *each(50.3, 0.1, 30)).open_at(180.0)
+    refuse(accept(one, *each(180.0, 0.025, 400)), *each(190.0, 0.001, 6))
+    before = rate_of(one)
+    refuse(one, 190.1)
+    assert rate_of(one) == before / 2  # nothing was accepted at this rate
+    assert one.admit(190.1, 1).is_open  # a trial, for it may be none
+
+
 @pytest.mark.parametrize(("successes", "is_lower"), [(18, True), (19, False)])
 def test_after_twenty_successes_one_503_may_be_chance(successes: int, is_lower: bool) -> None:
     one = suspected(accepted=1)
@@ -505,3 +535,5 @@ def test_after_twenty_successes_one_503_may_be_chance(successes: int, is_lower: 
     before = rate_of(one)
     refuse(one, 50.1)
     assert (rate_of(one) < before) is is_lower
+    before = rate_of(one)
+    assert rate_of(refuse(one, 50.2)) < before  # and not another one, soon after

@@ -314,7 +314,9 @@ def test_units_beyond_those_kept_back_set_no_pace() -> None:
 
 
 def test_a_log_that_is_found_releases_the_units_kept_back_one_each_unit_time() -> None:
-    quota = observe(observe(Quota(), 99, 0.0, granularity=2.0), 0, 30.0, granularity=2.0)
+    quota = Quota()
+    for at, remaining in ((0.0, 99), (1.0, 99), (30.0, 0)):  # a unit a second came back before
+        observe(quota, remaining, at, granularity=2.0)
     observe(quota, 1, 60.1, end=63.0, outstanding=3, granularity=2.0)
     assert quota.kind == LOG
     assert held_until(ask(quota, 60.2)) == pytest.approx(60.1 + UNIT)
@@ -393,6 +395,12 @@ def test_the_time_of_a_unit_is_of_the_longest_window_since_the_limit_changed(
     assert hangs == pytest.approx(100.0 + 1.5 * span / 7 / 0.97 - SETTLED)
 
 
+def test_what_a_changed_limit_keeps_back_counts_at_once() -> None:
+    quota = observe(Quota(), 1, 0.0)
+    assert not ask(quota, 1.0).is_open
+    assert ask(observe(quota, None, 1.0, limit=1), 1.0).is_open
+
+
 def test_how_fast_units_come_back_is_measured_anew_when_the_limit_changed() -> None:
     quota = refused(50)
     observe(quota, 60, 2.0)
@@ -412,7 +420,7 @@ def test_a_refusal_voids_the_evidence_and_makes_it_careful() -> None:
     quota.distrust(at_reset=False)
     assert (quota.kind, quota.has_evidence, quota.remaining) == (INDETERMINATE, False, 0)
     assert (quota.end.low, quota.end.high, quota.penalty) == (math.inf, math.inf, 0.25)
-    assert observe(quota, 9, 1.0, 1.0).left(0) == 9  # what was not mentioned is forgotten, too
+    assert observe(quota, 9, 0.2, 1.0).left(0) == 9  # what was not mentioned is forgotten, too
     quota.distrust(at_reset=True)
     assert (quota.kind, quota.penalty) == (SLIDING_COUNTER, 0.5)
     assert observe(quota, 5, 61.0, end=120.0).kind == SLIDING_COUNTER
@@ -483,6 +491,20 @@ def test_a_bucket_that_gives_less_than_it_should_is_none_any_more() -> None:
     observe(quota, 2, 10.0, limit=20, end=28.0)
     assert quota.kind == INDETERMINATE
     assert not ask(quota, 10.0, 2).is_open
+
+
+def test_a_refusal_voids_what_was_known_of_a_bucket() -> None:
+    quota = bucket()
+    quota.distrust(at_reset=False)
+    assert observe(quota, 7, 1.0, limit=20, end=14.0).kind == INDETERMINATE
+
+
+def test_a_window_that_was_seen_to_be_fixed_is_not_taken_for_a_bucket() -> None:
+    quota = Quota()
+    for start in (-180.0, -120.0, -60.0, 0.0):
+        observe(quota, 19, start, limit=20, end=start + 60.0)
+    for at, remaining in ((0.1, 14), (4.1, 18)):  # as if one came back a second
+        assert observe(quota, remaining, at, limit=20, end=6.1).kind == FIXED
 
 
 def test_only_units_that_requests_take_are_a_buckets() -> None:

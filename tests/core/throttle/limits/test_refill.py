@@ -63,7 +63,7 @@ def test_what_was_measured_stays_when_another_measurement_begins_unless_it_is_fo
     else:
         refill.restart()
     assert refill.seconds_per_unit == pytest.approx(kept)
-    refill.measure(9, 20, 9.0, 60.0, was_full=False)  # from here on
-    refill.measure(10, 20, 11.0, 60.0, was_full=False)
+    refill.measure(9, 45, 9.0, 60.0, was_full=False)  # from here on
+    refill.measure(10, 45, 11.0, 60.0, was_full=False)
     expected = (kept + 2.0 / 0.97) / 2 if kept else 2.0 / 0.97
     assert refill.seconds_per_unit == pytest.approx(expected)

@@ -163,6 +163,7 @@ FIRST = (99, 0.0, 60.0)
         (95, 60.1, 120.0, {"outstanding": 3}, SLIDING_COUNTER, False),
         (99, 60.1, 120.0, {"outstanding": 49}, UNKNOWN, True),
         (99, 60.1, 120.0, {"outstanding": 50}, UNKNOWN, False),  # too many to tell by
+        (0, 60.1, 120.0, {"limit": 2, "outstanding": 1}, UNKNOWN, False),
         (0, 60.1, 61.0, {}, LOG, False),
         (0, 60.1, 90.0, {}, LOG, False),  # moved by half of the window
         (0, 60.1, 90.1, {}, SLIDING_COUNTER, False),
@@ -263,6 +264,13 @@ def test_a_window_begins_with_its_first_response(
     assert windows.estimate.first_received == 0.0
     windows.learn(50, at, end, **more)
     assert windows.estimate.first_received == first_received
+
+
+def test_the_first_response_shows_nothing_of_the_window_before() -> None:
+    windows = Windows()
+    found = (windows.estimate.kind, windows.estimate.span, windows.estimate.first_received)
+    assert found == (UNKNOWN, 0.0, math.inf)
+    assert not windows.learn(*FIRST)
 
 
 def test_a_window_that_is_found_to_end_earlier_is_judged_by_that_end() -> None:

@@ -259,7 +259,6 @@ class Quota:
         self._bucket.reset()
         self.penalty = min(1.0, self.penalty + 0.25)
         self.end = _NEVER
-        self._schedule()
 
     def mark_low(self, units: float) -> None:
         """Look at each response as a whole when no more than these units are left."""
