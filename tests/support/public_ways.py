@@ -5,4 +5,7 @@
 
 from httpx_resilience._http import fast
 
-fast.HAS_HEADER_LIST = fast.HAS_URL_PARTS = False
+
+def pytest_configure() -> None:
+    """Take the public ways from now on."""
+    fast.HAS_HEADER_LIST = fast.HAS_URL_PARTS = False
