@@ -5,7 +5,7 @@ import sys
 
 def _main() -> int:
     try:
-        from ._app import main  # the only import that needs typer and rich
+        from .app import main  # the only import that needs typer and rich
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("typer", "click", "rich"):
             raise

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from httpx_resilience import AsyncResilientTransport, Policy
+from httpx_resilience import AsyncResilientTransport, Listener, Policy
 
 MOST, MOST_WITHOUT_THROTTLE = 2400, 1600
 """Bytecode instructions that a call may take beside the bare transport's: a third more than it took
@@ -96,6 +96,14 @@ def test_without_the_throttle_it_takes_fewer(bare: float) -> None:
     without = steps_of(AsyncResilientTransport(Vault(), policy=Policy(throttle=None)))
     assert without < whole
     assert without - bare < MOST_WITHOUT_THROTTLE, f"{without - bare:.0f} instructions a call"
+
+
+def test_a_listener_that_wants_no_debug_events_takes_few_steps_more() -> None:
+    without = steps_of(AsyncResilientTransport(Vault()))
+    heard = steps_of(AsyncResilientTransport(Vault(), on_event=lambda event: None)) - without
+    debug = Listener(lambda event: None, level="debug")
+    every = steps_of(AsyncResilientTransport(Vault(), on_event=debug)) - without
+    assert heard < 50 < 500 < every, f"{heard:.0f} and {every:.0f} instructions a call"
 
 
 def test_the_count_notices_a_doubling(bare: float) -> None:

@@ -1,14 +1,21 @@
-"""The README is true: its Python runs, its tables are the code's, its commands exist."""
+"""The documentation is true: its Python runs, its tables are the code's, its links work."""
 
 import ast
+import contextlib
 import inspect
+import io
+import itertools
+import logging
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from typer.main import get_command
 
 from httpx_resilience.cli import _app
@@ -16,63 +23,210 @@ from httpx_resilience.testing import FakeScaiVault
 from support import tables
 from support.virtual import backend
 
-README = tables.README.read_text(encoding="utf-8")
-ROOT = tables.README.parent
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+ROOT, README, DOCS = tables.ROOT, tables.README, tables.DOCS
+INDEX = DOCS / "index.md"
+TEXTS = {page: page.read_text(encoding="utf-8") for page in tables.pages()}
+
+PYTHON = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
+"""A block, and what it prints where that stands right below it."""
+
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+RETIRED = re.compile(r"\b(told|let go|limping|anew|mend(ed|s)?)\b", re.IGNORECASE)
+"""Words for which the field has its own: emitted, released, degraded, again, repaired."""
+
+PROCESSORS = re.compile(r"\b(AMD|Intel|EPYC|Xeon|Ryzen|Apple M\d|Graviton)\b", re.IGNORECASE)
 
 
-def settled(text: str) -> str:
-    """Return a README without what differs from run to run in its sample line."""
-    text = re.sub(r"timestamp=\S+", "timestamp=T", text)
-    text = re.sub(r"call_id=\S+", "call_id=ID", text)
-    return re.sub(r"(elapsed|time_left)=\S+", r"\1=S", text)
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
-def test_the_tables_and_the_sample_line_are_what_the_code_makes_of_them() -> None:
-    # To mend it: python tests/support/tables.py
-    assert settled(tables.rendered(README)) == settled(README)
+every_page = pytest.mark.parametrize("page", TEXTS, ids=name_of)
 
 
+def prose_of(page: Path) -> str:
+    """Return what was written by hand, without code."""
+    made = re.sub(r"<!-- made: .*?<!-- end -->", "", TEXTS[page], flags=re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "", FENCED.sub("", made))
+
+
+# Tables and log lines.
+
+
+@every_page
+def test_the_tables_and_log_lines_are_what_the_code_makes_of_them(page: Path) -> None:
+    # To bring them up to date: python tests/support/tables.py
+    text = TEXTS[page]
+    assert tables.settled(tables.rendered(text)) == tables.settled(text)
+
+
+def test_everything_that_is_made_stands_on_a_page() -> None:
+    shown = {name for text in TEXTS.values() for name in tables.names_in(text)}
+    assert shown == set(tables.MADE)
+
+
+@every_page
+def test_every_mark_has_its_end(page: Path) -> None:
+    text = TEXTS[page]
+    assert text.count("<!-- made: ") == text.count("<!-- end -->") == len(tables.names_in(text))
+
+
+# Examples.
+
+
+@pytest.fixture
+def settings_kept() -> Iterator[None]:
+    """Undo what an example sets for the whole process."""
+    loggers = [logging.getLogger(name) for name in (None, "httpx", "httpx_resilience")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    structlog.reset_defaults()
+
+
+@every_page
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", [backend("asyncio")])
-async def test_every_python_block_runs_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("settings_kept")
+async def test_every_python_block_runs_and_prints_what_stands_below_it(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vault = FakeScaiVault(anonymous=True)
 
     async def answer(_: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         return await httpx.ASGITransport(vault).handle_async_request(request)
 
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", answer)
-    names: dict[str, Any] = {"print": lambda *_: None}
-    assert len(BLOCKS) >= 6
-    for block in BLOCKS:
-        code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        await run(code, names)
-    assert names["response"].status_code == 201
-    assert names["history"].reason == "permanent"  # nobody put a secret into the first vault
+    names: dict[str, Any] = {}
+    for block, expected in PYTHON.findall(TEXTS[page]):
+        code = compile(block, name_of(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            await run(code, names)
+        assert printed.getvalue() == expected or not expected
+    assert PYTHON.sub("", TEXTS[page]).count("```python") == 0  # each of them was found
 
 
 async def run(code: CodeType, names: dict[str, Any]) -> None:
-    result = eval(code, names)  # our own README
+    result = eval(code, names)  # our own documentation
     if inspect.isawaitable(result):
         await result
 
 
-def test_the_commands_that_it_names_exist() -> None:
-    named = set(re.findall(r"^httpx-resilience (\w+)", README, re.MULTILINE))
+def test_most_pages_have_examples() -> None:
+    with_examples = [page for page, text in TEXTS.items() if PYTHON.search(text)]
+    assert len(with_examples) >= 8
+
+
+# Commands.
+
+
+def test_the_commands_that_it_names_exist_and_all_are_named() -> None:
+    text = TEXTS[DOCS / "command-line.md"]
+    named = set(re.findall(r"^httpx-resilience (\w+)", text, re.MULTILINE))
     command = get_command(_app.app)
     assert named == set(getattr(command, "commands"))  # noqa: B009 - a Group, untyped here
 
 
 def test_ci_runs_the_tests_as_the_readme_says() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert 'pip install -e ".[dev]" && pytest' in README
+    assert 'pip install -e ".[dev]" && pytest' in TEXTS[README]
     assert '-e ".[dev]"' in script
     assert script.rstrip().endswith("pytest")
 
 
+# Links.
+
+
+def anchors_of(page: Path) -> list[str]:
+    """Return the anchors of a page's headings, as GitHub and the generators of sites make them."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", TEXTS[page]), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def links_of(page: Path) -> list[tuple[Path, str]]:
+    """Return the file and the anchor of each relative link."""
+    targets = LINK.findall(FENCED.sub("", TEXTS[page]))
+    parted = [target.partition("#") for target in targets if "://" not in target]
+    return [((page.parent / file).resolve() if file else page, to) for file, _, to in parted]
+
+
+@every_page
+def test_no_relative_link_is_broken(page: Path) -> None:
+    for file, anchor in links_of(page):
+        assert file.is_file(), file
+        assert not anchor or anchor in anchors_of(file), f"{name_of(file)}#{anchor}"
+
+
+@every_page
+def test_the_headings_of_a_page_have_one_anchor_each(page: Path) -> None:
+    anchors = anchors_of(page)
+    assert len(set(anchors)) == len(anchors)
+    # Else GitHub and others disagree: some fold neighbouring hyphens, some don't.
+    assert not any("--" in anchor for anchor in anchors)
+    assert len(re.findall(r"^# ", FENCED.sub("", TEXTS[page]), re.MULTILINE)) == 1
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    found, to_see = {INDEX}, [INDEX]
+    while to_see:
+        linked = {file for file, _ in links_of(to_see.pop()) if file.suffix == ".md"} - found
+        found |= linked
+        to_see += linked
+    assert found == set(TEXTS) - {README}  # and none leaves docs, which is built by itself
+
+
+def test_the_readme_links_to_the_index() -> None:
+    assert INDEX in {file for file, _ in links_of(README)}
+
+
+# Form and words.
+
+
+def test_the_readme_is_two_screens_and_begins_with_what_to_install_and_to_write() -> None:
+    lines = TEXTS[README].splitlines()
+    assert len(lines) <= 120
+    beginning = "\n".join(lines[:25])
+    assert "pip install httpx-resilience" in beginning
+    assert "AsyncResilientTransport()" in beginning
+    assert "AsyncResilientTransport(dialect=GENERIC)" in beginning
+
+
+@every_page
+def test_lists_and_tables_stand_apart_so_that_every_markdown_sees_them(page: Path) -> None:
+    lines = FENCED.sub("", TEXTS[page]).splitlines()
+    for before, line in itertools.pairwise(lines):
+        for begins in ("- ", "| "):
+            if line.startswith(begins) and before.strip():
+                assert before.startswith((begins, "  ")), line
+
+
+@every_page
+def test_the_prose_is_in_the_fields_words_and_names_no_processor(page: Path) -> None:
+    assert not RETIRED.findall(prose_of(page))
+    assert not PROCESSORS.findall(TEXTS[page])
+
+
+def test_the_glossary_is_in_order() -> None:
+    terms = re.findall(r"^## (.+)$", TEXTS[DOCS / "glossary.md"], re.MULTILINE)
+    assert len(terms) > 20
+    assert terms == sorted(terms, key=str.lower)
+
+
+# The rest of the repository.
+
+
 def test_the_top_level_holds_nothing_without_need() -> None:
     allowed = {
-        *("pyproject.toml", "src", "tests", "benchmarks"),
+        *("pyproject.toml", "src", "tests", "benchmarks", "docs"),
         *("README.md", "CHANGELOG.md", "LICENSE", "build", "dist"),
     }
     assert {path.name for path in Path(ROOT).iterdir() if path.name[0] != "."} <= allowed
+
+
+def test_the_source_distribution_holds_what_its_tests_read() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert {"src", "tests", "benchmarks", "docs", "README.md", "CHANGELOG.md"} <= set(included)

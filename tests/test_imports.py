@@ -58,12 +58,12 @@ def test_a_call_without_structlog_configured_does_not_import_it() -> None:
 def test_a_structlog_that_is_imported_and_configured_later_gets_the_lines() -> None:
     program = (
         "import httpx_resilience\n"
-        "from httpx_resilience._core.events import Level\n"
+        "from httpx_resilience._core.telemetry.events import Level\n"
         "from httpx_resilience.instrumentation import log\n"
         "import structlog\n"
-        "log.write_line(Level.WARNING, 'before', lambda: {'n': 1})\n"
+        "log.write_to(log.logger_for(Level.WARNING), Level.WARNING, 'before', {'n': 1})\n"
         "structlog.configure(processors=[structlog.processors.JSONRenderer()])\n"
-        "log.write_line(Level.WARNING, 'after', lambda: {'n': 2})\n"
+        "log.write_to(log.logger_for(Level.WARNING), Level.WARNING, 'after', {'n': 2})\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -2,13 +2,18 @@
 
 from ._async import AsyncResilientTransport
 from ._budget import RetryBudget
-from ._core.backoff import Backoff
-from ._core.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
-from ._core.dialect import Dialect
-from ._core.envelope import ErrorInfo
-from ._core.events import (
+from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import ErrorInfo
+from ._core.headers import HeaderFamily
+from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
+from ._core.retry.backoff import Backoff
+from ._core.telemetry.events import (
     AttemptFinished,
+    AttemptStarted,
     CallEvent,
+    CallFinished,
+    CallStarted,
     Event,
     GaveUp,
     Level,
@@ -23,19 +28,26 @@ from ._core.events import (
     ThrottleDelayed,
     ThrottleHeld,
     ThrottleReleased,
+    TrafficSummary,
 )
-from ._core.headers import HeaderFamily
-from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.throttle import RateLimitStatus
-from ._errors import error_of, history_of, raise_for_error
-from ._exceptions import ApiError, DeadlineExceeded, ResilienceError, ThrottleTimeout, TokenRefused
+from ._http.errors import (
+    ApiError,
+    DeadlineExceeded,
+    ResilienceError,
+    ThrottleTimeout,
+    TokenRefused,
+    TransportClosed,
+)
+from ._http.results import error_of, history_of, raise_for_error
 from ._recovery import FailedAttempt
-from ._tokens import RefreshToken
 from ._update import read_change_write
+from .auth.tokens import RefreshToken
 from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
 from .instrumentation.redact import redact_path
+from .instrumentation.sink import Listener
 
 __all__ = [
     "GENERIC",
@@ -44,10 +56,13 @@ __all__ = [
     "AsyncResilientTransport",
     "Attempt",
     "AttemptFinished",
+    "AttemptStarted",
     "Backoff",
     "BudgetPolicy",
     "CallEvent",
+    "CallFinished",
     "CallHistory",
+    "CallStarted",
     "CategoryRule",
     "DeadlineExceeded",
     "Dialect",
@@ -60,6 +75,7 @@ __all__ = [
     "GaveUp",
     "HeaderFamily",
     "Level",
+    "Listener",
     "Policy",
     "RateLimitChanged",
     "RateLimitEvent",
@@ -81,6 +97,8 @@ __all__ = [
     "ThrottleReleased",
     "ThrottleTimeout",
     "TokenRefused",
+    "TrafficSummary",
+    "TransportClosed",
     "error_of",
     "history_of",
     "raise_for_error",

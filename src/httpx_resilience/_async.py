@@ -1,37 +1,29 @@
 """The driver for ``httpx.AsyncClient``: it sends, sleeps, closes, returns, raises; no more."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import httpx
-
-from ._clock import running_clock, running_loop
+from ._call import Calls, finish
 from ._core import checks
-from ._core.budget import RetryBudget
-from ._core.decision import SUCCESS
-from ._core.dialect import Dialect
-from ._core.flow import Admit, CallFlow, Done, Pause, Send, call_flow
-from ._core.outcome import Cancelled, Woken
-from ._core.policy import Policy, check_call_policy
-from ._core.throttle import RateLimitStatus
-from ._errors import DIALECT, HISTORY, PEEKED, api_error, attach
-from ._exceptions import DeadlineExceeded, ThrottleTimeout
-from ._exchange import Exchange
-from ._recovery import IN_HOOK, RECOVER, Hook, checked_hooks
-from ._request import call_of, parts_of
-from ._shared import Dialects, Identity, SharedState, rules_of
-from .dialects.scaivault import SCAIVAULT
-from .instrumentation.history import FOREVER, CallHistory
-from .instrumentation.sink import EventSink, Listener, listeners_of
-
-EXTENSION = "resilience"
-_NO_HOOKS: Mapping[str, Hook] = {}
+from ._core.dialect.dialect import Dialect
+from ._core.outcome import Cancelled, Closed, HookDone, Woken
+from ._core.policy import Policy
+from ._core.retry.budget import RetryBudget
+from ._core.steps import Admit, CallFlow, Done, Pause, Reply, Send
+from ._core.throttle import RateLimitStatus, Ticket
+from ._exchange import Lifetime
+from ._http import binding as http
+from ._http.errors import TransportClosed
+from ._recovery import Hook
+from ._registry import Identity
+from ._runtime.anyio import Runtime, notify, running_loop
+from .dialects.scaivault import DEFAULT_DIALECT
+from .instrumentation.sink import EventCallable, Listener
 
 
-class AsyncResilientTransport(httpx.AsyncBaseTransport):
+class AsyncResilientTransport(http.AsyncBaseTransport):
     """Understand, retry and explain the failures of the calls of an ``httpx.AsyncClient``.
 
     Args:
@@ -43,21 +35,26 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         policy: When, how often and for how long failed attempts are repeated.
         budget: A retry budget to draw on instead of one per origin of its own; it may be shared
             with other transports, in other threads.
-        identity: From a request to who is calling, for tokens that are rotated; by default that is
-            told by the credential that the request carries. Only a keyed hash of it is kept.
-        on_event: A callable, or several, that are given every event; they should be quick, and
-            what they raise is logged once.
+        identity: From a request to who is calling, for tokens that are rotated: a plain function
+            that returns a string or None. By default callers are distinguished by the
+            credential that the request carries. Only a keyed hash of it is kept.
+        on_event: A plain function, or several, that are given every event of level info or above,
+            or a ``Listener``, which names the level itself; they should be quick, and what they
+            raise is logged once.
         recover: From error code to an async hook that is given the failure and the request and
-            returns the request to send now, or None to stop.
-        redact: What a path goes through before it is told to anybody; see ``redact_path``.
+            returns the request to send now, or None to stop. What a hook sends while it runs, or a
+            task that it started, is not recovered again, but by hooks that the request brings.
+        redact: A plain function that a path goes through before it is logged or recorded; see
+            ``redact_path``.
 
     Raises:
-        TypeError: An argument is of the wrong type; the message names it and what is allowed.
+        TypeError: An argument is of the wrong type, or an async function where a plain one belongs,
+            or the reverse; the message names it and what is allowed.
         ValueError: A code of ``recover`` is in no catalogue, or a key of ``dialect`` no origin.
 
-    Belongs to one event loop, as httpx's own transports do.
+    Belongs to one event loop, as httpx's own transports do; in the next one it starts afresh.
 
-    >>> import anyio
+    >>> import anyio, httpx
     >>> async def read() -> int:
     ...     vault = httpx.MockTransport(lambda request: httpx.Response(200))
     ...     transport = AsyncResilientTransport(vault)
@@ -70,147 +67,98 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: http.AsyncBaseTransport | None = None,
         *,
-        dialect: Dialect | Mapping[str, Dialect] = SCAIVAULT,
+        dialect: Dialect | Mapping[str, Dialect] = DEFAULT_DIALECT,
         policy: Policy | None = None,
         budget: RetryBudget | None = None,
         identity: Identity | None = None,
-        on_event: Listener | Iterable[Listener] | None = None,
+        on_event: EventCallable | Listener | Iterable[EventCallable | Listener] | None = None,
         recover: Mapping[str, Hook] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
         self._transport = _checked_transport(transport)
-        self._dialects = Dialects(dialect)
-        self._policy = (
-            Policy() if policy is None else checks.instance("policy", policy, Policy, "a Policy")
-        )
-        if budget is not None:
-            checks.instance("budget", budget, RetryBudget, "a RetryBudget or None")
-        for name, value in (("redact", redact), ("identity", identity)):
-            if value is not None and not callable(value):
-                raise TypeError(f"{name}: got {value!r}, allowed is a callable or None")
-        self._budget = budget
-        self._identity = identity
-        self._recover = checked_hooks("recover", recover or {}, self._dialects.all())
-        self._redact = redact
-        self._sink = EventSink(listeners_of(on_event))
-        self._loop: object = None
-        self._clock: Callable[[], float] = time.monotonic
-        self._shared = self._fresh_state()
+        self._calls = Calls(dialect, policy, budget, identity, on_event, recover, redact)
+        self._life = Lifetime()
+        self._entered = 0
+        self._runtime: Runtime | None = None
 
     def __repr__(self) -> str:
         inner = type(self._transport).__name__
-        return f"<AsyncResilientTransport dialect={self._dialects} over {inner}>"
+        return f"<AsyncResilientTransport dialect={self._calls.dialects} over {inner}>"
 
     @property
     def policy(self) -> Policy:
         """The policy of calls that bring none of their own."""
-        return self._policy
+        return self._calls.policy
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: http.Request) -> http.Response:
         """Send a request as often as it takes and is allowed; return the last response.
 
         Raises:
             DeadlineExceeded: The call was still running when its ``deadline`` passed.
+            TransportClosed: The transport is closed, or was while the call waited to be sent.
+            RuntimeError: Another event loop still runs, and calls of this transport in it.
             TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
         """
-        flow, exchange, history = self._begin(request)
-        clock, shared = self._clock, self._shared
+        life, runtime = self._life, self._runtime
+        if life.is_closed:
+            raise TransportClosed("the transport is closed", request=request)
+        if runtime is None or running_loop() is not runtime.loop:
+            runtime = self._bind()
+        flow, exchange, history = self._calls.begin(self._transport, request, runtime)
+        registry = self._calls.registry
+        registry.under_way += 1
         try:
             step = next(flow)
             while not isinstance(step, Done):
-                if shared.ready:
-                    shared.wake()
+                if step.wake:
+                    _wake(step.wake)
                 if isinstance(step, Send):
                     step = flow.send(await exchange.send(step))
-                elif isinstance(step, Pause):
-                    step = flow.send(await exchange.pause(step))
+                    continue
+                if isinstance(step, Pause):
+                    reply: Reply = await exchange.pause(step, life, registry.waiting)
                 elif isinstance(step, Admit):
-                    woken = exchange.admit(step)
+                    waited, waiter = exchange.admit(step)
                     del step  # thousands may wait here, each with what it holds
-                    step = flow.send(await woken or Woken(clock()))
+                    registry.waiting.add(waiter)
+                    try:
+                        reply = await waited or Woken(runtime.now())
+                    finally:
+                        registry.waiting.discard(waiter)
                 else:
-                    step = flow.send(await exchange.recover(step))
-            if shared.ready:
-                shared.wake()
+                    reply = await exchange.recover(step)
+                step = flow.send(_unless_closed(reply, life))
+            if step.wake:
+                _wake(step.wake)
         except BaseException as error:
-            with suppress(StopIteration):
-                flow.send(Cancelled(clock()))
-            shared.wake()
+            _wake(_cancel(flow, runtime.now()))
             if not isinstance(error, GeneratorExit):  # a closed coroutine may not await
-                await exchange.abandon()
+                await exchange.release_connection()
             raise
+        finally:
+            registry.under_way -= 1
         flow.close()
-        last = exchange.last
-        response = last.response
-        if step.reason == SUCCESS and response is not None:
-            history.close(step, last.outcome)
-            response.extensions[HISTORY] = history
-            return response
-        return _finish(request, step, exchange, history)
+        return finish(request, step, exchange, history)
 
-    def _begin(self, request: httpx.Request) -> tuple[CallFlow, Exchange, CallHistory]:
-        """Return a call's flow, and what the driver holds of it while it waits; no more than that.
+    def _bind(self) -> Runtime:
+        """Start afresh: at first use, and in a second run(), whose clock may start anywhere.
 
-        Of what it is made of, nothing stays in the frame of a call that waits.
+        Raises:
+            RuntimeError: The loop before still runs, and calls are under way in it.
         """
-        extensions = request.extensions
-        if running_loop() is not self._loop:
-            self._bind()
-        clock, shared = self._clock, self._shared
-        url = request.url
-        key, path = parts_of(url)
-        road = shared.road_to(key, url)
-        rules, budget, spoken, hooks = road.rules, road.budget, road.spoken, _NO_HOOKS
-        if EXTENSION in extensions:
-            policy = self._policy_of(request)
-            rules, budget = rules_of(policy, spoken), shared.budget_of(road.origin, policy)
-        if self._recover or RECOVER in extensions:
-            hooks = self._hooks_of(request, spoken.dialect)
-            rules = rules._replace(recover=hooks)
-        dialect, _, scan = spoken
-        seen, order = scan(request), next(shared.arrivals)
-        call = call_of(request, path, road.origin, dialect, order, self._redact, seen)
-        history = CallHistory(call, self._sink)
-        throttle = shared.throttle_of(request, call, dialect, seen)
-        exchange = Exchange(self._transport, request, call, seen, spoken, hooks, clock)
-        flow = call_flow(call, rules, budget, history, exchange.is_replayable, clock(), throttle)
-        return flow, exchange, history
-
-    def _hooks_of(self, request: httpx.Request, dialect: Dialect) -> Mapping[str, Hook]:
-        own, hooks = request.extensions.get(RECOVER), self._recover
-        if IN_HOOK.get():
-            return _NO_HOOKS
-        if own is not None:
-            where = f'request.extensions["{RECOVER}"]'
-            hooks = {**hooks, **checked_hooks(where, own, (dialect,))}
-        if dialect.envelope.ignore_case:
-            return {dialect.key(code): hook for code, hook in hooks.items()}
-        return hooks
-
-    def _policy_of(self, request: httpx.Request) -> Policy | None:
-        given = request.extensions[EXTENSION]
-        if given is None:
-            return None
-        if isinstance(given, Policy):
-            check_call_policy(given, self._policy)
-            return given
-        raise TypeError(
-            f'request.extensions["resilience"]: got a {type(given).__name__}, '
-            "allowed is a Policy, or None to send without wait or retry"
-        )
-
-    def _bind(self) -> None:
-        """Begin anew: at first use, and in a second run(), whose clock may start anywhere."""
-        self._loop, self._clock = running_loop(), running_clock()
-        self._shared = self._fresh_state()
-
-    def _fresh_state(self) -> SharedState:
-        return SharedState(
-            self._dialects, self._policy, self._budget, self._identity, self._sink.emit
-        )
+        under_way = self._calls.registry.under_way
+        if under_way and self._runtime is not None and self._runtime.is_running:
+            calls = "1 call" if under_way == 1 else f"{under_way} calls"
+            raise RuntimeError(
+                f"the transport belongs to another event loop, which still runs and has {calls} "
+                "under way: make a transport for each event loop"
+            )
+        self._calls.start_afresh()
+        self._runtime = runtime = Runtime()
+        return runtime
 
     def rate_limits(self) -> tuple[RateLimitStatus, ...]:
         """Return a snapshot of what is known of the server's rate limits, for a status page.
@@ -221,14 +169,32 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         >>> AsyncResilientTransport().rate_limits()
         ()
         """
-        return self._shared.statuses(self._clock())
+        now = time.monotonic() if self._runtime is None else self._runtime.now()
+        return self._calls.statuses(now)
 
     async def aclose(self) -> None:
-        """Close the inner transport."""
+        """Close the inner transport, and end the calls that wait; nothing more is sent.
+
+        A call that waits for its next attempt ends at once with the last one's response or
+        exception, for the reason ``closed``. One that waits for its first raises
+        ``TransportClosed``, and so do new calls, until the transport is entered (``async with``)
+        again. What is being sent is left to the inner transport.
+        """
+        self._entered = 0
+        self._end_waits()
         await self._transport.aclose()
+
+    def _end_waits(self) -> None:
+        self._life.is_closed = True
+        registry, runtime = self._calls.registry, self._runtime
+        if registry.waiting and runtime is not None and running_loop() is runtime.loop:
+            registry.notify_all()
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
+        self._entered += 1
+        if self._life.is_closed:
+            self._life = Lifetime()
         return self
 
     async def __aexit__(
@@ -237,65 +203,36 @@ class AsyncResilientTransport(httpx.AsyncBaseTransport):
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        self._entered = max(0, self._entered - 1)
+        if not self._entered:  # else another client that shares it goes on
+            self._end_waits()
         await self._transport.__aexit__(exc_type, exc_value, traceback)
 
 
-def _finish(
-    request: httpx.Request,
-    done: Done,
-    exchange: Exchange,
-    history: CallHistory,
-) -> httpx.Response:
-    last = exchange.previous if done.result == "previous" else exchange.last
-    history.close(done, last.outcome)
-    error: Exception | None = last.error
-    if done.result == "deadline":
-        error = DeadlineExceeded("the call was cut at its deadline", request=request)
-    elif done.result == "throttled":
-        error = _throttle_timeout(request, done)
-    response, dialect = last.response, exchange.dialect
-    if response is not None and last.peeked is not None:
-        response.extensions[PEEKED] = last.peeked
-        response.extensions[DIALECT] = dialect
-    if done.result == "raised" and response is not None and error is not None:
-        _name_cause(error, request, response, dialect)
-    if error is not None or response is None:
-        error = error or RuntimeError("an attempt came to neither a response nor an exception")
-        attach(error, history)
-        try:
-            raise error
-        finally:
-            del error, exchange, last  # no cycle of traceback and frame
-    response.extensions[HISTORY] = history
-    if last.peeked is not None:
-        history.body_truncated = last.peeked.is_truncated
-    return response
+def _wake(tickets: Sequence[Ticket]) -> None:
+    for ticket in tickets:
+        if ticket.wake is not None:
+            notify(ticket.wake)
 
 
-def _name_cause(
-    error: Exception, request: httpx.Request, response: httpx.Response, dialect: Dialect
-) -> None:
-    """Give what a recovery hook raised the failure it was to mend as its cause."""
-    if error.__cause__ is None:
-        response.request = request
-        error.__cause__ = api_error(response, dialect)
+def _cancel(flow: CallFlow, now: float) -> Sequence[Ticket]:
+    """Let a flow give back what it holds; return the tickets to wake."""
+    try:
+        flow.send(Cancelled(now))
+    except StopIteration as ended:
+        return ended.value or ()
+    return ()
 
 
-def _throttle_timeout(request: httpx.Request, done: Done) -> ThrottleTimeout:
-    wait, scope = done.retry_in, done.scope
-    known = wait is not None and wait < FOREVER
-    text = f"the rate-limit budget of {scope} will not allow the call in time"
-    return ThrottleTimeout(
-        text + (f"; room is expected in {wait:.1f} s" if wait is not None and known else ""),
-        request=request,
-        retry_at=time.time() + wait if wait is not None and known else None,
-        scope=scope,
-    )
+def _unless_closed(reply: Reply, life: Lifetime) -> Reply:
+    """Return what a wait came to: that the transport is closed, if the call would go on to send."""
+    goes_on = not isinstance(reply, HookDone) or reply.outcome == "request"
+    return Closed(reply.at) if life.is_closed and goes_on else reply
 
 
-def _checked_transport(transport: object) -> httpx.AsyncBaseTransport:
+def _checked_transport(transport: object) -> http.AsyncBaseTransport:
     if transport is None:
-        return httpx.AsyncHTTPTransport()
+        return http.AsyncHTTPTransport()
     return checks.instance(
-        "transport", transport, httpx.AsyncBaseTransport, "an httpx.AsyncBaseTransport or None"
+        "transport", transport, http.AsyncBaseTransport, "an httpx.AsyncBaseTransport or None"
     )

@@ -2,8 +2,8 @@
 
 import time
 
-from ._core import budget
 from ._core.policy import BudgetPolicy
+from ._core.retry import budget
 
 
 class RetryBudget(budget.RetryBudget):

@@ -4,29 +4,31 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import httpx
-
-from ._errors import raise_for_error
+from ._http import binding as http
+from ._http.results import api_error, error_of, history_of, raise_for_error
 from ._recovery import RECOVER, FailedAttempt
+from .dialects.generic import GENERIC
 
 Change = Callable[[Any], Any | Awaitable[Any]]
 
 
 async def read_change_write(
-    client: httpx.AsyncClient,
+    client: http.AsyncClient,
     url: str,
     change: Change,
     *,
     code: str = "version_conflict",
     headers: Mapping[str, str] | None = None,
-) -> httpx.Response:
-    """Fetch a document, apply a change to it, write it back; on a conflict, do all of it anew.
+) -> http.Response:
+    """Fetch a document, change it and write it back; on a conflict, re-read, re-apply and retry.
 
     The attempts are those of one call: bounded by the policy's backoff for ``CONFLICT`` and by
-    ``max_attempts``, spaced by its jitter, told in its log lines.
+    ``max_attempts``, spaced by its jitter, logged as its retries. Inside a recovery hook it works
+    as elsewhere.
 
     Args:
-        client: A client over ``AsyncResilientTransport``.
+        client: A client over ``AsyncResilientTransport``; over another transport nothing is
+            retried, which the first conflict says.
         url: Of the document, for GET and PUT.
         change: From the document (parsed JSON) to the body of the PUT, which should name the
             version that it was made from; may be async. It may run more than once.
@@ -34,12 +36,14 @@ async def read_change_write(
         headers: For both requests.
 
     Returns:
-        The response to the last PUT, be it a success or not: ``raise_for_error`` tells.
+        The response to the last PUT, be it a success or not: pass it to ``raise_for_error``.
 
     Raises:
         ApiError: The document could not be read.
+        RuntimeError: There was a conflict, and the client is not over ``AsyncResilientTransport``:
+            the document was not written.
 
-    >>> import anyio
+    >>> import anyio, httpx
     >>> from httpx_resilience import AsyncResilientTransport
     >>> from httpx_resilience.testing import FakeScaiVault
     >>> def count_up(current):
@@ -54,16 +58,23 @@ async def read_change_write(
     2
     """
 
-    async def compose() -> httpx.Request:
+    async def compose() -> http.Request:
         current = raise_for_error(await client.get(url, headers=headers)).json()
         body = change(current)
         if inspect.isawaitable(body):
             body = await body
         return client.build_request("PUT", url, json=body, headers=headers)
 
-    async def again(_: FailedAttempt, __: httpx.Request) -> httpx.Request:
+    async def again(_: FailedAttempt, __: http.Request) -> http.Request:
         return await compose()
 
     request = await compose()
     request.extensions = {**request.extensions, RECOVER: {code: again}}
-    return await client.send(request)
+    response = await client.send(request)
+    info = None if history_of(response) else error_of(response, dialect=GENERIC)
+    if info is not None and info.code == code:
+        raise RuntimeError(
+            "read_change_write: the conflict cannot be retried, for the client has another "
+            "transport; allowed is httpx.AsyncClient(transport=AsyncResilientTransport(...))"
+        ) from api_error(response)
+    return response

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from httpx_resilience import ErrorClass, Event
-from httpx_resilience._core import decision
+from httpx_resilience._core.retry import decision
 from httpx_resilience.cli import _scenario
 from httpx_resilience.cli._scenario import SCENES, Ending, Scene, planned
 from httpx_resilience.testing import Fault
@@ -32,7 +32,8 @@ def test_the_tables_tell_of_every_class_and_every_reason(shown: Ran) -> None:
     out = shown.out
     for error_class in ErrorClass:
         assert f"\n{error_class.name} " in out
-    for reason in set(decision.REASONS) - {decision.SUCCESS, decision.THROTTLE_TIMEOUT}:
+    unmet = {decision.SUCCESS, decision.THROTTLE_TIMEOUT, decision.CLOSED}
+    for reason in set(decision.REASONS) - unmet:
         assert f"\n{reason} " in out
 
 
@@ -68,7 +69,7 @@ def test_it_fits_eighty_columns_and_holds_no_escapes(shown: Ran) -> None:
 def test_json_lines_have_exactly_the_events_fields(
     run: Run, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
-    few = {"remove", "missing", "told-to-wait-an-hour", "crash-before-a-post", "crash-twice"}
+    few = {"remove", "missing", "asked-to-wait-an-hour", "crash-before-a-post", "crash-twice"}
     monkeypatch.setattr(_scenario, "SCENES", [s for s in SCENES if s.name in few])
     ran = run("demo", "--json", "--seed", "7", *more)
     assert (ran.err, ran.status) == ("", 0)

@@ -253,7 +253,7 @@ BUSY = 'name = "x"\n[codes]\nBUSY = '
         (b'name = "x"\n[[rate_limits]]\nlimit = "a b"', "rate_limits[0]"),
         (
             b'name = "x"\n[[rate_limits]]\nlimit = "X-L"\nwindow = 0x1' + b"0" * 400,
-            "too large",
+            "rate_limits[0].window: got 4",
         ),
         (b'name = "x"\n[codes]\n' + b"x" * 9_000 + b" = 5", "\u2026"),
     ],

@@ -25,6 +25,7 @@ pytest_plugins = ["support.command_fixtures"]
 
 SECRET = "/v1/secrets/app/db"
 WHO = "/v1/auth/whoami"
+HUGE = "1" + "0" * 400
 
 
 def cells(out: str, first: str) -> list[str]:
@@ -177,7 +178,8 @@ def test_json_prints_the_log_lines_only(run: Run, served: Served) -> None:
     lines = [json.loads(line) for line in ran.out.splitlines()]
     told = [line["event"] for line in lines if "call_id" in line]
     assert [name for name in told if not name.startswith("throttle")] == [
-        "attempt_finished", "retry_scheduled", "attempt_finished", "recovered",
+        "call_started", "attempt_started", "attempt_finished", "retry_scheduled",
+        "attempt_started", "attempt_finished", "recovered", "call_finished",
     ]  # fmt: skip
     assert {line["schema"] for line in lines} == {1}
 
@@ -318,6 +320,10 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["https://"], "no host"),
         (["http://user:s3cr3t@vault.example:s3cr3t/"], "cannot be read"),
         (["http://vault.example/\x07s3cr3t"], "cannot be read"),
+        (["http://user:s3cr3t@127.0.0.1:65536"], "its port is out of range, allowed is 1 to 65535"),
+        (["http://127.0.0.1:99999999999", "-n", "3"], "its port is out of range"),
+        (["http://127.0.0.1:" + HUGE], "its port is out of range"),
+        (["http://127.0.0.1:0"], "its port is out of range"),
         (["http://127.0.0.1", "-n", "-1"], "-n"),
         (["http://127.0.0.1", "-n", "0"], "-n"),
         (["http://127.0.0.1", "-c", "0"], "-c"),
@@ -336,6 +342,16 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["http://127.0.0.1", "--deadline", "0"], "--deadline"),
         (["http://127.0.0.1", "--deadline", "nan"], "--deadline"),
         (["http://127.0.0.1", "--timeout", "inf"], "--timeout"),
+        (["http://127.0.0.1", "--timeout", HUGE], "--timeout: got inf, allowed are seconds above"),
+        (["http://127.0.0.1", "--retry-for", HUGE], "--retry-for: got inf, allowed are seconds of"),
+        (
+            ["http://127.0.0.1", "--deadline", HUGE],
+            "--deadline: got inf, allowed are seconds above",
+        ),
+        (["http://127.0.0.1", "--max-attempts", HUGE], "--max-attempts"),
+        (["http://127.0.0.1", "-n", HUGE], "-n"),
+        (["http://127.0.0.1", "-c", HUGE], "-c"),
+        (["http://127.0.0.1", "-c", "10001"], "-c"),
         ([], "URL"),
     ],
 )

@@ -1,16 +1,33 @@
 """The way a request goes: for every failure the attempts, the waits, the reason, the log line."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, BudgetPolicy, ErrorClass, Policy, RetryPolicy
-from httpx_resilience._core.budget import RetryBudget
-from httpx_resilience._core.decision import REASONS, THROTTLE_TIMEOUT
-from httpx_resilience._core.events import AttemptFinished, Level, Recovered
-from httpx_resilience._core.flow import Pause, Rules, Send, call_flow
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    BudgetPolicy,
+    ErrorClass,
+    Event,
+    Policy,
+    RetryPolicy,
+    ThrottlePolicy,
+)
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import Cancelled, Outcome, Woken
+from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.retry.decision import CLOSED, REASONS, THROTTLE_TIMEOUT
+from httpx_resilience._core.steps import Admit, Done, Pause, Send
+from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
+from httpx_resilience._core.telemetry.recorder import PendingEvent
+from httpx_resilience._core.throttle import Throttle
 from support import contract
 from support.contract import CODES, METHODS, UNCODED, Expected
 from support.core import (
@@ -21,6 +38,7 @@ from support.core import (
     WALL,
     Answer,
     Ear,
+    HookOutcome,
     Played,
     call_of,
     coded,
@@ -38,6 +56,9 @@ UNCODED_CASES = [
     for status, by_method in UNCODED.items()
     for method in METHODS
 ]
+
+
+RULES = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
 
 
 def check(played: Played, expected: Expected, line: dict[str, object]) -> None:
@@ -165,7 +186,7 @@ def test_a_rate_limit_whose_wait_the_server_named_costs_no_token() -> None:
 
 
 def test_every_reason_but_the_throttles_is_reached() -> None:
-    outage, lost = coded(503, "service_unavailable"), Answer(trouble=CONNECTION_LOST)
+    outage, lost = coded(503, "service_unavailable"), Answer(transport_failure=CONNECTION_LOST)
     empty = RetryBudget(BudgetPolicy(floor=0.0))
     brief = Policy(retry=RetryPolicy(retry_for=0.2))
     played = [
@@ -179,7 +200,8 @@ def test_every_reason_but_the_throttles_is_reached() -> None:
         play(lost, is_replayable=lambda: False),
         play(outage, policy=None),
     ]
-    assert reasons(played) == [reason for reason in REASONS if reason != THROTTLE_TIMEOUT]
+    others = (THROTTLE_TIMEOUT, CLOSED)
+    assert reasons(played) == [reason for reason in REASONS if reason not in others]
 
 
 def test_a_success_after_a_retry_is_told_and_pays_the_token_back() -> None:
@@ -194,8 +216,7 @@ def test_a_success_after_a_retry_is_told_and_pays_the_token_back() -> None:
 def test_a_first_attempt_that_succeeds_tells_nobody_who_does_not_want_details() -> None:
     ear = Ear()
     ear.verbose = False
-    rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-    flow = call_flow(call_of(), rules, None, ear, lambda: True, START)
+    flow = call_flow(call_of(), RULES, None, ear, lambda: True, START)
     next(flow)
     flow.send(Outcome(START, START, START, status=200))
     assert ear.events == []
@@ -207,7 +228,7 @@ def test_a_first_attempt_that_succeeds_tells_nobody_who_does_not_want_details() 
 def test_an_answer_that_is_no_failing_of_the_server_earns(status: int, earned: float) -> None:
     budget = RetryBudget(BudgetPolicy(floor=0.0))
     for at in range(30):  # earlier traffic, so that the cap is above the floor
-        budget.earn(START + at / 10 - 3)
+        budget.deposit(START + at / 10 - 3)
     before = budget.balance(START)
     play(Answer(status), budget=budget, policy=Policy(retry=RetryPolicy(max_attempts=1)))
     assert budget.balance(START) == pytest.approx(before + earned)
@@ -216,10 +237,10 @@ def test_an_answer_that_is_no_failing_of_the_server_earns(status: int, earned: f
 def test_a_failure_of_our_own_side_neither_earns_nor_costs() -> None:
     budget = RetryBudget(BudgetPolicy(floor=0.0))
     for at in range(30):
-        budget.earn(START + at / 10 - 3)
+        budget.deposit(START + at / 10 - 3)
     before = budget.balance(START)
     local = CONNECTION_REFUSED._replace(exception_type="PoolTimeout", connection=False)
-    play(Answer(trouble=local), budget=budget)
+    play(Answer(transport_failure=local), budget=budget)
     assert budget.balance(START) == before
 
 
@@ -232,7 +253,7 @@ def test_a_retry_that_ends_in_a_permanent_failure_was_productive() -> None:
 
 def test_a_refused_connection_costs_a_quarter() -> None:
     budget = RetryBudget()
-    play(Answer(trouble=CONNECTION_REFUSED), budget=budget)
+    play(Answer(transport_failure=CONNECTION_REFUSED), budget=budget)
     assert budget.balance(START + 5) == pytest.approx(3.0 - 3 * 0.25)
 
 
@@ -312,8 +333,7 @@ class TestTime:
 class TestCancellation:
     def test_a_retry_that_is_cancelled_while_it_waits_gives_its_token_back(self) -> None:
         budget, ear = RetryBudget(), Ear()
-        rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-        flow = call_flow(call_of(), rules, budget, ear, lambda: True, START)
+        flow = call_flow(call_of(), RULES, budget, ear, lambda: True, START)
         assert isinstance(next(flow), Send)
         step = flow.send(Outcome(START, START, START, status=503))
         assert isinstance(step, Pause)
@@ -324,8 +344,7 @@ class TestCancellation:
 
     def test_a_retry_that_is_cancelled_while_it_is_sent_gives_its_token_back(self) -> None:
         budget, ear = RetryBudget(), Ear()
-        rules = Rules(Policy(), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-        flow = call_flow(call_of(), rules, budget, ear, lambda: True, START)
+        flow = call_flow(call_of(), RULES, budget, ear, lambda: True, START)
         next(flow)
         step = flow.send(Outcome(START, START, START, status=503))
         assert isinstance(step, Pause)
@@ -341,7 +360,7 @@ def test_what_a_user_rules_for_a_code_comes_before_the_catalogue() -> None:
 
 
 def test_a_put_that_was_perhaps_processed_is_repeated_where_the_dialect_allows() -> None:
-    lost = Answer(trouble=CONNECTION_LOST)
+    lost = Answer(transport_failure=CONNECTION_LOST)
     assert play(lost, method="PUT", dialect=GENERIC).attempts == 4
     assert play(lost, method="PUT").attempts == 1
 
@@ -364,3 +383,198 @@ def test_a_code_that_stands_under_another_status_wins_and_is_told() -> None:
     played = play(coded(400, "rate_limited"), OK)
     assert played.attempts == 2
     assert played.scheduled[0].status_mismatch is True
+
+
+def test_a_call_that_the_throttle_refuses_is_over() -> None:
+    policy = ThrottlePolicy(max_wait=5.0)
+    throttle = Throttle("https://v", "all", policy, ServerClock(), list[Event]().append)
+    throttle.reserve(0, START, math.inf)
+    rules = RULES._replace(policy=Policy(throttle=policy))
+    call = call_of()._replace(order=1)
+    flow = call_flow(call, rules, None, Ear(), lambda: True, START, throttle)
+    assert isinstance(next(flow), Admit)
+    step = flow.send(Woken(START + 5.0))
+    assert isinstance(step, Done)
+    assert (step.reason, step.result, step.attempts) == ("throttle_timeout", "throttled", 0)
+    assert next(flow, None) is None
+    assert throttle.statistics().in_flight == 1
+
+
+HOOKED = {"version_conflict"}
+CONFLICT = coded(409, "version_conflict")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [("stopped", "permanent"), ("raised", "permanent"), ("cut", "out_of_time")],
+)
+def test_a_call_whose_hook_makes_no_request_is_over(outcome: HookOutcome, reason: str) -> None:
+    played = play(CONFLICT, recover=HOOKED, hook=outcome)
+    assert (played.attempts, played.done.reason) == (1, reason)
+
+
+def test_a_hook_that_makes_no_other_request_has_the_same_call_sent() -> None:
+    played = play(CONFLICT, OK, recover=HOOKED, hook="request")
+    assert (played.attempts, played.done.reason) == (2, "success")
+
+
+# GENERIC: the status decides.
+
+BODIES = {
+    "coded": b'{"error": {"code": "internal_error"}}',
+    "a problem": b'{"type": "https://x.example/probs/quota_exceeded", "status": 404}',
+    "uncoded": b"<html>",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+@pytest.mark.parametrize(
+    ("status", "method", "attempts", "reason"),
+    [
+        (429, "GET", 4, "attempts_exhausted"),
+        (429, "POST", 4, "attempts_exhausted"),
+        (503, "GET", 4, "attempts_exhausted"),
+        (503, "PUT", 4, "attempts_exhausted"),
+        (503, "POST", 1, "not_idempotent"),
+        (500, "GET", 2, "attempts_exhausted"),
+        (500, "PATCH", 1, "not_idempotent"),
+        (408, "DELETE", 4, "attempts_exhausted"),
+        (404, "GET", 1, "permanent"),
+        (409, "PUT", 1, "permanent"),
+        (501, "GET", 1, "permanent"),
+    ],
+)
+def test_status_and_method_decide_whatever_the_code(
+    body: bytes, status: int, method: str, attempts: int, reason: str
+) -> None:
+    played = play(Answer(status, body), method=method, dialect=GENERIC)
+    assert (played.attempts, played.done.reason) == (attempts, reason)
+
+
+def test_a_code_is_told_though_it_does_not_decide() -> None:
+    played = play(Answer(404, BODIES["a problem"]), dialect=GENERIC)
+    assert played.gave_up.code == "quota_exceeded"
+    assert played.gave_up.status_mismatch is None
+
+
+def test_a_code_that_cannot_be_told_is_told_as_invalid() -> None:
+    played = play(Answer(400, b'{"error": "no such thing"}'), dialect=GENERIC)
+    assert played.gave_up.code == "invalid"
+
+
+# What is recorded, and that nothing is decided by it.
+
+
+class Quiet(Ear):
+    """Wants no debug events; keeps what is recorded all the same."""
+
+    verbose = False
+
+
+class Deaf:
+    """Takes nothing, keeps nothing."""
+
+    verbose = False
+
+    def record(self, pending: PendingEvent) -> None:
+        pass
+
+
+def names(ear: Ear) -> list[str]:
+    return [event.name for event in ear.events]
+
+
+OUTAGE = coded(503, "service_unavailable")
+
+
+def test_a_verbose_recorder_is_told_of_the_start_of_a_call_its_attempts_and_its_end() -> None:
+    assert names(play(OUTAGE, OK).ear) == [
+        "call_started",
+        "attempt_started",
+        "attempt_finished",
+        "retry_scheduled",
+        "attempt_started",
+        "attempt_finished",
+        "recovered",
+        "call_finished",
+    ]
+    assert names(play(coded(404, "secret_not_found")).ear) == [
+        "call_started",
+        "attempt_started",
+        "attempt_finished",
+        "gave_up",
+        "call_finished",
+    ]
+    assert names(play(OK).ear)[-1] == "call_finished"
+
+
+def test_another_recorder_is_not_told_of_starts_and_ends() -> None:
+    for answers, told in [
+        ((OUTAGE, OK), ["attempt_finished", "retry_scheduled", "attempt_finished", "recovered"]),
+        ((coded(404, "secret_not_found"),), ["attempt_finished", "gave_up"]),
+        ((OK,), []),
+    ]:
+        quiet = Quiet()
+        play(*answers, recorder=quiet)
+        assert names(quiet) == told
+
+
+HOOK_OUTCOMES: tuple[HookOutcome, ...] = ("request", "stopped", "raised", "cut")
+
+
+class Row(NamedTuple):
+    """What is answered, how the call is made, and with how many tokens its budget begins."""
+
+    answers: tuple[Answer, ...]
+    settings: Mapping[str, Any] = MappingProxyType({})
+    floor: float = 3.0
+
+
+def rows() -> dict[str, Row]:
+    """Return every row of the tables above, by name."""
+    found: dict[str, Row] = {}
+    for code, (status, _) in CODES.items():
+        found |= {
+            f"{each}-{code}": Row((coded(status, code),), {"method": each}) for each in METHODS
+        }
+    for status in UNCODED:
+        found |= {f"{each}-{status}": Row((Answer(status),), {"method": each}) for each in METHODS}
+    local = CONNECTION_REFUSED._replace(exception_type="PoolTimeout", connection=False)
+    for failure in (CONNECTION_LOST, CONNECTION_REFUSED, local):
+        lost, name = (Answer(transport_failure=failure),), failure.exception_type
+        found |= {f"{each}-{name}": Row(lost, {"method": each}) for each in METHODS}
+        found[f"one-shot-{name}"] = Row(lost, {"is_replayable": lambda: False})
+    for hook in HOOK_OUTCOMES:
+        hooked: dict[str, Any] = {"recover": HOOKED, "hook": hook}
+        found[f"hook-{hook}"] = Row((CONFLICT,), hooked)
+        found[f"hook-{hook}-then-well"] = Row((CONFLICT, OK), hooked)
+        own_write = {**hooked, "method": "POST", "keyed": True}
+        found[f"hook-{hook}-own-write"] = Row((Answer(503), CONFLICT), own_write)
+    for floor in (0.0, 0.5, 1.0, 2.0):
+        found[f"budget-{floor}"] = Row((OUTAGE,), floor=floor)
+    for seconds in (0.01, 0.4, 2.0):
+        for retry in (RetryPolicy(retry_for=seconds), RetryPolicy(deadline=seconds)):
+            timed = {"policy": Policy(retry=retry)}
+            name = f"{'retry_for' if retry.deadline is None else 'deadline'}-{seconds}"
+            found[name] = Row((OUTAGE,), timed)
+            found[f"{name}-slow"] = Row((OUTAGE, Answer(200, takes=600.0)), timed)
+    found["disabled"] = Row((OUTAGE,), {"policy": None})
+    found["recovers"] = Row((OUTAGE, OK))
+    return found
+
+
+ROWS = rows()
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_a_recorder_that_does_nothing_changes_no_decision(row: Row) -> None:
+    policy = BudgetPolicy(floor=row.floor)
+    one, other = RetryBudget(policy), RetryBudget(policy)
+    heard = play(*row.answers, **row.settings, budget=one)
+    unheard = play(*row.answers, **row.settings, budget=other, recorder=Deaf())
+    assert (unheard.attempts, unheard.gaps) == (heard.attempts, heard.gaps)
+    assert unheard.done == heard.done
+    assert (unheard.cuts, unheard.ended_at) == (heard.cuts, heard.ended_at)
+    assert other.balance(heard.ended_at) == one.balance(heard.ended_at)
+    assert heard.ear.events
+    assert unheard.ear.events == []

@@ -69,6 +69,7 @@ def test_replace_validates_anew() -> None:
     assert RetryPolicy(max_attempts=2).replace(deadline=10.0) == RetryPolicy(
         max_attempts=2, deadline=10.0
     )
+    assert ThrottlePolicy().replace(reserve=2) == ThrottlePolicy(reserve=2)
     with pytest.raises(ValueError, match="max_attempts"):
         RetryPolicy().replace(max_attempts=0)
     with pytest.raises(ValueError, match="floor"):

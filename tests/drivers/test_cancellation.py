@@ -71,7 +71,7 @@ def vain(ear: Ear) -> int:
 async def run_until(gate: Gate, script: str, policy: Policy) -> bool:
     """Make one call; return whether it came to its end. Checks what it left behind."""
     budget, ear, inner = Counted(), Ear(), Scripted(*SCRIPTS[script], gate=gate)
-    transport = AsyncResilientTransport(inner, policy=policy, budget=budget, on_event=ear)
+    transport = AsyncResilientTransport(inner, policy=policy, budget=budget, on_event=ear.at_debug)
     before, ended = tasks(), False
     with gate.scope:
         response = await transport.handle_async_request(get())
@@ -107,7 +107,7 @@ TIMED = (
 async def test_a_call_can_be_cancelled_at_any_time(step: int) -> None:
     budget, ear, inner, now = Counted(), Ear(), Scripted(*TIMED), anyio.current_time()
     policy = Policy(retry=STEADY)
-    transport = AsyncResilientTransport(inner, policy=policy, budget=budget, on_event=ear)
+    transport = AsyncResilientTransport(inner, policy=policy, budget=budget, on_event=ear.at_debug)
     response: httpx.Response | None = None
     before = tasks()
     with anyio.CancelScope(deadline=now + 0.013 + step * 0.05):

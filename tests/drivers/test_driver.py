@@ -206,6 +206,19 @@ class TestExceptions:
         assert ids[0] != ids[1]
         assert ids[1] in error.__notes__[-1]
 
+    async def test_an_exception_object_that_ends_many_calls_bears_one_note_of_ours(self) -> None:
+        error = httpx.PoolTimeout("x")
+        error.add_note("the user's own")
+        transport, _ = resilient(AsyncResilientTransport(Scripted(error)).handle_async_request)
+        for _ in range(100):
+            with pytest.raises(httpx.PoolTimeout):
+                await call(transport)
+        history = history_of(error)
+        assert history is not None
+        own, ours = error.__notes__
+        assert own == "the user's own"
+        assert ours.endswith(f"permanent (call_id {history.call_id})")
+
     async def test_an_exception_after_a_response_is_what_comes_out(self) -> None:
         error = httpx.ConnectError("x")
         transport, _ = resilient(UNAVAILABLE, error, error, error)
@@ -247,7 +260,7 @@ class TestResponses:
         assert history.retry_at is None
 
     async def test_a_history_can_be_pickled_and_copied(self) -> None:
-        transport, _ = resilient(UNAVAILABLE, OK, redact=redact_path, on_event=lambda e: None)
+        transport, _ = resilient(UNAVAILABLE, OK, redact=redact_path, on_event=Ear().at_debug)
         history = history_of(await call(transport))
         assert history is not None
         for again in (pickle.loads(pickle.dumps(history)), copy.deepcopy(history)):
@@ -292,7 +305,7 @@ class TestListeners:
 
     async def test_one_callable_is_given_every_event(self) -> None:
         ear = Ear()
-        transport, _ = resilient(UNAVAILABLE, OK, on_event=ear)
+        transport, _ = resilient(UNAVAILABLE, OK, on_event=ear.at_debug)
         await call(transport)
         assert ear.names == [
             "attempt_finished", "retry_scheduled", "attempt_finished", "recovered",
@@ -300,7 +313,7 @@ class TestListeners:
 
     async def test_several_callables_are_given_the_same_records(self) -> None:
         one, two = Ear(), Ear()
-        transport, _ = resilient(UNAVAILABLE, OK, on_event=[one, two])
+        transport, _ = resilient(UNAVAILABLE, OK, on_event=[one.at_debug, two.at_debug])
         await call(transport)
         assert len(one.events) == 4
         assert all(a is b for a, b in zip(one.events, two.events, strict=True))
@@ -313,7 +326,7 @@ class TestListeners:
         def broken(event: Event) -> None:
             raise RuntimeError("hunter2")
 
-        transport, _ = resilient(UNAVAILABLE, OK, on_event=(broken, ear))
+        transport, _ = resilient(UNAVAILABLE, OK, on_event=(broken, ear.at_debug))
         with caplog.at_level(logging.INFO):
             assert (await call(transport)).status_code == 200
             assert (await call(transport)).status_code == 200
@@ -331,7 +344,7 @@ class TestListeners:
 
     async def test_paths_are_told_as_redact_gives_them(self) -> None:
         ear = Ear()
-        transport, _ = resilient(UNAVAILABLE, on_event=ear, redact=redact_path)
+        transport, _ = resilient(UNAVAILABLE, on_event=ear.at_debug, redact=redact_path)
         await call(transport, url="https://vault.example/v1/secrets/prod/db?x=1")
         assert {event.as_fields()["path"] for event in ear.events} == {"/v1/secrets/***"}
 
@@ -341,7 +354,7 @@ class TestListeners:
         def broken(path: str) -> str:
             raise RuntimeError("x")
 
-        transport, _ = resilient(UNAVAILABLE, OK, on_event=ear, redact=broken)
+        transport, _ = resilient(UNAVAILABLE, OK, on_event=ear.at_debug, redact=broken)
         assert (await call(transport)).status_code == 200
         assert {event.as_fields()["path"] for event in ear.events} == {"invalid"}
 
@@ -431,13 +444,13 @@ class TestBudgets:
         async with anyio.create_task_group() as group:
             group.start_soon(transport.handle_async_request, get("https://slow.example/"))
             await anyio.sleep(1)
-            slow, state = httpx.URL("https://slow.example/"), transport._shared
-            road = ("https", "slow.example", None), slow
-            held = weakref.ref(state.road_to(*road).budget)
+            slow, state = httpx.URL("https://slow.example/"), transport._calls.registry
+            config = ("https", "slow.example", None), slow
+            held = weakref.ref(state.config_for(*config).budget)
             for host in hosts:
                 await transport.handle_async_request(get(f"https://{host}/"))
-            assert len(state._roads) == len(state._budgets) == 1024
-            assert state.road_to(*road).budget is held()
+            assert len(state._configs) == len(state._budgets) == 1024
+            assert state.config_for(*config).budget is held()
             group.cancel_scope.cancel()
 
 
@@ -485,10 +498,10 @@ async def test_a_hundred_calls_at_once_do_not_disturb_one_another() -> None:
 
 
 async def test_events_of_the_happy_path_are_told_to_those_who_listen() -> None:
-    heard: list[Event] = []
-    transport, _ = resilient(OK, on_event=heard.append)
+    ear = Ear()
+    transport, _ = resilient(OK, on_event=ear.at_debug)
     await call(transport)
-    (event,) = heard
+    (event,) = ear.events
     assert isinstance(event, AttemptFinished)
     assert not isinstance(event, GaveUp)
     assert (event.status, event.error_class, event.duration) == (200, None, 0.0)

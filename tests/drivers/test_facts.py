@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -28,10 +28,11 @@ from httpx_resilience import (
     ThrottlePolicy,
     history_of,
 )
-from httpx_resilience._body import body_headers
-from httpx_resilience._clock import scope_until
-from httpx_resilience._core import telling
+from httpx_resilience._core.telemetry.recorder import PendingEvent
+from httpx_resilience._http.bodies import body_headers
+from httpx_resilience._runtime.anyio import scope_until
 from support.clients import STEADY, resilient
+from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get
 
 pytestmark = pytest.mark.anyio
@@ -56,11 +57,6 @@ STORIES: dict[str, tuple[Line, ...]] = {
     "mended": (coded(409, "version_conflict"), OK),
     "mended in vain": (coded(409, "version_conflict"), UNAVAILABLE),
 }
-
-
-def _event_names() -> list[str]:
-    kinds = vars(telling).items()
-    return [n for n, k in kinds if isinstance(k, type) and issubclass(k, Event) and k is not Event]
 
 
 async def mend(failed: FailedAttempt, request: httpx.Request) -> httpx.Request:
@@ -88,7 +84,7 @@ async def told(story: str, **options: Any) -> CallHistory:
 
 def compared(history: CallHistory) -> list[Any]:
     """Return all that a history tells, but for what no two calls share."""
-    events = [dataclasses.asdict(event) | {"call_id": ""} for event in history.events]
+    events = [dataclasses.asdict(event) | {"call_id": "", "at": 0.0} for event in history.events]
     return [
         [type(event) for event in history.events],
         events,
@@ -115,15 +111,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that takes the name of every event that is made of a fact."""
     names: list[str] = []
 
-    def counting(kind: type[Event]) -> Callable[..., Event]:
-        def make(**fields: Any) -> Event:
-            names.append(kind.name)
-            return kind(**fields)
+    build = PendingEvent.event
 
-        return make
+    def counting(pending: PendingEvent) -> Event:
+        names.append(pending.kind.name)
+        return build(pending)
 
-    for name in _event_names():
-        monkeypatch.setattr(telling, name, counting(getattr(telling, name)))
+    monkeypatch.setattr(PendingEvent, "event", counting)
     return names
 
 
@@ -133,7 +127,7 @@ async def test_a_history_that_nobody_listened_to_tells_what_one_with_a_listener_
     story: str,
 ) -> None:
     ear = Ear()
-    silent, heard = await told(story), await told(story, on_event=ear)
+    silent, heard = await told(story), await told(story, on_event=ear.at_debug)
     assert len(silent.events) > 1
     assert compared(silent) == compared(heard)
     assert list(heard.events) == ear.events
@@ -170,7 +164,13 @@ async def test_no_event_is_made_that_nobody_wants_and_then_each_once(
 @pytest.mark.parametrize(
     ("level", "names"),
     [
-        (logging.DEBUG, ["attempt_finished", "retry_scheduled", "attempt_finished", "recovered"]),
+        (
+            logging.DEBUG,
+            [
+                *("call_started", "attempt_started", "attempt_finished", "retry_scheduled"),
+                *("attempt_started", "attempt_finished", "recovered", "call_finished"),
+            ],
+        ),
         (logging.INFO, ["retry_scheduled", "recovered"]),
         (logging.WARNING, ["retry_scheduled"]),
         (logging.ERROR, []),
@@ -184,7 +184,7 @@ async def test_an_event_is_made_for_each_line_and_for_no_other(
     if library == "structlog":
         structlog.configure(
             processors=[structlog.processors.JSONRenderer()],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=filtering(level),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     try:
@@ -196,6 +196,8 @@ async def test_an_event_is_made_for_each_line_and_for_no_other(
     assert len(history.events) == 4
     if library == "structlog":
         lines = [json.loads(text) for text in out.getvalue().splitlines()]
+        kept = {event.name for event in history.events}
+        lines = [line for line in lines if line["event"] in kept]
         wanted = [event for event in history.events if event.name in names]
         assert lines == [{"event": event.name, **event.as_fields()} for event in wanted]
 
@@ -203,8 +205,8 @@ async def test_an_event_is_made_for_each_line_and_for_no_other(
 @pytest.mark.usefixtures("quiet")
 async def test_two_listeners_are_given_the_same_event_which_is_made_once(built: list[str]) -> None:
     first, second = Ear(), Ear()
-    history = await told("recovers", on_event=[first, second])
-    assert len(built) == 4
+    history = await told("recovers", on_event=[first.at_debug, second.at_debug])
+    assert len(built) == 8
     for one, same, kept in zip(first.events, second.events, history.events, strict=True):
         assert one is same is kept
 

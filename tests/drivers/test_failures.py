@@ -6,11 +6,17 @@ from typing import Any
 import httpx
 import pytest
 
-from httpx_resilience import AsyncResilientTransport, history_of
+from httpx_resilience import (
+    SCAIVAULT,
+    ApiError,
+    AsyncResilientTransport,
+    history_of,
+    raise_for_error,
+)
 from support import contract
 from support.clients import Counted, call, resilient
 from support.contract import CODES, EXCEPTIONS, METHODS, UNCODED
-from support.scripted import OK, Ear, Reply, coded
+from support.scripted import OK, Ear, Reply, coded, get
 
 pytestmark = pytest.mark.anyio
 
@@ -192,3 +198,18 @@ async def test_two_seconds_asked_are_two_seconds_waited() -> None:
     transport, inner = resilient(coded(429, "rate_limited", {"Retry-After": "2"}), OK)
     assert (await call(transport)).status_code == 200
     assert 2.0 <= inner.gaps[0] <= 2.2
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_code_of_another_api_is_explained_to_whoever_named_no_dialect(named: bool) -> None:
+    ear = Ear()
+    answer = Reply(401, (b'{"error": {"code": "invalid_api_key"}}',))
+    options: dict[str, Any] = {"dialect": SCAIVAULT} if named else {}
+    transport, _ = resilient(answer, on_event=ear, **options)
+    response = await transport.handle_async_request(get())
+    response.request = get()
+    with pytest.raises(ApiError) as caught:
+        raise_for_error(response)
+    said = ear.last().get("advice") or ""
+    for text in (said, str(caught.value)):
+        assert ("dialect=GENERIC" in text) is not named

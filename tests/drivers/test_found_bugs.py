@@ -14,10 +14,11 @@ from httpx_resilience import (
     RateLimitChanged,
     ThrottleTimeout,
     TokenRefused,
+    TransportClosed,
     raise_for_error,
 )
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, LEFT, Ticket, TicketQueue
 from httpx_resilience._core.throttle.in_flight import ABANDONED
 from httpx_resilience._core.throttle.limits.quota import Quota
@@ -66,22 +67,22 @@ def test_one_lie_about_what_is_left_holds_a_scope_for_a_day_at_the_most(lie: Rat
 
 def test_an_idle_night_teaches_nothing_of_how_fast_units_come_back() -> None:
     """Rule 4: what is kept back is released by the latest end of the window, not hours later."""
-    ledger, clock = Quota(), ServerClock()
-    ledger.observe(told(100, 3, 60.0), 0.0, 0.0, clock, 0)
+    quota, clock = Quota(), ServerClock()
+    quota.observe(told(100, 3, 60.0), 0.0, 0.0, clock, 0)
     morning = 12 * 3600.0
-    ledger.observe(told(100, 99, 60.0), morning, morning, clock, 0)
-    ledger.observe(told(100, 1, 50.0), morning + 10.0, morning + 10.0, clock, 0)
-    end = ledger.reset_high
+    quota.observe(told(100, 99, 60.0), morning, morning, clock, 0)
+    quota.observe(told(100, 1, 50.0), morning + 10.0, morning + 10.0, clock, 0)
+    end = quota.end.high
     assert end < morning + 62.0
-    assert ledger.verdict(end + 5.0, 0, -math.inf).is_open
+    assert quota.admit(end + 5.0, 0, -math.inf).is_open
 
 
 def test_a_long_answer_still_teaches_how_fast_units_come_back() -> None:
     """A bucket that tells when its next unit comes: a hung request outlasts what it tells."""
-    ledger, clock = Quota(), ServerClock()
+    quota, clock = Quota(), ServerClock()
     for now in (0.0, 18.0, 36.0):
-        ledger.observe(told(11, 0, 15.0), now, now, clock, 1)
-    assert ledger._unit_time() == pytest.approx(18.0 / 0.97)
+        quota.observe(told(11, 0, 15.0), now, now, clock, 1)
+    assert quota._unit_time() == pytest.approx(18.0 / 0.97)
 
 
 LIMIT_ALONE = RateLimit(100, None)
@@ -120,8 +121,8 @@ def test_ghosts_of_calls_that_nobody_holds_back_are_forgotten() -> None:
     for _ in range(1000):
         scope.leave(scope.count(), sent=True)
         scope.sleep_until(scope.now + 10.0)
-    assert len(scope.throttle._in_flight._abandoned) <= 4
-    assert scope.throttle._in_flight.units <= 4
+    assert scope.throttle.statistics().abandoned <= 4
+    assert scope.throttle.statistics().units <= 4
 
 
 def test_tickets_that_left_are_not_kept_behind_a_head_that_stays() -> None:
@@ -182,6 +183,7 @@ def api_error() -> ApiError:
         api_error(),
         ThrottleTimeout("not in time", request=REQUEST, retry_at=7.0, scope="read"),
         TokenRefused("refused", request=REQUEST, code="token_revoked"),
+        TransportClosed("closed", request=REQUEST),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from httpx_resilience import AttemptFinished, Policy, RetryPolicy
-from httpx_resilience._core import telling
+from httpx_resilience._core.telemetry import recorder
 from support.clients import STEADY, call, resilient
+from support.logs import filtering
 from support.scripted import OK, UNAVAILABLE, Ear, Line, Reply, coded
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +43,11 @@ OF_A_FAILURE: dict[str, type] = {
 }
 OF_A_SCOPE: dict[str, type] = {"event": str, "schema": int, "origin": str, "scope": str}
 RATES: dict[str, type] = {"rate_limit": int, "rate_remaining": int, "rate_reset_in": float}
+NAMED = {"event": str, "schema": int, "origin": str, "call_id": str, "method": str, "path": str}
 CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "call_started": (NAMED, {}),
+    "attempt_started": ({**NAMED, "attempt": int}, {}),
+    "call_finished": ({**ALWAYS, "reason": str}, OF_A_FAILURE),
     "attempt_finished": (
         {**ALWAYS, "duration": float},
         {**OF_A_FAILURE, **RATES},
@@ -86,6 +91,9 @@ OF_A_LIMIT = {"rate_limit", "rate_remaining", "rate_reset_in", "previous", "dela
 """Fields that these stories need not meet: the throttle's own tests do."""
 
 LEVELS = {
+    "call_started": "debug",
+    "attempt_started": "debug",
+    "call_finished": "debug",
     "attempt_finished": "debug",
     "retry_scheduled": "warning",
     "gave_up": "warning",
@@ -141,7 +149,7 @@ def json_lines(level: int = logging.DEBUG) -> io.StringIO:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=filtering(level),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
@@ -199,8 +207,8 @@ async def test_the_stories_meet_every_field_of_the_contract() -> None:
 
 
 async def test_the_fields_of_an_event_are_those_of_its_log_line() -> None:
-    out, ear = json_lines(), Ear()
-    await tell("recovers", on_event=ear)
+    out, ear = json_lines(), Ear(all=True)
+    await tell("recovers", on_event=ear.at_debug)
     for text, event in zip(out.getvalue().splitlines(), ear.events, strict=True):
         line = json.loads(text)
         assert line.pop("event") == event.name
@@ -212,7 +220,13 @@ async def test_the_fields_of_an_event_are_those_of_its_log_line() -> None:
 @pytest.mark.parametrize(
     ("level", "names"),
     [
-        (logging.DEBUG, ["attempt_finished", "retry_scheduled", "attempt_finished", "recovered"]),
+        (
+            logging.DEBUG,
+            [
+                *("call_started", "attempt_started", "attempt_finished", "retry_scheduled"),
+                *("attempt_started", "attempt_finished", "recovered", "call_finished"),
+            ],
+        ),
         (logging.INFO, ["retry_scheduled", "recovered"]),
         (logging.WARNING, ["retry_scheduled"]),
         (logging.ERROR, []),
@@ -248,8 +262,9 @@ async def test_without_a_structlog_configuration_lines_go_to_the_standard_librar
     with caplog.at_level(logging.DEBUG, "httpx_resilience"):
         await tell("recovers")
     records = [r for r in caplog.records if r.name == "httpx_resilience"]
-    assert [r.levelname for r in records] == ["DEBUG", "WARNING", "DEBUG", "INFO"]
-    line = records[1].getMessage()
+    levels = ["DEBUG", "DEBUG", "DEBUG", "WARNING", "DEBUG", "DEBUG", "INFO", "DEBUG"]
+    assert [r.levelname for r in records] == levels
+    line = records[3].getMessage()
     assert line.startswith("event=retry_scheduled level=warning timestamp=20")
     pairs = dict(pair.split("=", 1) for pair in line.split(" "))
     fields = set(pairs) - {"level", "timestamp"}
@@ -288,10 +303,10 @@ async def test_nothing_is_built_when_nobody_listens(monkeypatch: pytest.MonkeyPa
             super().__init__(**fields)
             built.append(self)
 
-    monkeypatch.setattr(telling, "AttemptFinished", Counting)
+    monkeypatch.setattr(recorder, "AttemptFinished", Counting)
     await tell("success")
     assert built == []
-    await tell("success", on_event=lambda event: None)
+    await tell("success", on_event=Ear().at_debug)
     assert len(built) == 1
     json_lines()
     await tell("success")
@@ -317,7 +332,8 @@ async def test_a_code_that_no_code_looks_like_is_told_as_invalid() -> None:
     out = json_lines()
     for code in ("\x1b[31mred", "a\nevent=forged", "a b", "x" * 129, "é", "a\x00b", "{}"):
         await tell_one(coded(400, code))
-    codes = {json.loads(text).get("code") for text in out.getvalue().splitlines()}
+    lines = [json.loads(text) for text in out.getvalue().splitlines()]
+    codes = {line.get("code") for line in lines if "status" in line}
     assert codes == {"invalid"}
 
 
@@ -326,7 +342,8 @@ async def test_a_request_id_that_no_id_looks_like_is_told_as_invalid() -> None:
     for told in ("a b", "x" * 129, "id;rm", "\x1b[31m", "ключ"):
         raw = told.encode()
         await tell_one(Reply(404, headers=((b"X-Request-ID", raw),)))  # type: ignore[arg-type]
-    ids = {json.loads(text)["request_id"] for text in out.getvalue().splitlines()}
+    lines = [json.loads(text) for text in out.getvalue().splitlines()]
+    ids = {line["request_id"] for line in lines if "status" in line}
     assert ids == {"invalid"}
 
 

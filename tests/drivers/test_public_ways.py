@@ -3,20 +3,22 @@
 import httpx
 import pytest
 
-from httpx_resilience import SCAIVAULT, _request
-from httpx_resilience._request import HeaderScan, call_of, parts_of, prepare
+from httpx_resilience import SCAIVAULT
+from httpx_resilience._http import fast
+from httpx_resilience._http.fast import split_url
+from httpx_resilience._http.requests import RequestHeaderReader, new_call, prepare
 
 HEADERS = [("Authorization", "Bearer t"), ("X-Api-Key", "k"), ("Accept", "*/*"), ("accept", "a/b")]
 
 
 def go_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_request, "_HAS_LIST", False)
-    monkeypatch.setattr(_request, "_HAS_PARTS", False)
+    monkeypatch.setattr(fast, "HAS_HEADER_LIST", False)
+    monkeypatch.setattr(fast, "HAS_URL_PARTS", False)
 
 
 def test_the_httpx_at_hand_keeps_them_as_it_always_has() -> None:
-    assert _request._HAS_LIST
-    assert _request._HAS_PARTS
+    assert fast.HAS_HEADER_LIST
+    assert fast.HAS_URL_PARTS
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,9 @@ def test_the_httpx_at_hand_keeps_them_as_it_always_has() -> None:
 def test_the_origin_and_the_path_of_a_url_are_the_same(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = parts_of(httpx.URL(url))
+    quick = split_url(httpx.URL(url))
     go_public(monkeypatch)
-    assert parts_of(httpx.URL(url)) == quick
+    assert split_url(httpx.URL(url)) == quick
 
 
 def test_the_request_that_is_sent_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +44,8 @@ def test_the_request_that_is_sent_is_the_same(monkeypatch: pytest.MonkeyPatch) -
     before = request.headers.raw
 
     def sent() -> tuple[object, list[tuple[bytes, bytes]]]:
-        seen = HeaderScan(SCAIVAULT)(request)
-        call = call_of(request, "/v1/a", "https://vault.example", SCAIVAULT, 0, None, seen)
+        seen = RequestHeaderReader(SCAIVAULT)(request)
+        call = new_call(request, "/v1/a", "https://vault.example", SCAIVAULT, 0, None, seen)
         made, _ = prepare(request, call._replace(call_id="c1"), SCAIVAULT, seen)
         return tuple(seen), made.headers.raw
 

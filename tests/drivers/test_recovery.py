@@ -1,7 +1,8 @@
 """Recovery hooks: what a blind resend cannot mend; and read, change, write on top of them."""
 
+import functools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -488,6 +489,76 @@ async def test_what_a_hook_sends_is_not_recovered_again() -> None:
         assert (runs, inner.attempts) == (2, 4)
 
 
+async def test_a_background_task_that_a_hook_started_gets_hooks_again() -> None:
+    inner = Scripted(CONFLICT, OK, CONFLICT, OK, CONFLICT, OK)
+    go = anyio.Event()
+    answers: list[tuple[int, str | None]] = []
+
+    async def background() -> None:
+        await go.wait()
+        for _ in range(2):
+            response = await client.put(URL, content=b"background")
+            answers.append((response.status_code, reason(response)))
+
+    async def start(_: FailedAttempt, request: httpx.Request) -> httpx.Request:
+        if not runs:
+            group.start_soon(background)
+            await anyio.sleep(0.1)  # it begins while the hook runs
+        runs.append(request)
+        return request
+
+    runs: list[httpx.Request] = []
+    transport = AsyncResilientTransport(inner, policy=UNPACED, recover={"version_conflict": start})
+    async with (
+        httpx.AsyncClient(transport=transport) as client,
+        anyio.create_task_group() as group,
+    ):
+        assert (await client.put(URL, content=b"first")).status_code == 200
+        go.set()
+    assert answers == [(200, "success")] * 2
+    assert (len(runs), inner.attempts) == (3, 6)
+
+
+async def test_what_tasks_of_a_hook_send_while_it_runs_is_not_recovered_again() -> None:
+    reasons: list[str | None] = []
+
+    async def send() -> None:
+        reasons.append(reason(await client.put(URL)))
+
+    async def spread(_: FailedAttempt, __: httpx.Request) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send)
+            group.start_soon(send)
+
+    inner = Scripted(CONFLICT)
+    transport = AsyncResilientTransport(inner, policy=UNPACED, recover={"version_conflict": spread})
+    async with httpx.AsyncClient(transport=transport) as client:
+        await client.put(URL)
+    assert reasons == ["permanent"] * 2
+    assert inner.attempts == 3
+
+
+async def test_a_hook_inside_a_hook_leaves_the_outer_one_running() -> None:
+    reasons: list[str | None] = []
+
+    async def inner_hook(_: FailedAttempt, request: httpx.Request) -> httpx.Request:
+        reasons.append(reason(await client.put(URL)))
+        return request
+
+    async def outer_hook(_: FailedAttempt, __: httpx.Request) -> None:
+        more = {"resilience.recover": {"version_conflict": inner_hook}}
+        reasons.append(reason(await client.put(URL, extensions=more)))
+        reasons.append(reason(await client.put(URL)))
+
+    inner = Scripted(CONFLICT, CONFLICT, CONFLICT, OK, CONFLICT)
+    transport = AsyncResilientTransport(
+        inner, policy=UNPACED, recover={"version_conflict": outer_hook}
+    )
+    async with httpx.AsyncClient(transport=transport) as client:
+        await client.put(URL)
+    assert reasons == ["permanent", "success", "permanent"]
+
+
 async def test_a_call_that_is_cancelled_while_its_hook_runs_leaves_nothing_behind() -> None:
     cleaned_up: list[bool] = []
 
@@ -506,7 +577,7 @@ async def test_a_call_that_is_cancelled_while_its_hook_runs_leaves_nothing_behin
     assert cleaned_up == [True]
     assert budget.balance(0.0) == 3.0
     assert all(stream.is_closed for stream in inner.streams)
-    assert all(t.is_idle for t in transport._shared._throttles.values())
+    assert all(t.is_idle for t in transport._calls.registry._throttles.values())
 
 
 async def test_a_hook_that_cancels_its_own_call_leaves_nothing_behind() -> None:
@@ -559,6 +630,57 @@ async def test_a_mistake_in_hooks_raises_and_says_what_is_allowed(
     with pytest.raises(error, match=words):
         await put(transport, extensions={"resilience.recover": given})
     assert inner.attempts == 0
+
+
+def no_hook(_: FailedAttempt, request: httpx.Request) -> httpx.Request:
+    return request
+
+
+async def generator(_: FailedAttempt, request: httpx.Request) -> AsyncIterator[httpx.Request]:
+    yield request
+
+
+class PlainHook:
+    def __call__(self, _: FailedAttempt, request: httpx.Request) -> httpx.Request:
+        return request
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [no_hook, generator, PlainHook(), PlainHook().__call__, functools.partial(no_hook)],
+    ids=["plain", "generator", "object", "method", "partial"],
+)
+async def test_a_hook_that_is_not_async_is_refused_when_its_owner_is_made(hook: Any) -> None:
+    words = r"recover.*\['version_conflict'\]: got an? \w+ \w+, allowed is an async function$"
+    with pytest.raises(TypeError, match=f"^{words}"):
+        AsyncResilientTransport(recover={"version_conflict": hook})
+    transport, inner, _ = hooked(Hook(), OK)
+    with pytest.raises(TypeError, match=words):
+        await put(transport, extensions={"resilience.recover": {"version_conflict": hook}})
+    assert inner.attempts == 0
+
+
+async def test_a_hook_may_be_whatever_returns_an_awaitable() -> None:
+    hook = Hook()
+
+    def declared(failed: FailedAttempt, request: httpx.Request) -> Awaitable[Any]:
+        return hook(failed, request)
+
+    for each in (hook, hook.__call__, declared, functools.partial(hook), lambda f, r: hook(f, r)):
+        transport, _, _ = hooked(each, CONFLICT, OK)
+        assert (await put(transport)).status_code == 200
+    assert len(hook.told) == 5
+
+
+async def test_a_lambda_that_returns_no_awaitable_is_refused_at_the_call() -> None:
+    transport, inner, ear = hooked(lambda _, request: request, CONFLICT, OK)
+    words = (
+        r"^recover\['version_conflict'\]: it returned a Request at once, allowed is an awaitable"
+    )
+    with pytest.raises(TypeError, match=words) as caught:
+        await put(transport)
+    assert isinstance(caught.value.__cause__, ApiError)
+    assert (inner.attempts, outcomes(ear)) == (1, ["raised"])
 
 
 def test_a_hook_may_be_for_a_code_that_was_added_and_under_generic_for_any() -> None:
@@ -701,3 +823,40 @@ async def test_a_document_that_is_gone_after_a_conflict_raises_with_it_as_the_ca
     assert caught.value.response.status_code == 410
     assert isinstance(caught.value.__cause__, ApiError)
     assert caught.value.__cause__.code == "version_conflict"
+
+
+async def test_inside_a_hook_read_change_write_works_and_retries() -> None:
+    written: list[httpx.Response] = []
+
+    async def note(_: FailedAttempt, request: httpx.Request) -> httpx.Request:
+        written.append(await read_change_write(client, "https://vault.example/log", adding("x")))
+        return request
+
+    document = Reply(200, (b'{"value": [], "version": 1}',))
+    inner = Scripted(CONFLICT, document, CONFLICT, document, OK, OK)
+    transport = AsyncResilientTransport(inner, policy=UNPACED, recover={"version_conflict": note})
+    async with httpx.AsyncClient(transport=transport) as client:
+        assert (await client.put(URL, content=b"first")).status_code == 200
+    assert [response.status_code for response in written] == [200]
+    assert [sent.method for sent in inner.requests] == ["PUT", "GET", "PUT", "GET", "PUT", "PUT"]
+
+
+async def test_read_change_write_over_another_transport_says_that_it_cannot_retry() -> None:
+    document = Reply(200, (b'{"value": [], "version": 1}',))
+    inner = Scripted(document, CONFLICT)
+    async with httpx.AsyncClient(transport=inner) as client:
+        with pytest.raises(RuntimeError, match="the conflict cannot be retried") as caught:
+            await read_change_write(client, URL, adding("x"))
+    assert isinstance(caught.value.__cause__, ApiError)
+    assert caught.value.__cause__.code == "version_conflict"
+    assert inner.attempts == 2
+
+
+@pytest.mark.parametrize("last", [OK, coded(404, "secret_not_found"), Reply(409, (b"<html>",))])
+async def test_read_change_write_over_another_transport_works_where_nothing_is_to_be_retried(
+    last: Reply,
+) -> None:
+    inner = Scripted(Reply(200, (b'{"value": [], "version": 1}',)), last)
+    async with httpx.AsyncClient(transport=inner) as client:
+        response = await read_change_write(client, URL, adding("x"))
+    assert response.status_code == last.status

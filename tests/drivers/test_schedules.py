@@ -116,7 +116,7 @@ class World:
             self.server,
             policy=POLICY,
             budget=self.budget,
-            on_event=self.ear,
+            on_event=self.ear.at_debug,
             recover={"version_conflict": self.hook},
         )
         self.auth = RefreshToken(self.fetch, origins=[VAULT], clock=anyio.current_time)
@@ -151,13 +151,12 @@ class World:
 
     def check(self, where: str) -> None:
         """Raise if anything is left of calls that are over."""
-        state = self.transport._shared
-        assert not state.ready, where
+        state = self.transport._calls.registry
         (throttle,) = state._throttles.values()
-        assert not throttle._in_flight.count, where
-        assert len(throttle._queue) == 0, where
+        counted = throttle.statistics()
+        assert (counted.in_flight, counted.queued) == (0, 0), where
         assert throttle._timer_ticket is None, where
-        assert throttle._in_flight.units == len(throttle._in_flight._abandoned) <= 2, where
+        assert counted.units == counted.abandoned <= 2, where
         streams = [stream for listed in self.server.streams.values() for stream in listed]
         assert all(stream.is_closed for stream in streams), where
         assert self.budget.balance(0.0) == 3.0 - self.spent_in_vain, where

@@ -22,6 +22,8 @@ from httpx_resilience import (
     Dialect,
     Event,
     FailedAttempt,
+    Level,
+    Listener,
     Policy,
     RetryBudget,
     RetryPolicy,
@@ -31,6 +33,7 @@ from httpx_resilience import (
     history_of,
     raise_for_error,
 )
+from support.logs import filtering
 from support.scripted import OK, Line, Reply, Scripted
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +106,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
         )
         structlog.configure(
             processors=[structlog.processors.add_log_level, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+            wrapper_class=filtering(logging.DEBUG),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     yield out.getvalue
@@ -136,7 +139,7 @@ async def test_a_secret_appears_in_nothing_that_is_emitted(
         dialect=dialect,
         policy=policy,
         budget=budget,
-        on_event=[keep, fails],
+        on_event=[Listener(each, level=Level.DEBUG) for each in (keep, fails)],
     )
     source: httpx.Response | Exception
     try:
@@ -181,7 +184,7 @@ async def test_what_a_hook_raises_is_told_by_its_class_alone(log: Callable[[], s
     transport = AsyncResilientTransport(
         Scripted(planted(409, "version_conflict")),
         recover={"version_conflict": hook},
-        on_event=lambda event: told.append(repr(event)),
+        on_event=Listener(lambda event: told.append(repr(event)), level=Level.DEBUG),
     )
     async with httpx.AsyncClient(transport=transport) as client:
         with pytest.raises(ValueError, match=SECRET) as caught:
@@ -203,7 +206,7 @@ async def test_a_redirects_target_is_told_without_its_query_and_userinfo(
     told: list[str] = []
     transport = AsyncResilientTransport(
         Scripted(Reply(302, headers=(("Location", to),)), planted(404, "secret_not_found")),
-        on_event=lambda event: told.append(repr(event)),
+        on_event=Listener(lambda event: told.append(repr(event)), level=Level.DEBUG),
     )
     async with httpx.AsyncClient(transport=transport, follow_redirects=True) as client:
         response = await client.get(URL, headers=HEADERS)
@@ -219,7 +222,7 @@ async def test_a_call_that_the_throttle_refuses_tells_no_secret(log: Callable[[]
     transport = AsyncResilientTransport(
         Scripted(Reply(200, headers=(*spent, ("X-RateLimit-Reset", "3000")))),
         policy=Policy(throttle=ThrottlePolicy(max_wait=5.0)),
-        on_event=lambda event: told.append(repr(event)),
+        on_event=Listener(lambda event: told.append(repr(event)), level=Level.DEBUG),
     )
     async with httpx.AsyncClient(transport=transport) as client:
         await client.get(URL, headers=HEADERS)
@@ -261,7 +264,7 @@ async def test_a_path_that_holds_a_secret_is_hidden_by_redact_everywhere(
     emitted: list[str] = []
     transport = AsyncResilientTransport(
         Scripted(httpx.ReadError("x")),
-        on_event=lambda event: emitted.append(repr(event)),
+        on_event=Listener(lambda event: emitted.append(repr(event)), level=Level.DEBUG),
         redact=lambda path: path.replace(SECRET, "***"),
     )
     async with httpx.AsyncClient(transport=transport) as client:

@@ -19,12 +19,15 @@ from httpx_resilience import (
     SCAIVAULT,
     AsyncResilientTransport,
     Dialect,
+    Level,
+    Listener,
     Policy,
     RetryPolicy,
     ThrottlePolicy,
     ThrottleTimeout,
     history_of,
 )
+from support.logs import filtering
 from support.scripted import OK, Line, Reply, Scripted, coded, get
 from support.virtual import backend
 
@@ -64,7 +67,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
             renderer = structlog.dev.ConsoleRenderer(colors=False)
         structlog.configure(
             processors=[structlog.processors.add_log_level, renderer],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+            wrapper_class=filtering(logging.DEBUG),
             logger_factory=structlog.PrintLoggerFactory(out),
         )
     yield out.getvalue
@@ -93,9 +96,12 @@ def biting(word: str) -> Callable[[httpx.Request], Any]:
 async def test_no_word_of_a_server_forges_a_line_or_reaches_a_terminal(
     word: str, dialect: Dialect, log: Callable[[], str]
 ) -> None:
-    transport = AsyncResilientTransport(Scripted(biting(BITING[word]), OK), dialect=dialect)
     names: list[str] = []
-    transport._sink._listeners = (lambda event: names.append(event.name),)
+    transport = AsyncResilientTransport(
+        Scripted(biting(BITING[word]), OK),
+        dialect=dialect,
+        on_event=Listener(lambda event: names.append(event.name), level=Level.DEBUG),
+    )
     response = await transport.handle_async_request(get())
     written = log()
     lines = written.splitlines()
@@ -115,7 +121,7 @@ async def test_whatever_redact_makes_of_a_path_is_escaped_in_the_log(
     transport = AsyncResilientTransport(
         Scripted(coded(503, "service_unavailable"), OK),
         redact=lambda _: BITING[word],
-        on_event=lambda event: names.append(event.name),
+        on_event=Listener(lambda event: names.append(event.name), level=Level.DEBUG),
     )
     await transport.handle_async_request(get())
     written = log()
@@ -285,7 +291,7 @@ async def test_no_lie_makes_a_call_wait_beyond_its_time(kind: str, dialect: Dial
     assert sum(ended.values()) == 100
     assert ended["answered"] >= 1
     assert all(at is None or math.isfinite(at) for at in retry_at)
-    assert all(throttle.is_idle for throttle in transport._shared._throttles.values())
+    assert all(throttle.is_idle for throttle in transport._calls.registry._throttles.values())
 
 
 class TestMemory:
@@ -323,7 +329,7 @@ class TestMemory:
             before, after = await send(counts[0]), await send(counts[1])
         finally:
             tracemalloc.stop()
-        state = transport._shared
+        state = transport._calls.registry
         assert len(state._throttles) <= 1024
         assert len(state._routes) <= 1024
         assert all(len(throttle._quotas) <= 64 for throttle in state._throttles.values())
@@ -347,5 +353,5 @@ async def test_a_new_category_and_credential_for_each_call_fills_no_more_than_10
             f"https://vault.example/v1/category{n}/x", headers={"Authorization": f"Bearer {n}"}
         )
         await (await transport.handle_async_request(request)).aclose()
-    assert len(transport._shared._throttles) == 1024
+    assert len(transport._calls.registry._throttles) == 1024
     assert len(transport.rate_limits()) == 1024

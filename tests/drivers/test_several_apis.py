@@ -20,7 +20,7 @@ from httpx_resilience import (
     error_of,
     history_of,
 )
-from httpx_resilience._core.scopes import MAX_ENTRIES
+from httpx_resilience._core.lru import MAX_ENTRIES
 from support.clients import UNPACED
 from support.scripted import OK, Ear, Line, Reply, Scripted, coded, get
 
@@ -458,7 +458,7 @@ async def test_buckets_are_bounded_however_many_a_server_announces() -> None:
     transport, _, _ = apis(answer, policy=Policy())
     for n in range(MAX_ENTRIES + 100):
         await send(transport, f"{OTHER}/{n}")
-    shared = transport._shared
+    shared = transport._calls.registry
     assert len(shared._throttles) <= MAX_ENTRIES
     assert len(shared._routes) <= MAX_ENTRIES
     assert len(transport.rate_limits()) <= MAX_ENTRIES

@@ -20,7 +20,7 @@ from httpx_resilience import (
     RetryBudget,
     RetryPolicy,
 )
-from support.virtual import backend
+from support.virtual import run
 
 CALLS = 300
 FLOOR = 100_000.0
@@ -70,8 +70,8 @@ class Recorded(RetryBudget):
             self._note("taken", cost)
         return taken
 
-    def deposit(self, cost: float, now: float) -> None:
-        super().deposit(cost, now)
+    def refund(self, cost: float, now: float) -> None:
+        super().refund(cost, now)
         self._note("given back", cost)
 
 
@@ -103,8 +103,7 @@ def calls_in_a_thread(name: str, budget: RetryBudget, seed: int, failed: list[An
                     group.start_soon(one, n)
 
     try:
-        chosen, options = backend(name)
-        anyio.run(main, backend=chosen, backend_options=dict(options))
+        run(name, main)
     except BaseException as error:  # noqa: BLE001 - told in the main thread
         failed.append(error)
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -23,10 +23,11 @@ from httpx_resilience import (
     history_of,
 )
 from httpx_resilience._core.throttle import Throttle, Ticket
+from httpx_resilience._runtime.anyio import notify
 from httpx_resilience.testing import FakeScaiVault, Fault
 from simulation.servers import LIMITERS, RateLimitedServer
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded, get
-from support.virtual import backend
+from support.virtual import backend, run
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ def overtaken(server: Server, arrived: list[int]) -> list[int]:
 
 
 def throttles(transport: AsyncResilientTransport) -> list[Throttle]:
-    return transport._shared._throttles.values()
+    return transport._calls.registry._throttles.values()
 
 
 def timers(transport: AsyncResilientTransport) -> int:
@@ -89,8 +90,8 @@ def timers(transport: AsyncResilientTransport) -> int:
 
 
 def nothing_is_left(transport: AsyncResilientTransport) -> bool:
-    return not transport._shared.ready and all(
-        not (len(t._queue) or t._in_flight or t._keeper) for t in throttles(transport)
+    return all(
+        not (t.statistics().queued or t.statistics().in_flight) for t in throttles(transport)
     )
 
 
@@ -203,8 +204,9 @@ async def test_a_call_cancelled_at_the_instant_of_its_grant_wakes_its_successor(
         await anyio.sleep(keeps - anyio.current_time() - 1e-4)
         if cancelled == "before":
             first.cancel()
-        throttle.tick(keeps + 1e-6)  # the grant is made, but its holder has not run yet
-        transport._shared.wake()
+        woken = throttle.tick(keeps + 1e-6)  # the grant is made, but its holder has not run yet
+        for ticket in woken:
+            notify(ticket.wake)
         first.cancel()
     assert ended == ["second"]
     assert nothing_is_left(transport)
@@ -275,7 +277,7 @@ async def test_a_call_cancelled_at_any_await_leaves_the_gate_as_free_as_it_was(
             await response.aclose()
         assert nothing_is_left(transport), f"cancelled at await {at}"
         (throttle,) = throttles(transport)
-        assert len(throttle._in_flight._abandoned) <= 2  # what was given up after its send
+        assert throttle.statistics().abandoned <= 2  # what was given up after its send
         inner._script = (OK,)
         with anyio.fail_after(40):
             assert (await transport.handle_async_request(get())).status_code == 200
@@ -301,7 +303,7 @@ async def test_a_request_given_up_after_its_send_still_counts_until_half_a_minut
     with anyio.move_on_after(1):
         await send(transport, 1)
     (throttle,) = throttles(transport)
-    assert len(throttle._in_flight._abandoned) == 1
+    assert throttle.statistics().abandoned == 1
     server.takes = 0.01
     await send(transport, 2)  # its answer says itself what is left
     assert [status for _, _, status in server.trace] == [200] * 3
@@ -313,7 +315,7 @@ async def test_a_request_given_up_after_its_send_still_counts_until_half_a_minut
 async def test_a_first_attempt_that_would_wait_too_long_raises_a_timeout_of_httpx() -> None:
     server, ear = Server(1, 1000.0), Ear()
     policy = Policy(throttle=ThrottlePolicy(max_wait=5.0))
-    transport = AsyncResilientTransport(server, policy=policy, on_event=ear)
+    transport = AsyncResilientTransport(server, policy=policy, on_event=ear.at_debug)
     await send(transport, 0)
     began, wall = anyio.current_time(), time.time()
     request = get()
@@ -343,7 +345,7 @@ async def test_a_call_whose_wait_may_end_sooner_waits_until_its_time_is_up() -> 
             group.start_soon(send, transport, n)
         await anyio.sleep(4.5)
         (throttle,) = throttles(transport)
-        throttle._slow_start._in_flight, throttle._slow_start._at = 4, 1e9
+        throttle._slow_start._allowed, throttle._slow_start._at = 4, 1e9
         began = anyio.current_time()
         with pytest.raises(ThrottleTimeout):
             await send(transport, 9)
@@ -361,7 +363,7 @@ async def test_a_retry_that_the_budget_will_not_allow_returns_its_response() -> 
     ear = Ear()
     inner = Scripted(UNAVAILABLE._replace(headers=spent + UNAVAILABLE.headers), OK)
     policy = Policy(throttle=ThrottlePolicy(max_wait=200.0))
-    transport = AsyncResilientTransport(inner, policy=policy, on_event=ear)
+    transport = AsyncResilientTransport(inner, policy=policy, on_event=ear.at_debug)
     response = await transport.handle_async_request(get())
     assert response.status_code == 503
     assert (await response.aread()) != b""
@@ -461,7 +463,7 @@ async def test_a_call_without_a_policy_is_counted_and_never_held() -> None:
 
 async def test_a_hold_is_told_as_it_begins_and_as_it_goes_on_and_each_delay_for_itself() -> None:
     server, ear = Server(2, 10.0), Ear()
-    transport = AsyncResilientTransport(server, policy=PATIENT, on_event=ear)
+    transport = AsyncResilientTransport(server, policy=PATIENT, on_event=ear.at_debug)
     async with anyio.create_task_group() as group:
         for n in range(6):
             group.start_soon(send, transport, n)
@@ -540,11 +542,6 @@ async def test_reads_do_not_wait_for_the_bucket_of_writes() -> None:
 
 
 # The same on both event loops, and from one run to the next.
-
-
-def run(name: str, main: Callable[[], Any]) -> Any:
-    kind, options = backend(name)
-    return anyio.run(main, backend=kind, backend_options=dict(options))
 
 
 class TestBothLoops:

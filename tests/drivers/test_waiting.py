@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from httpx_resilience import AsyncResilientTransport, ThrottleDelayed, history_of
-from httpx_resilience._waiting import new_place, wake, woken
+from httpx_resilience._runtime.anyio import Runtime, notify, wait
 from support.scripted import URL, Reply, Scripted, get
 
 pytestmark = pytest.mark.anyio
@@ -81,25 +81,25 @@ async def test_a_body_that_cannot_be_sent_is_refused_before_any_wait() -> None:
 
 
 async def test_whoever_waits_is_woken_once_however_often_it_is_tried() -> None:
-    place, ended = new_place(), list[str]()
+    place, ended = Runtime().waiter(), list[str]()
 
-    async def wait() -> None:
-        await woken(place)
+    async def one() -> None:
+        await wait(place)
         ended.append("woken")
 
     async with anyio.create_task_group() as group:
-        group.start_soon(wait)
+        group.start_soon(one)
         await anyio.sleep(1.0)
         assert ended == []
-        wake(place)
-        wake(place)
+        notify(place)
+        notify(place)
     assert ended == ["woken"]
 
 
 async def test_waking_one_that_gave_up_does_nothing() -> None:
-    place = new_place()
+    place = Runtime().waiter()
     with anyio.move_on_after(1.0) as scope:
-        await woken(place)
-    wake(place)
+        await wait(place)
+    notify(place)
     await anyio.lowlevel.checkpoint()
     assert scope.cancelled_caught

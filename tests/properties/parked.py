@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from httpx_resilience import Event, ThrottlePolicy
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Throttle, Ticket
+from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
+from support.gates import WakingThrottle
 
 NEXT = {WAITING: {GRANTED, EXPIRED, LEFT}, GRANTED: {LEFT}, EXPIRED: set[int](), LEFT: set[int]()}
 """What may become of a ticket."""
@@ -23,11 +24,11 @@ class Parked:
 
     def __init__(self, now: float = 1000.0, **policy: Any) -> None:
         self.now = now
-        self.ready: list[Ticket] = []
         self.events: list[Event] = []
-        self.throttle = Throttle(
-            "https://v", "all", ThrottlePolicy(**policy), ServerClock(), self.ready, self._hear
+        self.throttle = WakingThrottle(
+            "https://v", "all", ThrottlePolicy(**policy), ServerClock(), self._hear
         )
+        self.ready = self.throttle.ready
         self.states: dict[Ticket, int] = {}
         self.until: dict[Ticket, float] = {}
         self.went: list[Ticket] = []
@@ -151,11 +152,11 @@ class Parked:
         throttle, waiting, flying = self.throttle, self.waiting, self.flying
         assert not self.ready
         assert all(ticket.state == state for ticket, state in self.states.items()), "not woken"
-        assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight.count == len(flying)
-        ghosts = sum(cost for _, cost in throttle._in_flight._abandoned)
-        assert throttle._in_flight.units == sum(ticket.cost for ticket in flying) + ghosts
-        assert len(throttle._quotas) <= 64
+        counted = throttle.statistics()
+        assert counted.queued == len(waiting)
+        assert counted.in_flight == len(flying)
+        assert counted.units >= sum(ticket.cost for ticket in flying) + counted.abandoned
+        assert len(throttle.status(self.now)) <= 64
         keepers = [ticket for ticket in waiting if throttle.timer_deadline(ticket) is not None]
         assert keepers == ([min(waiting)] if waiting else [])
         for ticket in keepers:
@@ -166,7 +167,7 @@ class Parked:
             assert until < math.inf or flying, "nothing will ever happen"
             # A timer may be a little late, and ghosts are forgotten without one.
             if known > self.now:
-                assert not throttle._gate(self.now, ticket.cost).is_open, "the gate is open"
+                assert not throttle.ask(self.now, ticket.cost).is_open, "the gate is open"
 
     def settle(self, finish: Callable[[Ticket], None], limit: int = 10_000) -> None:
         """Go on until nobody waits and nothing is in flight; ``finish`` ends what flies."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpx_resilience import Backoff
-from httpx_resilience._core.backoff import hinted_delay
+from httpx_resilience._core.retry.backoff import hinted_delay
 
 chances = st.floats(0, 1, exclude_max=True)
 backoffs = st.builds(

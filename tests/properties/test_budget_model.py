@@ -1,4 +1,4 @@
-"""The retry budget beside a model of it written from DESIGN 9, which computes all of it anew.
+"""The retry budget beside a model of it written from its rules, which recomputes everything.
 
 The model keeps what happened and derives from that; it shares no formula that is updated step by
 step, so a mistake would have to be made twice in two ways.
@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from httpx_resilience import BudgetPolicy
-from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.retry.budget import RetryBudget
 from properties.soaking import LONG
 
 COSTS = (0.0, 0.25, 0.5, 1.0, 7.0)
@@ -94,7 +94,7 @@ class Budget(RuleBasedStateMachine):
     def first_attempts_succeed(self, times: int) -> None:
         self.somebody_looks()  # whether healing or earning comes first is not laid down
         for _ in range(times):
-            self.budget.earn(self.said)
+            self.budget.deposit(self.said)
             self.model.successes.append(self.now)
             self.model.add(self.model.policy.ratio, self.now)
         self.somebody_looks()  # what is earned within a moment is put down by the next who comes
@@ -121,7 +121,7 @@ class Budget(RuleBasedStateMachine):
     @rule(cost=consumes(held))
     def a_retry_succeeds_or_is_cancelled(self, cost: float) -> None:
         self.somebody_looks()
-        self.budget.deposit(cost, self.said)
+        self.budget.refund(cost, self.said)
         self.model.add(cost, self.now)
 
     @rule(cost=consumes(held))
@@ -185,9 +185,9 @@ def test_in_whatever_order_threads_come_the_same_is_left(works: list[list[str]],
         if step == "withdraw":
             assert budget.withdraw(1.0, 0.0)
         elif step == "deposit":
-            budget.deposit(1.0, 0.0)
+            budget.refund(1.0, 0.0)
         elif step == "earn":
-            budget.earn(0.0)
+            budget.deposit(0.0)
         else:
             budget.fail(0.0)
     done = [job for jobs in works for job in jobs]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from httpx_resilience import BudgetPolicy
-from httpx_resilience._core.budget import RetryBudget
+from httpx_resilience._core.retry.budget import RetryBudget
 
 costs = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 
@@ -36,7 +36,7 @@ class Budget(RuleBasedStateMachine):
     @rule(times=st.integers(1, 50))
     def succeed_at_first(self, times: int) -> None:
         for _ in range(times):
-            self.budget.earn(self.now)
+            self.budget.deposit(self.now)
         self.earned += 0.1 * times
 
     @rule()
@@ -59,7 +59,7 @@ class Budget(RuleBasedStateMachine):
         if cost is None:
             return
         before = self.budget.balance(self.now)
-        self.budget.deposit(cost, self.now)
+        self.budget.refund(cost, self.now)
         after = self.budget.balance(self.now)
         assert before <= after <= before + cost + 1e-9
 

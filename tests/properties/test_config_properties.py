@@ -19,7 +19,7 @@ from httpx_resilience import (
     ThrottlePolicy,
 )
 from httpx_resilience._core import checks
-from httpx_resilience._core.catalog import TOKEN
+from httpx_resilience._core.dialect.catalog import TOKEN
 
 NAMESPACE: dict[str, Any] = {
     kind.__name__: kind for kind in (Backoff, BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy)

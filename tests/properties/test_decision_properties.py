@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpx_resilience import ErrorClass, RetryPolicy
-from httpx_resilience._core.classify import Failure
-from httpx_resilience._core.decision import MINIMAL_ATTEMPT, REASONS, Facts, Retry, decide
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Wait
+from httpx_resilience._core.retry.decision import MINIMAL_ATTEMPT, REASONS, Facts, Retry, decide
 
 waits = st.none() | st.builds(
     Wait, st.floats(0, allow_nan=False), st.sampled_from(["retry_after", "error_body"])

@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect
-from httpx_resilience._core.catalog import TOKEN
-from httpx_resilience._core.classify import classify
-from httpx_resilience._core.envelope import read_error, told
+from httpx_resilience._core.dialect.catalog import TOKEN
+from httpx_resilience._core.dialect.classify import classify
+from httpx_resilience._core.dialect.envelope import read_error, safe_token
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Outcome
 
@@ -63,7 +63,7 @@ def test_no_response_makes_classification_raise_or_tell_an_odd_word(
 
 @given(st.text())
 def test_what_is_told_always_looks_like_a_word(text: str) -> None:
-    assert TOKEN.fullmatch(str(told(text)))
+    assert TOKEN.fullmatch(str(safe_token(text)))
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from httpx_resilience import ErrorClass
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
@@ -229,10 +229,10 @@ class Gate(RuleBasedStateMachine):
         latest = scope.now + 2.0 * LONGEST + 12.0 * longest * len(scope.waiting)
         scope.settle(lambda ticket: scope.answer(ticket, fine))
         assert scope.now <= latest
-        assert not scope.throttle._in_flight.count
-        scope.throttle._gate(scope.now + 2 * LONGEST)
+        assert not scope.throttle.statistics().in_flight
+        scope.throttle.ask(scope.now + 2 * LONGEST)
         assert scope.throttle.is_idle
-        assert scope.throttle._in_flight.units == 0
+        assert scope.throttle.statistics().units == 0
 
 
 TestGate = Gate.TestCase

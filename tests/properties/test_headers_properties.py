@@ -16,7 +16,7 @@ from httpx_resilience._core.headers import (
     server_wait,
 )
 from httpx_resilience._core.headers.families import ASIDES
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 
 NOW = 1700000000
 FAR = 400 * 86400.0

@@ -7,7 +7,7 @@ from itertools import permutations, product
 import pytest
 
 from httpx_resilience import ErrorClass
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.waits import Wait
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket
@@ -93,7 +93,7 @@ def play(scope: Parked, order: tuple[int, ...], ends: tuple[str, ...], patience:
         assert ticket.state in (LEFT, EXPIRED)
         assert ticket.state == LEFT or patience < math.inf
     scope.throttle.tick(scope.now + 3600.0)
-    scope.throttle._gate(scope.now + 3600.0)
+    scope.throttle.ask(scope.now + 3600.0)
     assert scope.throttle.is_idle
 
 

@@ -6,7 +6,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpx_resilience._core.catalog import ErrorClass
+from httpx_resilience._core.dialect.catalog import ErrorClass
 from httpx_resilience.instrumentation.log import logfmt
 
 TEXTS = st.text(st.sampled_from("ab/=\"\\ \n\t'é\u2028\x1b{}"), max_size=12) | st.text(max_size=12)

@@ -5,8 +5,13 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from httpx_resilience import ThrottlePolicy
+from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.throttle.in_flight import InFlight
 from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
+from httpx_resilience._core.throttle.limits.quota_set import QuotaSet
 from httpx_resilience._core.throttle.limits.token_bucket import Bucket
+from httpx_resilience._core.throttle.reporter import ThrottleReporter
 
 
 @given(
@@ -56,33 +61,40 @@ outcomes = st.lists(
 )
 
 
+def limiter() -> AdaptiveRateLimiter:
+    in_flight = InFlight()
+    reporter = ThrottleReporter("https://v", "all", 0.1, lambda event: None)
+    quotas = QuotaSet(ThrottlePolicy(), reporter, ServerClock(), in_flight)
+    return AdaptiveRateLimiter(in_flight, quotas)
+
+
 @given(outcomes)
 def test_a_pace_is_finite_and_lets_the_next_request_go_soon(
     told: list[tuple[str, float]],
 ) -> None:
-    pacer, now = AdaptiveRateLimiter(), 100.0
+    rate, now = limiter(), 100.0
     for what, gap in told:
         now += gap
         if what == "accepted":
-            pacer.accepted(now - 0.01, now)
+            rate.accepted(now - 0.01, now)
         elif what != "ask":
-            pacer.refused(now - 0.01, now, surely=what == "refused")
-        opens = pacer.open_at(now)
+            rate.refused(now - 0.01, now, surely=what == "refused")
+        opens = rate.open_at(now)
         assert opens <= now + 1.0 / SLOWEST + 1e-9
-        if pacer.rate is not None:
-            assert SLOWEST <= pacer.rate < math.inf
-            assert pacer.ceiling > 0.0
+        if rate.rate is not None:
+            assert SLOWEST <= rate.rate < math.inf
+            assert rate.ceiling > 0.0
         if opens <= now:
-            pacer.took(now)
-    assert pacer.open_at(now + 1000.0) == -math.inf  # what is not met again is forgotten
-    assert pacer.rate is None
+            rate.started(now)
+    assert rate.open_at(now + 1000.0) == -math.inf  # what is not met again is forgotten
+    assert rate.rate is None
 
 
 @given(st.lists(st.sampled_from([0.05, 0.2, 1.0]), max_size=100))
 def test_without_a_refusal_nothing_is_paced(gaps: list[float]) -> None:
-    pacer, now = AdaptiveRateLimiter(), 0.0
+    rate, now = limiter(), 0.0
     for gap in gaps:
         now += gap
-        pacer.accepted(now, now)
-        pacer.took(now)
-        assert pacer.open_at(now) == -math.inf
+        rate.accepted(now, now)
+        rate.started(now)
+        assert rate.open_at(now) == -math.inf

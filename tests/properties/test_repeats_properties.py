@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, Throttle, Ticket
 from httpx_resilience._core.throttle.limits.windows import FIXED
 from simulation.servers import LIMITERS, Limiter
@@ -26,10 +26,10 @@ class Thorough(Throttle):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        ledgers: Any = self._ledgers
-        ledgers._count = lambda: None
+        quotas: Any = self._quotas
+        quotas._count = lambda: None  # so that none of them is the only one
 
-    def _free(self, now: float) -> int:
+    def _fast_path_credit(self, now: float) -> int:
         return 0
 
 
@@ -51,9 +51,7 @@ class Way:
 
     def __init__(self, kind: type[Throttle]) -> None:
         self.clock = Clock()
-        self.throttle = kind(
-            "https://v", "all", ThrottlePolicy(), self.clock, [], lambda event: None
-        )
+        self.throttle = kind("https://v", "all", ThrottlePolicy(), self.clock, lambda event: None)
         self.tickets: list[Ticket] = []
 
     @property

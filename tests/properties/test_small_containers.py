@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from httpx_resilience._core.frozen import FrozenMap
-from httpx_resilience._core.scopes import RecentMap
+from httpx_resilience._core.lru import LRUMap
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 
 
@@ -91,7 +91,7 @@ class Recent(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.map: RecentMap[Entry] = RecentMap(Entry, size=self.SIZE)
+        self.map: LRUMap[Entry] = LRUMap(Entry, size=self.SIZE)
         self.keys: list[Hashable] = []
         self.held: dict[Hashable, Entry] = {}
 

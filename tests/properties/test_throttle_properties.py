@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle, Ticket
+from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
 from httpx_resilience._core.throttle.limits.quota import Quota
 from simulation.servers import LIMITERS
+from support.gates import WakingThrottle
 
 delays = st.one_of(st.floats(0.0, 0.1), st.floats(0.0, 20.0))
 
@@ -122,9 +123,8 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
     limit: int, steps: list[tuple[str, int, float]]
 ) -> None:
     """Conservation: granted = in flight + answered + failed or cancelled, in any history."""
-    ready: list[Ticket] = []
-    throttle = Throttle(
-        "https://v", "all", ThrottlePolicy(), ServerClock(), ready, lambda event: None
+    throttle = WakingThrottle(
+        "https://v", "all", ThrottlePolicy(), ServerClock(), lambda event: None
     )
     server, orders, now = LIMITERS["anchored"](limit, 10.0), count(), 0.0
     tickets: list[Ticket] = []
@@ -156,10 +156,10 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
         throttle.tick(now)
 
         waiting, flying = alive(WAITING), alive(GRANTED)
-        assert len(throttle._queue) == len(waiting)
-        assert throttle._in_flight.count == len(flying)
+        counted = throttle.statistics()
+        assert (counted.queued, counted.in_flight) == (len(waiting), len(flying))
         assert len(flying) + len(waiting) + len(ended) == len(tickets)
-        assert throttle._in_flight.units == len(flying) + len(throttle._in_flight._abandoned)
+        assert counted.units == len(flying) + counted.abandoned
         if waiting:
             first = min(waiting, key=lambda ticket: ticket.order)
             assert throttle.timer_deadline(first) is not None  # somebody keeps the time
@@ -169,6 +169,6 @@ def test_every_request_that_goes_comes_back_once_and_nobody_overtakes(
     for ticket in tickets:
         throttle.leave(ticket, now, sent=False)
     throttle.tick(now + 31.0)
-    throttle._gate(now + 31.0)
+    throttle.ask(now + 31.0)
     assert throttle.is_idle
-    assert throttle._in_flight.units == 0
+    assert throttle.statistics().units == 0

@@ -1,4 +1,4 @@
-"""The retry budget under outages, blips, noise and overload: the table of DESIGN 9, for fleets.
+"""The retry budget under outages, blips, noise and overload: what it costs and saves, for fleets.
 
 ``PYTHONPATH=tests python -m simulation.budgets`` prints it: medians over seeds, for 1, 30, 300 and
 500 processes that together make the same calls. ``... budgets SEED`` prints one seed's.

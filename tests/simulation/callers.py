@@ -13,26 +13,28 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from httpx_resilience import SCAIVAULT, Event, Policy
-from httpx_resilience._core.budget import RetryBudget
-from httpx_resilience._core.flow import Admit, CallFlow, Done, Pause, Reply, Rules, Send, call_flow
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.telling import Fact
-from httpx_resilience._core.throttle import Throttle, Ticket
+from httpx_resilience._core.headers.server_clock import ServerClock
+from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, TransportFailure, Woken
+from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.steps import Admit, CallFlow, Done, Pause, Reply, Send, Step
+from httpx_resilience._core.telemetry.recorder import PendingEvent
+from httpx_resilience._core.throttle import Throttle
 from simulation.engine import EPOCH, Engine
 
-REFUSED = Trouble("ConnectError", connection=True, sent=False)
-TIMED_OUT = Trouble("ReadTimeout", connection=True, sent=True)
+REFUSED = TransportFailure("ConnectError", connection=True, sent=False)
+TIMED_OUT = TransportFailure("ReadTimeout", connection=True, sent=True)
 
 
 class Answer(NamedTuple):
-    """What a server says to a request; ``trouble`` instead, if it cannot be reached."""
+    """What a server says to a request; ``transport_failure`` instead, if it cannot be reached."""
 
     status: int
     headers: RawHeaders = ()
     body: bytes = b""
-    trouble: Trouble | None = None
+    transport_failure: TransportFailure | None = None
 
 
 Respond = Callable[[Answer], None]
@@ -113,14 +115,14 @@ class Report:
     admitted: list[int] = field(default_factory=list)
 
 
-class _Teller:
+class _Recorder:
     verbose = False
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def tell(self, fact: Fact) -> None:
-        self._report.events.append(fact.event())
+    def record(self, pending: PendingEvent) -> None:
+        self._report.events.append(pending.event())
 
 
 class Caller:
@@ -151,19 +153,16 @@ class Caller:
         self.watchers = watchers
         self.name = name
         self.report = Report()
-        self.ready: list[Ticket] = []
         self.budget = None if policy.budget is None else RetryBudget(policy.budget)
         if throttle is None and policy.throttle is not None:
             emit = self.report.events.append
-            throttle = Throttle(
-                "https://sim", "all", policy.throttle, ServerClock(), self.ready, emit
-            )
+            throttle = Throttle("https://sim", "all", policy.throttle, ServerClock(), emit)
         self.throttle = throttle
         self._method = method
         self._orders = itertools.count()
         self.ended = Record(-1, 0.0)  # the call that ended last
         self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
-        self._teller = _Teller(self.report)
+        self._recorder = _Recorder(self.report)
 
     def call(self, ended: Callable[[], None], *, cost: int = 1) -> Record:
         """Begin a call; ``ended`` is called at its end."""
@@ -173,17 +172,10 @@ class Caller:
             "c", self._method, "https://sim", "/v1/secrets/a", order=record.order, cost=cost
         )
         flow = call_flow(
-            call, self._rules, self.budget, self._teller, lambda: True, now, self.throttle
+            call, self._rules, self.budget, self._recorder, lambda: True, now, self.throttle
         )
         _Carried(self, flow, record, ended).begin()
         return record
-
-    def wake(self) -> None:
-        """Wake whoever waits for the tickets that are ready."""
-        for ticket in self.ready:
-            if ticket.wake is not None:
-                ticket.wake()
-        self.ready.clear()
 
 
 class _Carried:
@@ -206,10 +198,11 @@ class _Carried:
             self._turn += 1
             self._carry_out(self._flow.send(reply()))
 
-    def _carry_out(self, step: object) -> None:
-        caller, engine, turn = self._caller, self._caller.engine, self._turn
-        if caller.ready:
-            caller.wake()
+    def _carry_out(self, step: Step) -> None:
+        engine, turn = self._caller.engine, self._turn
+        for ticket in step.wake:
+            if ticket.wake is not None:
+                ticket.wake()
         if isinstance(step, Send):
             self._send(step)
         elif isinstance(step, Pause):
@@ -242,7 +235,9 @@ class _Carried:
         )
         until = sent_at + caller.timeout
         if until < math.inf:
-            late = partial(self._outcome, Answer(0, trouble=TIMED_OUT), sent_at, cut=False)
+            late = partial(
+                self._outcome, Answer(0, transport_failure=TIMED_OUT), sent_at, cut=False
+            )
             engine.at(until, partial(self._reply, turn, late))
         if step.cut_at is not None and step.cut_at < until:
             cut = partial(self._outcome, Answer(0), sent_at, cut=True)
@@ -278,7 +273,7 @@ class _Carried:
             answer.status,
             answer.headers,
             answer.body,
-            trouble=answer.trouble,
+            transport_failure=answer.transport_failure,
             cut=cut,
         )
 

@@ -1,9 +1,10 @@
 """What must hold at every instant of a simulation, looked at apart from the code under test."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.throttle import Throttle, Ticket
 from httpx_resilience._core.throttle.limits.quota import SETTLED
@@ -48,18 +49,17 @@ class Watched(Throttle):
         received: float,
         reading: Reading,
         failure: Failure | None,
-    ) -> None:
+    ) -> Sequence[Ticket]:
         self.responses += 1
         if self.first_response_at is None:
             self.first_response_at = received
         for checker in self.checkers:
             checker.received(sent, received, reading, failure is not None)
-        super().observe(ticket, sent, received, reading, failure)
+        return super().observe(ticket, sent, received, reading, failure)
 
     def check_conservation(self) -> None:
         """What was granted has come back or is in flight; nothing is counted twice."""
-        assert len(self.grants) == self.responses + self._in_flight.count
-        assert len(self._queue) >= 0
+        assert len(self.grants) == self.responses + self.statistics().in_flight
 
 
 class OneScout:

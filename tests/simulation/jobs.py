@@ -26,7 +26,11 @@ class AtOnce:
 
     def receive(self, engine: Engine, respond: Respond) -> None:
         status, headers = self._says(engine.now)
-        respond(Answer(status, headers, trouble=REFUSED if status == CONNECTION_REFUSED else None))
+        respond(
+            Answer(
+                status, headers, transport_failure=REFUSED if status == CONNECTION_REFUSED else None
+            )
+        )
 
 
 class Job:

@@ -12,7 +12,7 @@ from simulation.engine import Engine
 
 CODED = Answer(503, body=json.dumps({"error": {"code": "service_unavailable"}}).encode())
 UNCODED = Answer(503, body=b"<html>Service Unavailable</html>")
-UNREACHABLE = Answer(0, trouble=REFUSED)
+UNREACHABLE = Answer(0, transport_failure=REFUSED)
 
 Kind = Literal["outage", "stall", "brown_out", "slow"]
 

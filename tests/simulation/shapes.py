@@ -9,8 +9,7 @@ from random import Random
 from typing import NamedTuple
 
 from httpx_resilience import Policy, RetryPolicy, ThrottlePolicy
-from httpx_resilience._core.serverclock import ServerClock
-from httpx_resilience._core.throttle import Ticket
+from httpx_resilience._core.headers.server_clock import ServerClock
 from simulation.callers import Latency, Record, Report
 from simulation.checkers import Checker, InOrder, OneScout, Watched
 from simulation.jobs import Job, clairvoyant
@@ -111,7 +110,7 @@ class Run(NamedTuple):
         """Whether a refusal is the price of a cold start that gives way.
 
         Nothing is known before the first answer, and after a second without it one more request
-        goes (DESIGN 10: only evidence may hold a call for long). Where one request is all there
+        goes: only evidence may hold a call for long. Where one request is all there
         is, that one is refused.
         """
         first = self.throttle.first_response_at or 0.0
@@ -156,10 +155,9 @@ def play(
     scouts = OneScout()
     checkers: tuple[Checker, ...] = (scouts, InOrder())
     report = Report()
-    ready = list[Ticket]()
     assert policy.throttle is not None
     throttle = Watched(
-        "https://sim", "all", policy.throttle, ServerClock(), ready, _drop, checkers=checkers
+        "https://sim", "all", policy.throttle, ServerClock(), _drop, checkers=checkers
     )
     job = Job(
         server.handle,
@@ -172,7 +170,6 @@ def play(
         wall_skew=wall_skew,
         rest=shape.window / 10,
     )
-    job.caller.ready = ready
     until = (max(fewest, min(10, requests // shape.limit)) - 0.05) * shape.window
     if wall_step:
         caller = job.caller

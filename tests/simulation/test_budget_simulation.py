@@ -1,4 +1,4 @@
-"""The retry budget under outages, blips, noise and overload: every row of DESIGN 9, for fleets.
+"""The retry budget under outages, blips, noise and overload: a bound for every row, for fleets.
 
 ``PYTHONPATH=tests python -m simulation.budgets`` prints the table that these bounds are about.
 """
@@ -77,7 +77,7 @@ def test_a_row_of_the_design_holds_for_every_fleet(row: str, what: str, clients:
 
 
 def check_recovery(clients: int, seeds: Iterable[int]) -> None:
-    """As without retries, give or take five seconds (DESIGN 9)."""
+    """As without retries, give or take five seconds."""
     stalled, plain = "stall of 10 s at 93 % load", "the same without retries"
     ours = measured(stalled, clients, "recovery in s", seeds)
     theirs = measured(plain, clients, "recovery in s", seeds)
@@ -106,7 +106,7 @@ def test_naive_retries_keep_the_loaded_server_down_in_the_same_model() -> None:
 def test_a_thousand_calls_that_fail_at_once_come_back_without_a_herd(
     answer: Answer, clients: int
 ) -> None:
-    """Back after 2 s at 200/s; no budget, attempts unbounded: at most 5 a call (DESIGN 9)."""
+    """Back after 2 s at 200/s; no budget, attempts unbounded: at most 5 a call."""
     patient = RetryPolicy(max_attempts=1_000_000, retry_for=1e9)
     for seed in range(2):
         engine = Engine()

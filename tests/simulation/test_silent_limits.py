@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from httpx_resilience import Policy
-from httpx_resilience._core.telling import Story
+from httpx_resilience._core.telemetry.recorder import CallRecorder
 from simulation.callers import Latency, Report
 from simulation.jobs import Job
 from simulation.servers import RateLimitedServer, TokenBucket
@@ -59,10 +59,10 @@ def watched(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return a list that takes the seconds each call of the job waits for the throttle."""
     waits: list[float] = []
 
-    def delayed(story: Story, attempt: int, scope: str, seconds: float) -> None:
+    def delayed(recorder: CallRecorder, scope: str, seconds: float, now: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(Story, "delayed", delayed)
+    monkeypatch.setattr(CallRecorder, "throttle_delayed", delayed)
     return waits
 
 

@@ -169,7 +169,7 @@ def test_a_wrong_wall_clock_of_the_client_changes_nothing(
         assert same_sends(right, wrong), wrong
 
 
-# Trouble.
+# TransportFailure.
 
 
 def job(respond: Callable[[float], tuple[int, list[tuple[bytes, bytes]]]], **options: int) -> Job:
@@ -220,4 +220,3 @@ def test_a_job_of_any_length_ends_with_nothing_in_flight_and_nothing_queued() ->
         assert report.reasons == {"success": calls}
         assert work.throttle is not None
         assert work.throttle.is_idle
-        assert not work.caller.ready

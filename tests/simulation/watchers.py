@@ -2,21 +2,21 @@
 
 from collections import deque
 
-from httpx_resilience._core.classify import classify
+from httpx_resilience._core.dialect.classify import classify
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.outcome import Outcome
 from httpx_resilience.dialects.scaivault import SCAIVAULT
 from simulation.callers import REFUSED, Answer
 
 FLOOR, RATIO, WINDOW, MAXIMUM, HEAL = 3.0, 0.1, 60.0, 200.0, 30.0
-"""Of the retry budget (DESIGN 9), written down a second time."""
+"""Of the retry budget, written down a second time: a slip in one place is seen by the other."""
 
 
 def _cost_after(answer: Answer) -> float:
-    """Return the cost of the retry that follows an answer (DESIGN 8)."""
+    """Return the cost of the retry that follows an answer."""
     if answer.status == 429:  # with headers, which say when to come back
         return 0.0
-    return 0.25 if answer.trouble == REFUSED else 1.0
+    return 0.25 if answer.transport_failure == REFUSED else 1.0
 
 
 class WithinBudget:

@@ -129,9 +129,7 @@ class Outlived(NamedTuple):
         held = []
         for caller in self.played.callers:
             throttle, budget = caller.throttle, caller.budget
-            if throttle is not None and (
-                throttle._queue or throttle._in_flight.count or caller.ready
-            ):
+            if throttle is not None and (any(throttle.statistics()[:2])):
                 held.append(f"{caller.name}: {throttle.status(caller.engine.now)}")
             tokens = budget.balance(caller.engine.now) if budget is not None else 0.0
             if not 0.0 <= tokens <= 200.0:

@@ -1,16 +1,25 @@
 """Drives the core's flow by hand: literal time, literal chance, answers from a script."""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Literal, NamedTuple
 
 from httpx_resilience import SCAIVAULT, Dialect, Event, Policy
-from httpx_resilience._core.budget import RetryBudget
-from httpx_resilience._core.events import GaveUp, RetryScheduled
-from httpx_resilience._core.flow import Done, Pause, Rules, Send, call_flow
+from httpx_resilience._core.call_state import Rules
+from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, Trouble, Woken
-from httpx_resilience._core.telling import Fact
+from httpx_resilience._core.outcome import (
+    Call,
+    HookDone,
+    Outcome,
+    RawHeaders,
+    TransportFailure,
+    Woken,
+)
+from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.steps import Done, Pause, Recover, Send
+from httpx_resilience._core.telemetry.events import GaveUp, RetryScheduled
+from httpx_resilience._core.telemetry.recorder import EventRecorder, PendingEvent
 
 START = 100.0
 """When every call of these tests begins, on the driver's clock."""
@@ -18,8 +27,8 @@ START = 100.0
 WALL = 1_700_000_000.0
 """What the client's wall clock shows then: Tue, 14 Nov 2023 22:13:20 GMT."""
 
-CONNECTION_REFUSED = Trouble("ConnectError", connection=True, sent=False)
-CONNECTION_LOST = Trouble("ReadError", connection=True, sent=True)
+CONNECTION_REFUSED = TransportFailure("ConnectError", connection=True, sent=False)
+CONNECTION_LOST = TransportFailure("ReadError", connection=True, sent=True)
 
 
 class Answer(NamedTuple):
@@ -28,11 +37,13 @@ class Answer(NamedTuple):
     status: int = 0
     body: bytes = b""
     headers: RawHeaders = ()
-    trouble: Trouble | None = None
+    transport_failure: TransportFailure | None = None
     takes: float = 0.0
 
 
 OK = Answer(200)
+
+HookOutcome = Literal["request", "stopped", "raised", "cut"]
 
 
 def envelope(code: str, request_id: str = "req_abc123") -> bytes:
@@ -54,8 +65,8 @@ class Ear:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, fact: Fact) -> None:
-        self.events.append(fact.event())
+    def record(self, pending: PendingEvent) -> None:
+        self.events.append(pending.event())
 
     def only(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if type(event) is kind]
@@ -106,11 +117,18 @@ def play(
     rand: float = 0.5,
     is_replayable: Callable[[], bool] = lambda: True,
     wall: float = WALL,
+    recover: Container[str] = (),
+    hook: HookOutcome = "stopped",
+    recorder: EventRecorder | None = None,
 ) -> Played:
-    """Run one call; the last answer is repeated for as long as the flow asks."""
+    """Run one call; the last answer is repeated for as long as the flow asks.
+
+    A hook, for the codes of ``recover``, takes no time and comes to ``hook``.
+    """
     ear = Ear()
-    rules = Rules(policy, dialect, RateLimitReader(), lambda: rand)
-    flow = call_flow(call_of(method, keyed=keyed), rules, budget, ear, is_replayable, START)
+    rules = Rules(policy, dialect, RateLimitReader(), lambda: rand, recover)
+    call = call_of(method, keyed=keyed)
+    flow = call_flow(call, rules, budget, recorder or ear, is_replayable, START)
     now, sent_at, cuts = START, list[float](), list[float | None]()
     step = next(flow)
     while not isinstance(step, Done):
@@ -121,6 +139,8 @@ def play(
             outcome = _outcome(answer, now, step.cut_at, wall)
             now = outcome.at
             step = flow.send(outcome)
+        elif isinstance(step, Recover):
+            step = flow.send(HookDone(now, hook))
         else:
             assert isinstance(step, Pause)
             assert step.until >= now
@@ -142,7 +162,7 @@ def _outcome(answer: Answer, now: float, cut_at: float | None, wall: float) -> O
         status=answer.status,
         headers=answer.headers,
         body=answer.body,
-        trouble=answer.trouble,
+        transport_failure=answer.transport_failure,
     )
 
 

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import brotli  # type: ignore[import-untyped, unused-ignore]
+import httpx
 import zstandard
 
 
@@ -36,6 +37,10 @@ ENCODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip in br": ("gzip, br", lambda data: _brotli(gzip.compress(data))),
 }
 """Name → the Content-Encoding header, and the function that makes it so."""
+
+_ACCEPTED = {"", *httpx.Client().headers["Accept-Encoding"].split(", ")}
+READABLE = [name for name, (told, _) in ENCODERS.items() if {*told.split(", ")} <= _ACCEPTED]
+"""Those that the installed httpx decodes: zstd is none of them before 0.27.1."""
 
 
 def cut(data: bytes, size: int) -> tuple[bytes, ...]:

@@ -1,12 +1,13 @@
 """A throttle that is asked and answered in few words; resets are in epoch seconds, or seconds."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import RateLimit, Reading, Wait
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, WAITING, Route, Throttle, Ticket
 
 EPOCH = 1.7e9
@@ -21,22 +22,48 @@ def after(failure: Failure, seconds: float) -> Failure:
     return failure._replace(wait=Wait(seconds, "retry_after"))
 
 
+class WakingThrottle(Throttle):
+    """A throttle that queues whoever has to wait, and keeps the tickets that are to be woken."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.ready: list[Ticket] = []
+
+    def reserve(
+        self,
+        order: int,
+        now: float,
+        give_up_at: float,
+        max_hint: float = math.inf,
+        cost: int = 1,
+        max_queue: int | None = None,
+    ) -> Ticket:
+        ticket = super().reserve(order, now, give_up_at, max_hint, cost, max_queue)
+        if ticket.state == WAITING:
+            self.enqueue(ticket, now)
+        return ticket
+
+    def tick(self, now: float) -> Sequence[Ticket]:
+        woken = super().tick(now)
+        self.ready += woken
+        return woken
+
+
 class Scope:
     """A throttle, with its events and the tickets whose holders are to be woken."""
 
-    throttle_type: type[Throttle] = Throttle
+    throttle_type: type[WakingThrottle] = WakingThrottle
 
     def __init__(self, **policy: Any) -> None:
         self.events: list[Event] = []
-        self.ready: list[Ticket] = []
         self.throttle = self.throttle_type(
             "https://v.example",
             "read",
             ThrottlePolicy(**policy),
             ServerClock(),
-            self.ready,
             self.events.append,
         )
+        self.ready = self.throttle.ready
         self._order = 0
 
     def ask(
@@ -63,8 +90,10 @@ class Scope:
         *limits: RateLimit,
         failure: Failure | None = None,
     ) -> None:
-        reading = Reading(limits, math.floor(EPOCH + now))
-        self.throttle.observe(ticket, ticket.granted_at, now, reading, failure)
+        reading, throttle = Reading(limits, math.floor(EPOCH + now)), ticket.home
+        if ticket.route is not None and limits:
+            throttle, _ = ticket.route.resolve(ticket, limits, now)
+        throttle.observe(ticket, ticket.granted_at, now, reading, failure)
 
     def send(self, now: float, *limits: RateLimit, failure: Failure | None = None) -> bool:
         """Send a request that is answered at once; return whether it went."""

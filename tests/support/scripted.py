@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from httpx_resilience import Event
+from httpx_resilience import AttemptStarted, CallFinished, CallStarted, Event, Level, Listener
 
 URL = "https://vault.example/v1/secrets/app/db"
 
@@ -141,13 +141,22 @@ class Scripted(httpx.AsyncBaseTransport):
 
 
 class Ear:
-    """A listener that keeps what it hears."""
+    """A listener that keeps what it hears; ``at_debug`` is given every event.
 
-    def __init__(self) -> None:
+    Where a call and its attempts begin, and that it ends, is kept only by one of ``all``.
+    """
+
+    def __init__(self, *, all: bool = False) -> None:  # noqa: A002 - as a person says it
         self.events: list[Event] = []
+        self._ignored = () if all else (CallStarted, AttemptStarted, CallFinished)
+
+    @property
+    def at_debug(self) -> Listener:
+        return Listener(self, level=Level.DEBUG)
 
     def __call__(self, event: Event) -> None:
-        self.events.append(event)
+        if not isinstance(event, self._ignored):
+            self.events.append(event)
 
     @property
     def names(self) -> list[str]:

@@ -1,57 +1,106 @@
-"""The README's tables, made from the code: ``python tests/support/tables.py`` writes them anew."""
+"""The documentation's tables and log lines, made from the code.
 
+``python tests/support/tables.py`` writes them into README.md and the pages of ``docs``.
+"""
+
+import contextlib
 import inspect
+import itertools
 import logging
 import re
+import ssl
 import sys
-from dataclasses import fields
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
+from typer.main import get_command
 
 import httpx_resilience
 from httpx_resilience import (
     SCAIVAULT,
     AsyncResilientTransport,
-    Backoff,
+    Attempt,
     CallEvent,
-    ErrorClass,
+    CallHistory,
+    CategoryRule,
+    Envelope,
+    ErrorInfo,
     Event,
+    HeaderFamily,
     Policy,
     RateLimitEvent,
+    RateLimitStatus,
+    RequestRules,
     RetryPolicy,
+    RetryScheduled,
     ScopeEvent,
+    ThrottleHeld,
+    history_of,
 )
-from httpx_resilience._core.decision import REASONS
-from httpx_resilience._core.flow import Done, Rules, Send, Step, call_flow
-from httpx_resilience._core.headers import RateLimitReader
-from httpx_resilience._core.outcome import Call, Outcome, Trouble, Woken
-from httpx_resilience._core.telling import Fact
 
-README = Path(__file__).parents[2] / "README.md"
+# All that is private of what is documented here: the closed list of reasons, and the commands.
+from httpx_resilience._core.retry.decision import REASONS
+from httpx_resilience.cli._app import app
+from httpx_resilience.testing import DEFAULT_LIMITS, FakeScaiVault, Fault, SeenRequest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 ABSTRACT = (Event, CallEvent, ScopeEvent, RateLimitEvent)
 
 WHEN = {
-    "success": "nothing failed, or not for good",
-    "permanent": "the error's class says that repeating it will not help",
-    "attempts_exhausted": "as many attempts were made as the class, or the call, may have",
-    "budget_exhausted": "the origin's retry budget has nothing left",
-    "out_of_time": "the wait and one more attempt would pass `retry_for` or the deadline",
-    "retry_after_too_long": "the server asks for more than `max_retry_after`, "
-    "or its rate limit for more than `max_wait`",
-    "throttle_timeout": "the rate-limit budget will not allow the attempt in time",
-    "not_idempotent": "the server may have processed it, and repeating it is not safe",
-    "body_not_replayable": "the request's body was a stream that cannot be read twice",
-    "disabled": "the call was sent with the policy None",
+    "success": "The last attempt succeeded",
+    "permanent": "The error's class says that a retry cannot help",
+    "attempts_exhausted": "The call, or the error's class, has used all its attempts",
+    "budget_exhausted": "The origin's retry budget is empty",
+    "out_of_time": "The wait and one more attempt would go beyond `retry_for` or the `deadline`, "
+    "or the `deadline` cut a running attempt",
+    "retry_after_too_long": "The server asks for a wait above `max_retry_after`, "
+    "or its rate limit for one above `max_wait`",
+    "throttle_timeout": "The rate limit does not admit the attempt within `max_wait`",
+    "not_idempotent": "The server may have processed the request, and repeating it is not safe",
+    "body_not_replayable": "The request body is a stream that cannot be read twice",
+    "closed": "The transport was closed while the call waited for its next attempt",
+    "disabled": "The call was sent with the policy `None`",
+}
+
+HOLDS = {
+    "exhausted": "No units are left until the limit resets or refills",
+    "server_hint": "The server sent a `Retry-After`, or the reset of a 429",
+    "cold_start": "Nothing is known of the limit yet, and a first response is on its way",
+    "silent_limit": "The server refuses calls without sending rate-limit headers, "
+    "so an adaptive rate is learned",
+    "overload": "The server is degraded: waiting calls are released gradually",
+}
+
+SOURCES = {
+    "backoff": "The backoff of the error's class",
+    "retry_after": "`Retry-After` or one of its variants",
+    "rate_limit_reset": "The rate-limit reset of a 429",
+    "error_body": "A field of the error body that the dialect names (`Envelope.wait`)",
 }
 
 LINE_ONLY = {
-    "event": ("str", "what happened"),
-    "level": ("str", "how much it matters; added by your processors, or by the fallback"),
-    "timestamp": ("str", "when; added by your processors, or by the fallback"),
-    "schema": ("int", "version of these names and types: 1"),
+    "event": ("str", "The event's name"),
+    "level": ("str", "Its level; added by your processors, or by the stdlib fallback"),
+    "timestamp": ("str", "Its time; added by your processors, or by the stdlib fallback"),
+    "schema": ("int", "Version of these names and types: 1"),
+}
+
+
+SHARED = {
+    "reason": "Why a call ended, or why a scope holds calls",
+    "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
+    "of a scope, until it is looked at again; of a call that waited, how long it did",
+    "delay_source": "What the delay follows",
+    "elapsed": "Seconds: since the call's first send; for which a scope held calls; "
+    "that a summary covers",
+    "budget": "Tokens in the origin's retry budget, after this event",
 }
 
 
@@ -62,35 +111,69 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     return text.replace("``", "`")
 
 
-def errors() -> str:
-    rows = [
-        [
-            str(spec.status),
-            f"`{spec.code}`",
-            spec.error_class.name,
-            spec.meaning,
-            spec.advice,
-        ]
-        for spec in SCAIVAULT.codes.values()
-    ]
-    return table(["HTTP", "code", "class", "meaning", "what to do"], rows)
-
-
-def reasons() -> str:
-    return table(["reason", "when"], [[f"`{reason}`", WHEN[reason]] for reason in REASONS])
+# From docstrings.
 
 
 def first_sentence(text: str) -> str:
     return " ".join(text.split("\n\n")[0].split()).rstrip(".")
 
 
-def attributes(kind: type) -> dict[str, str]:
-    """Return what a class's docstring says of each of its attributes."""
+def described(kind: type, section: str = "Attributes") -> dict[str, str]:
+    """Return what a docstring says of each attribute (or argument)."""
     doc = inspect.cleandoc(kind.__doc__ or "")
-    _, _, section = doc.partition("Attributes:\n")
-    section = section.split("\n\n")[0]
-    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", section, re.MULTILINE)
+    _, _, text = doc.partition(f"{section}:\n")
+    text = re.split(r"\n\n|\n(?=\S)", text)[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", text, re.MULTILINE)
     return {name: " ".join(text.split()).rstrip(".") for name, text in found}
+
+
+def all_described(kind: type) -> dict[str, str]:
+    """Return the same of a class and its bases, properties included."""
+    said: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        said |= described(base)
+        for name, member in vars(base).items():
+            if isinstance(member, property) and not name.startswith("_"):
+                said[name] = first_sentence(member.__doc__ or "")
+    return said
+
+
+def attributes(kind: type, *without: str) -> str:
+    said = all_described(kind)
+    rows = [[f"`{name}`", text] for name, text in said.items() if name not in without]
+    return table(["attribute", "meaning"], rows)
+
+
+def settings(kind: type) -> str:
+    """Return a table of a configuration class's fields."""
+    assert is_dataclass(kind)
+    said = described(kind)
+    rows = [[f"`{field.name}`", said[field.name]] for field in fields(kind)]
+    return table(["key", "meaning"], rows)
+
+
+def named_in(kind: type, attribute: str, meanings: dict[str, str], head: str) -> str:
+    """Return a table of the values that a docstring names, each with its meaning."""
+    values = re.findall(r"``(\w+)``", all_described(kind)[attribute])
+    assert sorted(values) == sorted(meanings)
+    return table([head, "meaning"], [[f"`{name}`", meanings[name]] for name in values])
+
+
+# Errors, reasons, settings.
+
+
+def errors() -> str:
+    rows = [
+        [str(spec.status), f"`{spec.code}`", spec.error_class.name, spec.meaning, spec.advice]
+        for spec in SCAIVAULT.codes.values()
+    ]
+    return table(["HTTP", "code", "class", "meaning", "what to do"], rows)
+
+
+def reasons() -> str:
+    known = list(dict.fromkeys((*REASONS, "closed")))
+    assert sorted(known) == sorted(WHEN)
+    return table(["reason", "when"], [[f"`{reason}`", WHEN[reason]] for reason in WHEN])
 
 
 def defaults() -> str:
@@ -98,10 +181,11 @@ def defaults() -> str:
     rows = []
     for part in (policy.retry, policy.budget, policy.throttle):
         assert part is not None
-        told = attributes(type(part))
+        said = described(type(part))
         for field in fields(part):
-            value = "see below" if field.name == "backoff" else f"`{getattr(part, field.name)!r}`"
-            rows.append([f"`{type(part).__name__}({field.name}=)`", value, told[field.name]])
+            is_table = field.name == "backoff"
+            value = "[a table](#backoff)" if is_table else f"`{getattr(part, field.name)!r}`"
+            rows.append([f"`{type(part).__name__}({field.name}=)`", value, said[field.name]])
     return table(["setting", "default", "meaning"], rows)
 
 
@@ -118,8 +202,11 @@ def backoff() -> str:
         ]
         for error_class, b in RetryPolicy().backoff.items()
     ]
-    heads = ["class", "initial", "maximum", "multiplier", "jitter", "attempts in all", "costs"]
+    heads = ["class", "initial", "maximum", "multiplier", "jitter", "attempts in all", "cost"]
     return table(heads, rows)
+
+
+# Events.
 
 
 def event_types() -> list[type[Event]]:
@@ -134,129 +221,250 @@ def event_types() -> list[type[Event]]:
 def events() -> str:
     rows = []
     for kind in event_types():
-        level = inspect.getattr_static(kind, "level")
-        assert isinstance(level, property)
         escalated = "escalated" in {field.name for field in fields(kind)}
         dummy = object.__new__(kind)
         if escalated:
             object.__setattr__(dummy, "escalated", None)
         name = dummy.level.name.lower() + ("; error for an internal error" if escalated else "")
-        rows.append([f"`{kind.name}`", name, first_sentence(kind.__doc__ or "")])
-    return table(["event", "level", "told when"], rows)
+        when = first_sentence(kind.__doc__ or "")
+        rows.append([f"`{kind.name}`", f"`{kind.__name__}`", name, when])
+    return table(["event", "class", "level", "emitted when"], rows)
+
+
+def in_its_line(kind: type[Event]) -> set[str]:
+    """Return which of an event's fields its log line has."""
+    event = object.__new__(kind)
+    for field in fields(kind):
+        object.__setattr__(event, field.name, "")
+    return set(event.as_fields())
 
 
 def log_fields() -> str:
+    """Return a table of all fields of all lines; what they mean in several is in ``SHARED``."""
     known: dict[str, tuple[str, str]] = dict(LINE_ONLY)
     for kind in (*ABSTRACT, *event_types()):
-        told: dict[str, str] = {}
-        for base in reversed(kind.__mro__):
-            told |= attributes(base)
+        said, shown = all_described(kind), in_its_line(kind)
         for field in fields(kind):
             kind_name = str(field.type).replace(" | None", "")
             plain = getattr(field.type, "__name__", kind_name)
-            if field.name not in known:
+            if field.name in shown and field.name not in known:
                 name = plain if "|" not in str(field.type) else kind_name
-                known[field.name] = (name, told[field.name])
-    rows = [[f"`{name}`", kind_name, told] for name, (kind_name, told) in known.items()]
+                known[field.name] = (name, SHARED.get(field.name, said[field.name]))
+    rows = [[f"`{name}`", kind_name, text] for name, (kind_name, text) in known.items()]
     return table(["field", "type", "meaning"], rows)
 
 
-def sample() -> str:
-    """Return the log line of an internal error that stayed, as the fallback writes it."""
+@contextlib.contextmanager
+def lines_kept(level: int) -> Iterator[list[str]]:
+    """Keep the log lines that the fallback writes."""
     lines: list[str] = []
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage())
 
-    body = {"error": {"code": "internal_error", "request_id": "req_7f3a91"}}
-    vault = httpx.MockTransport(lambda _: httpx.Response(500, json=body))
-    quick = Backoff(initial=0.01, max_attempts=2)
-    policy = Policy(retry=RetryPolicy(backoff={ErrorClass.INTERNAL: quick}))
+    logger, handler = logging.getLogger("httpx_resilience"), Keep()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+QUICK = Policy(
+    retry=RetryPolicy(
+        backoff={
+            error_class: replace(backoff, initial=0.01, maximum=0.01, jitter="none")
+            for error_class, backoff in RetryPolicy().backoff.items()
+        }
+    ),
+)
+
+
+def sample(*answers: httpx.Response) -> str:
+    """Return the log lines of a call that gets these answers, as the fallback writes them."""
+    left = list(answers)
 
     async def call() -> None:
-        transport = AsyncResilientTransport(vault, policy=policy)
+        vault = httpx.MockTransport(lambda _: left.pop(0))
+        transport = AsyncResilientTransport(vault, policy=QUICK)
         async with httpx.AsyncClient(transport=transport) as client:
             await client.get("https://vault.example/v1/secrets/app/db?version=3")
 
-    logger, handler = logging.getLogger("httpx_resilience"), Keep()
-    logger.addHandler(handler)
-    try:
+    with lines_kept(logging.INFO) as lines:
         anyio.run(call)
-    finally:
-        logger.removeHandler(handler)
-    return f"```text\n{lines[-1]}\n```"
+    return "```text\n" + "\n".join(lines) + "\n```"
 
 
-def code(status: int, name: str) -> Outcome:
-    body = f'{{"error": {{"code": "{name}"}}}}'.encode()
-    return Outcome(0, 0, 0, 1.0, status, (), body)
+def failed(status: int, name: str) -> httpx.Response:
+    error = {"code": name, "request_id": "req_7f3a91"}
+    return httpx.Response(status, json={"error": error})
 
 
-def uncoded(status: int) -> Outcome:
-    return Outcome(0, 0, 0, 1.0, status)
+def sample_of_an_internal_error() -> str:
+    *fence, end = sample(failed(500, "internal_error"), failed(500, "internal_error")).split("\n")
+    return "\n".join([fence[0], fence[-1], end])
 
 
-def raised(*, connection: bool = True, sent: bool = True) -> Outcome:
-    return Outcome(0, 0, 0, 1.0, trouble=Trouble("E", connection, sent))
+def sample_of_a_recovery() -> str:
+    return sample(failed(503, "service_unavailable"), httpx.Response(200))
 
 
-SITUATIONS = {
-    "code `rate_limited` (429)": code(429, "rate_limited"),
-    "code `service_unavailable` (503)": code(503, "service_unavailable"),
-    "code `internal_error` (500)": code(500, "internal_error"),
-    "code `version_conflict` (409)": code(409, "version_conflict"),
-    "any other code, listed or not": code(503, "feature_disabled"),
-    "no code: 429": uncoded(429),
-    "no code: 408, 502, 503, 504": uncoded(503),
-    "no code: 500": uncoded(500),
-    "no code: any other 4xx or 5xx": uncoded(404),
-    "`ConnectError`, `ConnectTimeout`, a stream that HTTP/2 refused": raised(sent=False),
-    "`ReadError`, `ReadTimeout`, `WriteError`, `WriteTimeout`, `CloseError`, "
-    "`RemoteProtocolError`": raised(),
-    "a bad certificate, `ProxyError`, `PoolTimeout`, `UnsupportedProtocol`, anything else raised": (
-        raised(connection=False, sent=False)
+# What is retried: asked of the transport itself.
+
+
+def coded(status: int, name: str) -> Callable[[], httpx.Response]:
+    return lambda: failed(status, name)
+
+
+def uncoded(status: int) -> Callable[[], httpx.Response]:
+    return lambda: httpx.Response(status)
+
+
+def raised(kind: type[Exception]) -> Callable[[], httpx.Response]:
+    def fail() -> httpx.Response:
+        raise kind("")
+
+    return fail
+
+
+def bad_certificate() -> httpx.Response:
+    raise httpx.ConnectError("") from ssl.SSLCertVerificationError()
+
+
+def all_raised(*kinds: type[Exception]) -> list[Callable[[], httpx.Response]]:
+    return [raised(kind) for kind in kinds]
+
+
+PROCESSED = (
+    *(httpx.ReadError, httpx.ReadTimeout, httpx.WriteError, httpx.WriteTimeout),
+    *(httpx.CloseError, httpx.RemoteProtocolError),
+)
+LOCAL = (httpx.ProxyError, httpx.PoolTimeout, httpx.UnsupportedProtocol, OSError)
+
+
+def in_words(kinds: tuple[type[Exception], ...]) -> str:
+    return ", ".join(f"`{kind.__name__}`" for kind in kinds if kind is not OSError)
+
+
+SITUATIONS: dict[str, list[Callable[[], httpx.Response]]] = {
+    "code `rate_limited` (429)": [coded(429, "rate_limited")],
+    "code `service_unavailable` (503)": [coded(503, "service_unavailable")],
+    "code `internal_error` (500)": [coded(500, "internal_error")],
+    "code `version_conflict` (409)": [coded(409, "version_conflict")],
+    "any other code, listed or not": [coded(503, "feature_disabled"), coded(503, "unheard_of")],
+    "no code: 429": [uncoded(429)],
+    "no code: 408, 502, 503, 504": [uncoded(status) for status in (408, 502, 503, 504)],
+    "no code: 500": [uncoded(500)],
+    "no code: any other 4xx or 5xx": [uncoded(404), uncoded(501)],
+    "`ConnectError`, `ConnectTimeout`, a stream that HTTP/2 refused": all_raised(
+        httpx.ConnectError, httpx.ConnectTimeout
     ),
+    in_words(PROCESSED): all_raised(*PROCESSED),
+    f"a bad certificate, {in_words(LOCAL)}, any other exception": [
+        bad_certificate,
+        *all_raised(*LOCAL),
+    ],
 }
 
 REQUESTS = {
-    "GET, DELETE": ("GET", False, True),
-    "PUT": ("PUT", False, True),
-    "POST, PATCH": ("POST", False, True),
-    "with `Idempotency-Key`": ("POST", True, True),
-    "one-shot body, begun": ("GET", False, False),
+    "GET, DELETE": (["GET", "DELETE"], False, False),
+    "PUT": (["PUT"], False, False),
+    "POST, PATCH": (["POST", "PATCH"], False, False),
+    "with `Idempotency-Key`": (["POST", "PUT"], True, False),
+    "one-shot body, begun": (["GET", "POST"], True, True),
 }
 
 
-class Silent:
-    verbose = False
+async def ending(
+    answer: Callable[[], httpx.Response], method: str, is_keyed: bool, is_one_shot: bool
+) -> str:
+    """Return how a call ends whose every attempt is answered so."""
 
-    def tell(self, fact: Fact) -> None:
-        pass
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
 
-
-def ending(outcome: Outcome, method: str, keyed: bool, replayable: bool) -> str:
-    """Return how a call ends whose every attempt comes to ``outcome``."""
-    call = Call("id", method, "https://vault.example", "/v1/secrets/a", keyed)
-    rules = Rules(Policy(budget=None), SCAIVAULT, RateLimitReader(), lambda: 0.5)
-    flow = call_flow(call, rules, None, Silent(), lambda: replayable, 0.0)
-    step: Step = next(flow)
-    while not isinstance(step, Done):
-        step = flow.send(outcome if isinstance(step, Send) else Woken(0.0))
-    if step.attempts > 1:
-        return f"{step.attempts} attempts"
-    return "no" if step.reason == "permanent" else f"no: `{step.reason}`"
+    transport = AsyncResilientTransport(
+        httpx.MockTransport(lambda _: answer()),
+        policy=QUICK.replace(budget=None, throttle=None),
+    )
+    async with httpx.AsyncClient(transport=transport) as client:
+        headers = {"Idempotency-Key": "7"} if is_keyed else {}
+        url = "https://vault.example/v1/secrets/a"
+        body = chunks() if is_one_shot else b"{}"
+        request = client.build_request(method, url, headers=headers, content=body)
+        try:
+            history = history_of(await client.send(request))
+        except (httpx.TransportError, OSError) as error:
+            history = history_of(error)
+    assert history is not None
+    if history.retries:
+        return f"{history.retries + 1} attempts"
+    return "no" if history.reason == "permanent" else f"no: `{history.reason}`"
 
 
 def decisions() -> str:
+    async def cell(
+        answers: list[Callable[[], httpx.Response]], request: tuple[list[str], bool, bool]
+    ) -> str:
+        methods, *rest = request
+        ways = itertools.product(answers, methods)
+        ends = {await ending(answer, method, *rest) for answer, method in ways}
+        assert len(ends) == 1, ends
+        return ends.pop()
+
+    async def ask() -> list[list[str]]:
+        return [
+            [name, *[await cell(answers, request) for request in REQUESTS.values()]]
+            for name, answers in SITUATIONS.items()
+        ]
+
+    with lines_kept(logging.CRITICAL):
+        return table(["failure", *REQUESTS], anyio.run(ask))
+
+
+# Testing and the command line.
+
+
+def limits() -> str:
     rows = [
-        [name, *(ending(outcome, *request) for request in REQUESTS.values())]
-        for name, outcome in SITUATIONS.items()
+        [f"`{name}`" if name != "*" else "any other", f"{limit.limit} in {limit.per:g} s"]
+        for name, limit in DEFAULT_LIMITS.items()
     ]
-    return table(["failure", *REQUESTS], rows)
+    return table(["category", "limit"], rows)
 
 
-TABLES = {
+def faults() -> str:
+    made = {name: member for name, member in vars(Fault).items() if isinstance(member, classmethod)}
+    rows = [
+        [f"`Fault.{name}`", first_sentence(member.__func__.__doc__ or "")]
+        for name, member in made.items()
+    ]
+    return table(["fault", "what the client gets"], rows)
+
+
+def vault_options() -> str:
+    rows = [[f"`{name}`", text] for name, text in described(FakeScaiVault, section="Args").items()]
+    return table(["argument", "meaning"], rows)
+
+
+def options(name: str) -> str:
+    group: Any = get_command(app)  # typer's own Click, or Click's: whichever it brings
+    rows = []
+    for parameter in group.commands[name].params:
+        names = parameter.opts if parameter.param_type_name == "option" else []
+        shown = ", ".join(names) or parameter.name or ""
+        text = getattr(parameter, "help", "") or ""
+        default = parameter.default
+        has_default = names and default not in (None, False, ()) and not callable(default)
+        rows.append([f"`{shown}`", text, f"`{default}`" if has_default else ""])
+    return table(["option", "meaning", "default"], rows)
+
+
+MADE: dict[str, Callable[[], str]] = {
     "decisions": decisions,
     "reasons": reasons,
     "errors": errors,
@@ -264,22 +472,61 @@ TABLES = {
     "backoff": backoff,
     "fields": log_fields,
     "events": events,
+    "holds": lambda: named_in(ThrottleHeld, "reason", HOLDS, "reason"),
+    "sources": lambda: named_in(RetryScheduled, "delay_source", SOURCES, "delay_source"),
+    "history": lambda: attributes(CallHistory, "verbose"),
+    "attempt": lambda: attributes(Attempt),
+    "info": lambda: attributes(ErrorInfo),
+    "status": lambda: attributes(RateLimitStatus),
+    "envelope": lambda: settings(Envelope),
+    "requests": lambda: settings(RequestRules),
+    "categories": lambda: settings(CategoryRule),
+    "families": lambda: settings(HeaderFamily),
+    "limits": limits,
+    "faults": faults,
+    "vault": vault_options,
+    "seen": lambda: attributes(SeenRequest),
+    "options of demo": lambda: options("demo"),
+    "options of fetch": lambda: options("fetch"),
+    "options of errors": lambda: options("errors"),
+    "internal error": sample_of_an_internal_error,
+    "recovery": sample_of_a_recovery,
 }
+
+_BLOCK = re.compile(r"(<!-- made: ([\w ]+) -->)\n.*?\n(<!-- end -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Return README and all pages of the documentation."""
+    return [README, *sorted(DOCS.rglob("*.md"))]
+
+
+def names_in(text: str) -> list[str]:
+    """Return the names of what a page has made for it."""
+    return [found[2] for found in _BLOCK.finditer(text)]
 
 
 def rendered(text: str) -> str:
-    """Return a README with its tables, and its sample, as the code would have them."""
-    for name, make in TABLES.items():
-        text = _fill(text, f"<!-- table: {name} -->", make())
-    return _fill(text, "<!-- sample -->", sample())
+    """Return a page with its tables and log lines as the code would have them."""
+    return _BLOCK.sub(lambda found: f"{found[1]}\n\n{MADE[found[2]]()}\n\n{found[3]}", text)
 
 
-def _fill(text: str, mark: str, content: str) -> str:
-    start = text.index(mark) + len(mark)
-    end = text.index("<!-- end -->", start)
-    return f"{text[:start]}\n{content}\n{text[end:]}"
+def settled(text: str) -> str:
+    """Return a page without what differs from run to run in its log lines."""
+    text = re.sub(r"timestamp=\S+", "timestamp=T", text)
+    text = re.sub(r"call_id=\S+", "call_id=ID", text)
+    return re.sub(r"(elapsed|time_left)=\S+", r"\1=S", text)
+
+
+def main() -> None:
+    """Write what is made into every page in which it differs."""
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = rendered(before)
+        if settled(after) != settled(before):
+            page.write_text(after, encoding="utf-8")
+            sys.stdout.write(f"wrote {page.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"wrote the tables of {README.name}\n")
+    main()

@@ -2,8 +2,10 @@
 
 import asyncio
 import selectors
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+
+import anyio
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -44,3 +46,12 @@ def backend(name: str) -> tuple[str, Mapping[str, Any]]:
     import trio.testing  # by hand: the marker of a test on asyncio needs no Trio
 
     return name, {"clock": trio.testing.MockClock(autojump_threshold=0)}
+
+
+def run(name: str, main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a program on an event loop in virtual time, where a test is in none of its own."""
+    if name == "asyncio":
+        return anyio.run(main, backend_options={"loop_factory": VirtualLoop})
+    import trio.testing  # anyio.run drops the clock in its old versions
+
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -25,6 +25,7 @@ from httpx_resilience import (
     Event,
     GaveUp,
     Level,
+    Listener,
     Policy,
     RateLimitChanged,
     RateLimitEvent,
@@ -40,6 +41,7 @@ from httpx_resilience import (
     ThrottlePolicy,
     ThrottleReleased,
     ThrottleTimeout,
+    TransportClosed,
     error_of,
     history_of,
     raise_for_error,
@@ -69,6 +71,9 @@ class Metrics:
 shared = RetryBudget(BudgetPolicy(floor=5.0))
 AsyncResilientTransport(on_event=listen)
 AsyncResilientTransport(on_event=[listen, listen_and_return, Metrics()])
+AsyncResilientTransport(on_event=[listen, Listener(Metrics(), level=Level.DEBUG)])
+AsyncResilientTransport(on_event=Listener(listen_and_return, level="warning"))
+assert_type(Listener(listen).level, Level)
 AsyncResilientTransport(on_event=Metrics(), redact=redact_path, budget=shared)
 AsyncResilientTransport(dialect=GENERIC, policy=Policy(), redact=lambda path: path[:8])
 
@@ -164,6 +169,10 @@ async def use() -> None:
         assert_type(full.request, httpx.Request)
         unsent: httpx.TimeoutException = full
         history_of(unsent)
+    except TransportClosed as closed:
+        assert_type(closed.request, httpx.Request)
+        transport_error: httpx.TransportError = closed
+        history_of(transport_error)
     except ResilienceError as root:
         history_of(root)
 

@@ -99,7 +99,7 @@ async def perhaps_timed() -> tuple[str, float | None]:
 auth = RefreshToken(plain, origins=["https://vault.example"])
 as_auth: httpx.Auth = auth
 RefreshToken(timed, origins="https://vault.example", identity="me", ahead=5, clock=lambda: 0.0)
-RefreshToken(perhaps_timed, origins=("https://vault.example",))
+RefreshToken(perhaps_timed, origins=("https://vault.example",), fetch_timeout=5)
 RefreshToken(lambda: "x", origins=[])  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
 client = httpx.AsyncClient(auth=auth)
 by_secret = RefreshToken.client_credentials(

@@ -1,4 +1,4 @@
-"""What the core is told: the call, and what each attempt came to, as plain data.
+"""What the core is given: the call, and what each attempt came to, as plain data.
 
 Named tuples rather than frozen dataclasses: as immutable, and three times cheaper to make, which
 counts for what is made once per request.
@@ -21,7 +21,7 @@ class Call(NamedTuple):
         origin: ``scheme://host:port``, without userinfo.
         path: As sent, without the query.
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
-        redact: What ``path`` goes through before it is told to anybody.
+        redact: What ``path`` goes through before it is logged or recorded.
         cost: Units of the rate-limit budget that the request takes.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
@@ -39,7 +39,7 @@ class Call(NamedTuple):
 make_call = maker(Call)
 
 
-class Trouble(NamedTuple):
+class TransportFailure(NamedTuple):
     """An exception instead of a response.
 
     Attributes:
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
         status: HTTP status, or 0 if there was no response.
         headers: The response's raw headers.
         body: The decoded beginning of an error body.
-        trouble: The exception, if there was no response.
+        transport_failure: The exception, if there was no response.
         cut: The attempt was still running at the step's ``cut_at`` and was ended.
     """
 
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
     status: int = 0
     headers: RawHeaders = ()
     body: bytes = b""
-    trouble: Trouble | None = None
+    transport_failure: TransportFailure | None = None
     cut: bool = False
 
 
@@ -103,6 +103,12 @@ class HookDone(NamedTuple):
     outcome: Literal["request", "stopped", "raised", "cut"]
     exception_type: str | None = None
     call: Call | None = None
+
+
+class Closed(NamedTuple):
+    """The transport was closed while the call waited: nothing more may be sent."""
+
+    at: float
 
 
 class Cancelled(NamedTuple):

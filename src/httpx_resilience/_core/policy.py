@@ -5,20 +5,33 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from . import checks
-from .backoff import Backoff
-from .catalog import ErrorClass
+from .dialect.catalog import ErrorClass
 from .frozen import FrozenMap
+from .retry.backoff import Backoff, Jitter
+
+_ROWS: tuple[tuple[ErrorClass, float, float, float, Jitter, int | None, float], ...] = (
+    # class, initial, maximum, multiplier, jitter, attempts in all, cost
+    (ErrorClass.RATE_LIMITED, 1.0, 20.0, 2.0, "equal", None, 0.5),
+    (ErrorClass.TRANSIENT, 0.5, 20.0, 3.0, "equal", None, 1.0),
+    (ErrorClass.CONNECTION, 0.5, 20.0, 3.0, "equal", None, 1.0),
+    (ErrorClass.INTERNAL, 0.5, 20.0, 2.0, "equal", 2, 1.0),
+    (ErrorClass.CONFLICT, 0.1, 2.0, 2.0, "full", 3, 1.0),
+)
 
 DEFAULT_BACKOFF: FrozenMap[ErrorClass, Backoff] = FrozenMap(
     {
-        ErrorClass.RATE_LIMITED: Backoff(initial=1.0, cost=0.5),
-        ErrorClass.TRANSIENT: Backoff(multiplier=3.0),
-        ErrorClass.CONNECTION: Backoff(multiplier=3.0),
-        ErrorClass.INTERNAL: Backoff(max_attempts=2),
-        ErrorClass.CONFLICT: Backoff(initial=0.1, maximum=2.0, jitter="full", max_attempts=3),
+        error_class: Backoff(
+            initial=initial,
+            maximum=maximum,
+            multiplier=multiplier,
+            jitter=jitter,
+            max_attempts=attempts,
+            cost=cost,
+        )
+        for error_class, initial, maximum, multiplier, jitter, attempts, cost in _ROWS
     }
 )
-"""The backoff of each class that may be retried (DESIGN 8)."""
+"""The backoff of each class that may be retried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,7 @@ class RetryPolicy:
         object.__setattr__(self, "backoff", _complete(self.backoff))
 
     def replace(self, **changes: Any) -> Self:
-        """Return a policy with some fields changed, validated anew."""
+        """Return a policy with some fields changed; it is validated again."""
         return replace(self, **changes)
 
 
@@ -117,7 +130,7 @@ class BudgetPolicy:
         checks.number("BudgetPolicy.heal_after", self.heal_after, low=0, above=True)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a policy with some fields changed, validated anew."""
+        """Return a policy with some fields changed; it is validated again."""
         return replace(self, **changes)
 
 
@@ -127,12 +140,12 @@ class ThrottlePolicy:
 
     Attributes:
         reserve: Units kept back for others who spend the same budget; at least 0.
-        low_below: Share of the limit below which ``rate_limit_low`` is told; in [0, 1].
-        max_wait: Seconds that a call waits for the rate limit at the most, all its waits together:
-            in the queue, and for what its own refusals ask for.
+        low_below: Share of the limit below which ``rate_limit_low`` is emitted; in [0, 1].
+        max_wait: Longest total time, in seconds, that a call waits for the rate limit: in the
+            queue, and for what its own 429s ask for.
         max_queue: Calls of one scope that may wait at the same time; at least 1.
-        window: Seconds of a window that the server's headers don't state; None to go by what they
-            say. Set it for servers with windows of a few seconds and resets in whole seconds.
+        window: Length of the window in seconds, where headers do not state it; None to go by the
+            headers. Set it for servers with windows of a few seconds and resets in whole seconds.
 
     Raises:
         TypeError: A field is of the wrong type.
@@ -159,7 +172,7 @@ class ThrottlePolicy:
         checks.number("ThrottlePolicy.window", self.window, low=0, above=True, optional=True)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a policy with some fields changed, validated anew."""
+        """Return a policy with some fields changed; it is validated again."""
         return replace(self, **changes)
 
 

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from ._streams import say, stderr_or_nowhere
+
 __all__ = ["main"]
 
 _OF_THE_EXTRA = frozenset({"typer", "click", "rich", "starlette", "uvicorn"})
@@ -17,18 +19,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["errors", "no_such_eror"])
     2
     """
-    try:
-        from ._app import run  # the only import that needs the extra
-    except ImportError as error:
-        if not _misses_the_extra(error):
-            raise
-        print(
-            "httpx-resilience: the command line needs packages that come with an extra: "
-            'pip install "httpx-resilience[cli]"',
-            file=sys.stderr,
-        )
-        return 1
-    return run(arguments)
+    with stderr_or_nowhere():
+        if sys.stdout is None:
+            say("cannot write: standard output is closed")
+            return 1
+        try:
+            from ._app import run  # the only import that needs the extra
+        except ImportError as error:
+            if not _misses_the_extra(error):
+                raise
+            say(
+                "the command line needs packages that come with an extra: "
+                'pip install "httpx-resilience[cli]"'
+            )
+            return 1
+        return run(arguments)
 
 
 def _misses_the_extra(error: ImportError) -> bool:

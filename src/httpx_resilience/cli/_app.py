@@ -4,10 +4,8 @@ Exit status: 0 well, 1 failed, 2 used wrongly, 130 interrupted. An error is one 
 """
 
 import errno
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
@@ -17,6 +15,7 @@ from ._demo import demo
 from ._errors import errors
 from ._fetch import fetch
 from ._screen import complain
+from ._streams import drop
 
 PROGRAM = "httpx-resilience"
 
@@ -40,7 +39,7 @@ def program(
         bool, typer.Option("--version", help="Show the version and end.", is_eager=True)
     ] = False,
 ) -> None:
-    """Watch httpx-resilience at work: retries by error code, within budgets, told in the log."""
+    """See httpx-resilience at work: retries by error code, within budgets, explained in the log."""
     if show_version:
         typer.echo(f"{PROGRAM} {version(PROGRAM)}")
         raise typer.Exit
@@ -60,19 +59,11 @@ def run(arguments: Sequence[str] | None) -> int:
         complain("interrupted")
         return 130
     except OSError as error:  # what a command asks of the network it handles itself
-        if error.errno != errno.EPIPE:  # nobody reads on (``| head``): nobody to tell, either
+        if error.errno != errno.EPIPE:  # nobody reads on (``| head``): so nobody reads a complaint
             complain(f"cannot write: {error.strerror or error}")
-        _drop_output()
+        drop(sys.stdout)
         return 1
     return status if isinstance(status, int) else 0
-
-
-def _drop_output() -> None:
-    """Let go of what stdout still holds, or Python would try to write it once more at its end."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""``demo``: scenarios against a vault on this machine, told by what they came to."""
+"""``demo``: scenarios against a vault on this machine, reported by what they came to."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
@@ -7,7 +7,7 @@ import anyio
 import typer
 from rich.console import Console
 
-from .. import Event, Level
+from .. import Level, Listener
 from ._faults import Faults
 from ._lines import JsonLines
 from ._options import named
@@ -28,8 +28,8 @@ class _Scenario(Protocol):
         """What did not go as it should, a line each."""
         ...
 
-    async def play(self, listeners: Sequence[Callable[[Event], object]]) -> None:
-        """Make the calls; the listeners are given every event."""
+    async def play(self, listeners: Sequence[Listener]) -> None:
+        """Make the calls; the listeners are given the events of their levels."""
 
     def show(self, screen: Console) -> None:
         """Show what they came to."""
@@ -51,7 +51,7 @@ def demo(
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="With --json: every attempt, too (level debug).")
+        bool, typer.Option("--verbose", "-v", help="With --json: also every attempt (level debug).")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the order of the calls.")] = 1,
 ) -> None:
@@ -79,5 +79,5 @@ async def _play(scenario: _Scenario, json_from: Level | None) -> None:
     scope = anyio.CancelScope()
     lines = JsonLines(json_from or Level.ERROR, scope.cancel)
     with scope:
-        await scenario.play([] if json_from is None else [lines])
+        await scenario.play([] if json_from is None else [Listener(lines, level=json_from)])
     lines.close()

@@ -28,7 +28,7 @@ def dialect_of(text: str) -> Dialect:
         return _for_people(Dialect.from_toml(_read(text)))
     except RecursionError:
         reason = "nested too deeply"
-    except (ValueError, OverflowError) as error:  # OverflowError: an integer beyond any float
+    except ValueError as error:
         reason = in_one_line(str(error))
     except OSError as error:
         reason = f"cannot read it: {error.strerror or error}"

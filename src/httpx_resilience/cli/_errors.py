@@ -168,7 +168,7 @@ def _at_length(spec: ErrorSpec) -> str:
             )
             return f"Yes, {safe}."
         case ErrorClass.INTERNAL:
-            return "Once, whatever the method; then it is told at level error (escalated)."
+            return "Once, whatever the method; then it is logged at level error (escalated)."
         case _:
             return "Yes, whatever the method: the API's own contract says so."
 

@@ -12,8 +12,8 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from .. import AsyncResilientTransport, Event, GaveUp, Recovered, RetryScheduled
-from .._core.decision import NOT_IDEMPOTENT, RETRY_AFTER_TOO_LONG
+from .. import AsyncResilientTransport, Event, GaveUp, Level, Listener, Recovered, RetryScheduled
+from .._core.retry.decision import NOT_IDEMPOTENT, RETRY_AFTER_TOO_LONG
 from ..testing import FakeScaiVault, Limit, serve
 from . import _tables
 from ._exchange import Result, exchange
@@ -21,8 +21,6 @@ from ._lines import line_of, readable
 from ._progress import progress, repeating
 from ._scenario import WRITE, Ending, Planned, planned
 from ._tally import Tally
-
-Listener = Callable[[Event], object]
 
 _CONNECTIONS = 20
 """httpcore looks at all of them for every request, so that more would be slower."""
@@ -34,7 +32,7 @@ _INTRODUCTION = (
     "that calls it through AsyncResilientTransport(), nearly always as it comes.\n"
 )
 
-_TELLING: tuple[tuple[str, Callable[[Event], bool]], ...] = (
+_SHOWN: tuple[tuple[str, Callable[[Event], bool]], ...] = (
     (
         "The server named a time to wait: the retry comes then, not before",
         lambda e: isinstance(e, RetryScheduled) and e.delay_source == "retry_after",
@@ -44,7 +42,7 @@ _TELLING: tuple[tuple[str, Callable[[Event], bool]], ...] = (
         lambda e: isinstance(e, Recovered) and e.attempt > 2,
     ),
     (
-        "internal_error is tried once more, then told as an error, with the request id",
+        "internal_error is tried once more, then logged as an error, with the request id",
         lambda e: isinstance(e, GaveUp) and bool(e.escalated),
     ),
     (
@@ -59,21 +57,21 @@ _TELLING: tuple[tuple[str, Callable[[Event], bool]], ...] = (
 """The log lines that are shown: what each one shows, and the first event to be taken for it."""
 
 
-class _Telling:
-    """Keeps the first log line of each telling kind; an ``on_event`` callable."""
+class _LineSample:
+    """Keeps the first log line of each kind that is shown; an ``on_event`` callable."""
 
     def __init__(self) -> None:
         self._found: dict[int, dict[str, Any]] = {}
 
     def __call__(self, event: Event) -> None:
-        for index, (_, is_meant) in enumerate(_TELLING):
+        for index, (_, is_meant) in enumerate(_SHOWN):
             if index not in self._found and is_meant(event):
                 self._found[index] = line_of(event)
 
     def show(self, screen: Console) -> None:
         screen.print("\nFive of its log lines", style="bold")
         for index, line in sorted(self._found.items()):
-            screen.print(Text(f"\n{_TELLING[index][0]}:", "italic"))
+            screen.print(Text(f"\n{_SHOWN[index][0]}:", "italic"))
             screen.print(readable(line, screen.width))
 
 
@@ -95,7 +93,7 @@ class Faults:
         self._vault = FakeScaiVault(limits=_PLENTY)
         self._shared_token = self._vault.issue_token("demo")
         self._tally = Tally()
-        self._telling = _Telling()
+        self._sample = _LineSample()
         self._seconds = 0.0
 
     async def play(self, listeners: Sequence[Listener]) -> None:
@@ -104,7 +102,11 @@ class Faults:
         writes = [Planned(WRITE, call.path) for call in calls if call.scene.is_written]
         transport = AsyncResilientTransport(
             httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=_CONNECTIONS)),
-            on_event=[self._tally, self._telling, *listeners],
+            on_event=[
+                Listener(self._tally, level=Level.DEBUG),
+                self._sample,
+                *listeners,
+            ],
         )
         began = time.monotonic()
         async with serve(self._vault) as up, httpx.AsyncClient(transport=transport) as client:
@@ -121,7 +123,7 @@ class Faults:
         """Show what was counted, some log lines, and whether all went as it should."""
         screen.print(_INTRODUCTION)
         _tables.show(self._tally, self._seconds, screen)
-        self._telling.show(screen)
+        self._sample.show(screen)
         wrong, all_of_them = len(self.differences), self.finished
         screen.print()
         if wrong:

@@ -16,6 +16,7 @@ from .. import (
     Dialect,
     Event,
     Level,
+    Listener,
     Policy,
     RateLimitStatus,
     RetryPolicy,
@@ -47,6 +48,8 @@ _WORDS = {
     "DeadlineExceeded": "the deadline passed",
     "ThrottleTimeout": "the rate limit leaves no room in time",
 }
+_MOST = 1_000_000_000
+_MOST_AT_A_TIME = 10_000
 _SAFE_TEXT = (httpx.ConnectError,)
 """Errors whose own text comes from the operating system, so that it can hold no secret."""
 
@@ -67,7 +70,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Run:
+class _FetchRun:
     """What the calls came to so far."""
 
     tally: Tally = field(default_factory=Tally)
@@ -89,10 +92,19 @@ class _Run:
 def fetch(
     url: Annotated[str, typer.Argument(metavar="URL", help="What to call; http:// or https://.")],
     number: Annotated[
-        int, typer.Option("--number", "-n", metavar="N", min=1, help="How many calls.")
+        int,
+        typer.Option("--number", "-n", metavar="N", min=1, max=_MOST, help="How many calls."),
     ] = 1,
     concurrency: Annotated[
-        int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="How many at a time.")
+        int,
+        typer.Option(
+            "--concurrency",
+            "-c",
+            metavar="N",
+            min=1,
+            max=_MOST_AT_A_TIME,
+            help="How many at a time.",
+        ),
     ] = 10,
     method: Annotated[
         str | None,
@@ -123,7 +135,7 @@ def fetch(
         str, typer.Option(metavar="NAME|FILE", help=f"What the API speaks: {CHOICES}")
     ] = "generic",
     max_attempts: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Attempts of one call in all.")
+        int, typer.Option(min=1, max=_MOST, metavar="N", help="Attempts of one call in all.")
     ] = RetryPolicy().max_attempts,
     retry_for: Annotated[
         float, typer.Option(metavar="SECONDS", help="Seconds for which retries of a call go on.")
@@ -141,7 +153,7 @@ def fetch(
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="With --json: every attempt, too (level debug).")
+        bool, typer.Option("--verbose", "-v", help="With --json: also every attempt (level debug).")
     ] = False,
 ) -> None:
     """Call a URL, once or many times.
@@ -168,7 +180,7 @@ def fetch(
         policy=Policy(retry=retry),
     )
     level = (Level.DEBUG if verbose else Level.INFO) if as_json else None
-    run, was_interrupted = _Run(), False
+    run, was_interrupted = _FetchRun(), False
     try:
         with quiet_log():
             anyio.run(_make_all, job, run, level)
@@ -182,7 +194,7 @@ def fetch(
     raise typer.Exit(1 if run.failures else 0)
 
 
-def _report(job: Job, run: _Run, *, to_stderr: bool) -> None:
+def _report(job: Job, run: _FetchRun, *, to_stderr: bool) -> None:
     lone_error = job.number == 1 and run.last_error is not None
     if run.tally.calls and not lone_error:
         screen = console(stderr=to_stderr)
@@ -212,15 +224,15 @@ def _in_words(error: Exception) -> str:
     return f"{said} ({name}{own})"
 
 
-async def _make_all(job: Job, run: _Run, json_from: Level | None) -> None:
+async def _make_all(job: Job, run: _FetchRun, json_from: Level | None) -> None:
     scope = anyio.CancelScope()
     lines = JsonLines(json_from or Level.ERROR, scope.cancel)
     with scope:
-        listeners: list[Callable[[Event], object]] = [run.tally]
+        listeners = [Listener(run.tally, level=Level.DEBUG)]
         if json_from is not None:
-            listeners.append(lines)
+            listeners.append(Listener(lines, level=json_from))
         elif job.number == 1 and sys.stderr.isatty():
-            listeners.append(_tell_of_wait)
+            listeners.append(Listener(_announce_wait))
         limits = httpx.Limits(max_connections=job.concurrency)
         transport = AsyncResilientTransport(
             httpx.AsyncHTTPTransport(limits=limits),
@@ -240,7 +252,7 @@ async def _make_all(job: Job, run: _Run, json_from: Level | None) -> None:
     lines.close()
 
 
-async def _make_many(client: httpx.AsyncClient, job: Job, run: _Run) -> None:
+async def _make_many(client: httpx.AsyncClient, job: Job, run: _FetchRun) -> None:
     left = iter(range(job.number))
 
     async def work() -> None:
@@ -279,7 +291,7 @@ class _Body:
             sys.stdout.buffer.flush()
 
 
-def _tell_of_wait(event: Event) -> None:
+def _announce_wait(event: Event) -> None:
     if isinstance(event, RetryScheduled):
         complain(
             f"attempt {event.attempt} of {event.max_attempts}: {word_of(event)}; "

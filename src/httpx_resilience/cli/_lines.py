@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from .._core.events import Event, Level
+from .._core.telemetry.events import Event, Level
 
 
 def line_of(event: Event) -> dict[str, Any]:

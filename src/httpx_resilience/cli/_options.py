@@ -4,6 +4,7 @@ A URL may carry a password or a key, a header a token; so what is refused is nam
 never by its text.
 """
 
+import errno
 import math
 import re
 import sys
@@ -44,6 +45,8 @@ def url_of(text: str) -> httpx.URL:
         raise Misuse(f"URL: {hint}, allowed is http:// or https://")
     if not url.host:
         raise Misuse("URL: it names no host")
+    if url.port is not None and not 0 < url.port < 1 << 16:
+        raise Misuse("URL: its port is out of range, allowed is 1 to 65535")
     return url
 
 
@@ -81,13 +84,20 @@ def body_of(text: str | None) -> bytes | None:
     """Return the request body: the text, or what is in ``@file`` (``@-``: standard input)."""
     if text is None or not text.startswith("@"):
         return None if text is None else text.encode("utf-8", "surrogateescape")
-    if text == "@-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(text[1:]).read_bytes()
+        return _content(text[1:])
     except (OSError, ValueError) as error:
+        source = "standard input" if text == "@-" else repr(text[1:])
         problem = getattr(error, "strerror", None) or "not a name of a file"
-        raise Misuse(f"--data: cannot read {text[1:]!r}: {problem}") from None
+        raise Misuse(f"--data: cannot read {source}: {problem}") from None
+
+
+def _content(name: str) -> bytes:
+    if name != "-":
+        return Path(name).read_bytes()
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return sys.stdin.buffer.read()
 
 
 def seconds_of(option: str, value: float, *, or_none: bool = False) -> float:
@@ -95,4 +105,4 @@ def seconds_of(option: str, value: float, *, or_none: bool = False) -> float:
     if math.isfinite(value) and (value > 0 or (or_none and value == 0)):
         return value
     allowed = "of at least 0" if or_none else "above 0"
-    raise Misuse(f"{option}: got {value:g}, allowed are seconds {allowed}")
+    raise Misuse(f"{option}: got {value:g}, allowed are seconds {allowed} and below 1.8e308")

@@ -21,6 +21,9 @@ def progress(calls: int, head: str = "calls") -> Iterator[Callable[[str], None]]
         To be called once for each call that ended, with what stands behind the bar from then on.
     """
     screen = console(stderr=True)
+    if not screen.is_terminal:  # some versions of rich end a disabled bar with an empty line
+        yield lambda text: None
+        return
     columns = (
         TextColumn(head),
         BarColumn(bar_width=24),
@@ -28,12 +31,12 @@ def progress(calls: int, head: str = "calls") -> Iterator[Callable[[str], None]]
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    bar = Progress(*columns, console=screen, transient=True)
     with bar:
         task = bar.add_task("", total=calls)
 
-        def advance(told: str) -> None:
-            bar.update(task, advance=1, description=told)
+        def advance(text: str) -> None:
+            bar.update(task, advance=1, description=text)
 
         yield advance
 

@@ -11,15 +11,15 @@ import anyio
 import httpx
 from rich.console import Console
 
-from .. import AsyncResilientTransport, Policy
+from .. import AsyncResilientTransport, Listener, Policy
 from ..testing import FakeScaiVault, serve
 from . import _comparison
 from ._exchange import exchange
 from ._progress import progress
-from ._trials import JOB, SECRETS, Job, Listener, Trial, path_of
+from ._trials import JOB, SECRETS, Job, Trial, path_of
 
 _DECIMALS = 1
-"""The vault's windows are two seconds instead of a minute, and so its resets are not told in whole
+"""The vault's windows are two seconds instead of a minute, and so its resets are not given in whole
 seconds either. A tenth of a second is still three times coarser than a minute's at that scale."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .. import BudgetPolicy, Policy, RetryPolicy
-from .._core.decision import (
+from .._core.retry.decision import (
     ATTEMPTS_EXHAUSTED,
     BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,
@@ -58,8 +58,8 @@ class Scene:
         policy: Instead of the transport's, as ``extensions["resilience"]``.
         timeout: Seconds that httpx waits for an answer.
         one_shot: The body is a stream that can be sent only once.
-        token: ``"own"``: each call comes with an identity of its own, so that what the server tells
-            that one about waiting holds back nobody else; ``"wrong"``: with one nobody issued.
+        token: ``"own"``: each call comes with an identity of its own, so that a wait the
+            server asks that one for holds back nobody else; ``"wrong"``: with one nobody issued.
         is_written: There is a secret at its path before.
         is_down: It goes to a port where nobody listens.
     """
@@ -103,13 +103,13 @@ def _coded(code: str, status: int, count: int = 1) -> Scene:
 
 _RATE_LIMITED = [
     Scene(
-        name="told-to-wait",
+        name="asked-to-wait",
         faults=(Fault.code("rate_limited", retry_after=1),),
         count=8,
         ends=Ending(SUCCESS, "200", 2),
     ),
     Scene(
-        name="told-to-wait-before-a-post",
+        name="asked-to-wait-before-a-post",
         method="POST",
         faults=(Fault.code("rate_limited", retry_after=1),),
         count=2,
@@ -125,7 +125,7 @@ _RATE_LIMITED = [
         is_written=False,
     ),
     Scene(
-        name="told-to-wait-an-hour",
+        name="asked-to-wait-an-hour",
         faults=(Fault.code("rate_limited", retry_after=3600),),
         count=2,
         ends=Ending(RETRY_AFTER_TOO_LONG, "429"),
@@ -182,7 +182,7 @@ _TRANSIENT = [
         is_written=False,
     ),
     Scene(
-        name="told-to-wait-too-long-for-this-call",
+        name="asked-to-wait-too-long-for-this-call",
         faults=(Fault.code("service_unavailable", retry_after=30),),
         ends=Ending(OUT_OF_TIME, "503"),
         policy=Policy(retry=RetryPolicy(retry_for=5.0)),

@@ -1,7 +1,6 @@
 """Where things are shown: results on stdout, everything about them on stderr."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 
 from ..instrumentation.log import LOGGER_NAME
+from ._streams import say
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -31,7 +31,7 @@ def in_one_line(text: str) -> str:
 
 def complain(message: str) -> None:
     """Say in one line on stderr what is wrong."""
-    print(f"httpx-resilience: {in_one_line(message)}", file=sys.stderr)
+    say(in_one_line(message))
 
 
 @contextmanager

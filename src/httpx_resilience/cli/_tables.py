@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import RateLimitStatus
-from .._core import decision
-from .._core.catalog import ErrorClass
+from .._core.dialect.catalog import ErrorClass
+from .._core.retry import decision
 from ._screen import in_one_line
 from ._tally import BODY_LOST, INTERRUPTED, SUCCESS, Met, Tally
 
@@ -24,6 +24,7 @@ MEANINGS = {
     decision.NOT_IDEMPOTENT: "may have been done already; twice could do harm",
     decision.BODY_NOT_REPLAYABLE: "the request body could be sent only once",
     decision.DISABLED: "retries were switched off for the call",
+    decision.CLOSED: "the transport was closed while the call waited",
     BODY_LOST: "200, then the body broke off: yours to repeat",
     INTERRUPTED: "stopped by you while it was to be repeated",
 }

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .._core.events import AttemptFinished, CallEvent, Event, GaveUp, RetryScheduled
+from .._core.telemetry.events import AttemptFinished, CallEvent, Event, GaveUp, RetryScheduled
 
 SUCCESS = "success"
 BODY_LOST = "body_lost"

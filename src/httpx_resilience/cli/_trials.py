@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from .. import Event
+from .. import Listener
 from ..testing import Limit, SeenRequest
-
-Listener = Callable[[Event], object]
 
 _READS, _WRITES = Limit(30, per=2.0), Limit(10, per=2.0)
 
@@ -102,7 +100,7 @@ class Trial:
 
 
 def is_refusal(request: SeenRequest) -> bool:
-    """Tell whether the vault's limiter refused a request."""
+    """Return whether the vault's limiter refused a request."""
     return request.status == 429
 
 

@@ -1,7 +1,7 @@
 """Any API that nobody described yet: codes are read where they usually stand, statuses decide."""
 
-from .._core.catalog import Envelope
-from .._core.dialect import Dialect
+from .._core.dialect.catalog import Envelope
+from .._core.dialect.dialect import Dialect
 
 GENERIC = Dialect(
     name="generic",
@@ -18,4 +18,4 @@ GENERIC = Dialect(
         request_id=(("error", "request_id"), ("request_id",)),
     ),
 )
-"""Reads the usual envelopes; a code tells people what happened, the HTTP status decides."""
+"""Reads the usual envelopes; a code says what happened, the HTTP status decides."""

@@ -6,8 +6,8 @@ as it says itself. Meanings and advice are ours.
 
 from functools import lru_cache
 
-from .._core.catalog import ErrorClass, ErrorSpec, RequestRules
-from .._core.dialect import Dialect
+from .._core.dialect.catalog import ErrorClass, ErrorSpec, RequestRules
+from .._core.dialect.dialect import Dialect
 
 _AUTH = "Authentication / authorization"
 _VALIDATION = "Validation"
@@ -85,13 +85,13 @@ _ROWS: dict[str, list[tuple[int, str, str, str]]] = {
             400,
             "invalid_request",
             "The body is not JSON, or not of the expected shape.",
-            "Mend the request body; the client that builds it has a bug.",
+            "Correct the request body; the client that builds it has a bug.",
         ),
         (
             400,
             "invalid_path",
             "The secret's path breaks the rules for paths.",
-            "Mend the path.",
+            "Correct the path.",
         ),
         (
             400,
@@ -121,13 +121,13 @@ _ROWS: dict[str, list[tuple[int, str, str, str]]] = {
             400,
             "invalid_policy",
             "The policy's rules or bindings do not make sense.",
-            "Mend the policy document.",
+            "Correct the policy document.",
         ),
         (
             400,
             "invalid_glob",
             "A path pattern is not a valid glob.",
-            "Mend the pattern.",
+            "Correct the pattern.",
         ),
     ],
     _NOT_FOUND: [
@@ -305,7 +305,7 @@ _METHOD_KINDS = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "de
 def category_of(method: str, path: str) -> str:
     """Return the rate-limit category that ScaiVault counts a request against.
 
-    Known are the secrets (read, write, delete, list) and ``auth``; any other path is told apart
+    Known are the secrets (read, write, delete, list) and ``auth``; any other path is distinguished
     by its first segment after the version and by what the method does.
 
     >>> category_of("GET", "/v1/secrets/app/db"), category_of("PUT", "/v1/policies/7")
@@ -343,3 +343,7 @@ SCAIVAULT = Dialect(
     ),
 )
 """The ScaiVault secrets API."""
+
+DEFAULT_DIALECT = SCAIVAULT.extend()
+"""The dialect of whoever names none: equal to ``SCAIVAULT``, but another object, so that a code
+which is not ScaiVault's can be explained to whoever calls another API."""

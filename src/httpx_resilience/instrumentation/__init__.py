@@ -1,1 +1,1 @@
-"""What is told: log lines, call history, redaction."""
+"""What is reported: log lines, call history, redaction."""

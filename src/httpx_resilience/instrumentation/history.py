@@ -1,27 +1,39 @@
 """A call's history: what happened to it, made from the same events as its log lines.
 
-It keeps facts, and makes events of them when it is asked or when somebody listens.
+It keeps what happened, and builds events of that when it is asked or when somebody listens.
 """
 
 import time
 from typing import Any
 
-from .._core.decision import SUCCESS
-from .._core.events import AttemptFinished, CallEvent, Event, Level, RetryScheduled
-from .._core.flow import Done
 from .._core.outcome import Call, Outcome
-from .._core.records import Record, record
-from .._core.telling import Fact
+from .._core.retry.decision import SUCCESS
+from .._core.steps import Done
+from .._core.telemetry.events import (
+    AttemptFinished,
+    AttemptStarted,
+    CallEvent,
+    CallFinished,
+    CallStarted,
+    Event,
+    Level,
+    RetryScheduled,
+)
+from .._core.telemetry.recorder import PendingEvent
+from .._core.telemetry.records import Record, record
 from .sink import EventSink
 
-KEPT = 500
+MAX_EVENTS = 500
 """Events that a history keeps of a call's beginning, and as many of its end."""
 
-FOREVER = 1e10
-"""Seconds; what a server asks for beyond it is no time that anybody could be told."""
+MAX_REPORTED_WAIT = 1e10
+"""Seconds; what a server asks for beyond it is no time that could be reported."""
 
 
 _DEBUG = Level.DEBUG
+
+_UNKEPT = frozenset({CallStarted, AttemptStarted, CallFinished})
+"""Recorded only where somebody wants them, so that histories are the same whoever listens."""
 
 
 @record
@@ -62,16 +74,16 @@ class CallHistory:
             to stop.
         retry_at: Epoch seconds before which the server wants no other attempt, where that ended
             the call.
-        body_truncated: The response's body was given up before a wait, and the response had to be
-            returned after all: reading past what was seen raises ``httpx.ReadError``.
+        body_truncated: The body was closed before a wait, and the response was returned after all:
+            reading past what was seen raises ``httpx.ReadError``.
         verbose: Whether anybody wanted events of level debug when the call began.
     """
 
     __slots__ = (
         "_call_id",
         "_clean",
+        "_kept",
         "_sink",
-        "_told",
         "body_truncated",
         "reason",
         "retry_at",
@@ -82,30 +94,36 @@ class CallHistory:
         self._call_id = call.call_id
         self._sink = sink
         self.verbose = sink is not None and sink.verbose
-        self._told: list[Fact | Event] | None = None  # made when there is something to tell
+        self._kept: list[PendingEvent | Event] | None = None  # made when something happens
         self._clean: tuple[int, float] | None = None
         self.reason: str | None = None
         self.retry_at: float | None = None
         self.body_truncated = False
 
-    def tell(self, fact: Fact) -> None:
-        """Keep a fact, and pass its event on to whoever wants it."""
-        sink = self._sink
-        is_wanted = self.verbose or fact.level is not _DEBUG
-        event = sink.offer(fact) if is_wanted and sink is not None else None
-        told = self._told = self._told or []
-        told.append(fact if event is None else event)
-        if len(told) > 2 * KEPT:
-            del told[KEPT]
+    def record(self, pending: PendingEvent) -> None:
+        """Keep what happened, and pass its event on to whoever wants it."""
+        if pending.kind in _UNKEPT:
+            if self._sink is not None:
+                self._sink.emit_lazy(pending)
+            return
+        kept = self._kept = self._kept or []
+        kept.append(pending)
+        if len(kept) > 2 * MAX_EVENTS:
+            del kept[MAX_EVENTS]
+        if self._sink is None or (pending.level is _DEBUG and not self.verbose):
+            return
+        event = self._sink.emit_lazy(pending)
+        if event is not None:
+            kept[-1] = event
 
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
         self._sink = None
         self.reason = done.reason
-        if done.retry_in is not None and done.retry_in < FOREVER:
+        if done.retry_in is not None and done.retry_in < MAX_REPORTED_WAIT:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
-        if not self._told or (done.reason == SUCCESS and done.attempts == 1):
-            # The happy path: one attempt was made, and nothing was told but that it waited.
+        if done.reason == SUCCESS and (not self._kept or done.attempts == 1):
+            # The happy path: one attempt was made, and nothing was recorded but that it waited.
             self._clean = outcome.status, outcome.received_at - outcome.sent_at
 
     @property
@@ -115,12 +133,12 @@ class CallHistory:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What was told of the call, in order."""
-        told = self._told or []
-        for at, each in enumerate(told):
-            if isinstance(each, Fact):
-                told[at] = each.event()
-        return tuple(told)  # type: ignore[arg-type]  # no fact is left
+        """The events of the call, in order."""
+        kept = self._kept or []
+        for at, each in enumerate(kept):
+            if isinstance(each, PendingEvent):
+                kept[at] = each.event()
+        return tuple(kept)  # type: ignore[arg-type]  # none is pending any more
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -151,8 +169,8 @@ class CallHistory:
         """Seconds from the first send to the end of the last attempt."""
         if self._clean is not None:
             return round(self._clean[1], 3)
-        told = [e.elapsed for e in self.events if isinstance(e, CallEvent)]
-        return told[-1] if told else 0.0
+        elapsed = [e.elapsed for e in self.events if isinstance(e, CallEvent)]
+        return elapsed[-1] if elapsed else 0.0
 
     def __repr__(self) -> str:
         outcomes = ", ".join(
@@ -162,7 +180,7 @@ class CallHistory:
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
-        return {**state, "_sink": None, "_told": list(self.events)}
+        return {**state, "_sink": None, "_kept": list(self.events)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -6,15 +6,19 @@ with level and timestamp added, which belong to the application's processors oth
 
 structlog is not imported here: that takes a quarter of the time of importing httpx, and an
 application that configured it has imported it itself, maybe after us.
+
+Nothing is awaited here: structlog's asynchronous logger is used by its synchronous face; where a
+logger has none, or cannot be made at all, the line goes to stdlib.
 """
 
+import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .._core.events import Event, Level
+from .._core.telemetry.events import Level
 
 LOGGER_NAME = "httpx_resilience"
 
@@ -23,23 +27,11 @@ _modules = sys.modules
 
 
 def is_enabled(level: Level) -> bool:
-    """Tell whether a line of this level would be written by anybody."""
-    structlog = _structlog() if "structlog" in _modules else None
-    if structlog is not None:
-        return _allows(structlog.get_logger(LOGGER_NAME).bind(), level)
-    return _stdlib.isEnabledFor(level)
-
-
-def write(event: Event) -> None:
-    """Write an event as one line, if its level is enabled."""
-    write_line(event.level, event.name, event.as_fields)
-
-
-def write_line(level: Level, name: str, fields: Callable[[], dict[str, Any]]) -> None:
-    """Write one line; ``fields`` is called for the fields only if the level is enabled."""
-    logger = logger_for(level)
+    """Return whether a line of this level would be written."""
+    logger = _structlog_logger() if "structlog" in _modules else None
     if logger is not None:
-        write_to(logger, level, name, fields())
+        return _allows(logger, level)
+    return _stdlib.isEnabledFor(level)
 
 
 def logger_for(level: Level) -> Any:
@@ -47,28 +39,50 @@ def logger_for(level: Level) -> Any:
 
     structlog takes 2 µs to answer: so it is asked once for a line, and not again to write it.
     """
-    structlog = _structlog()
-    if structlog is None:
+    logger = _structlog_logger()
+    if logger is None:
         return _stdlib if _stdlib.isEnabledFor(level) else None
-    logger = structlog.get_logger(LOGGER_NAME).bind()
     return logger if _allows(logger, level) else None
 
 
 def write_to(logger: Any, level: Level, name: str, fields: dict[str, Any]) -> None:
     """Write one line by what ``logger_for`` returned for its level."""
-    if logger is _stdlib:
-        _stdlib.log(level, "%s", _render(level, name, _printable(fields)))
-    else:
-        getattr(logger, level.name.lower())(name, **_printable(fields))
+    if logger is not _stdlib:
+        returned = getattr(logger, level.name.lower())(name, **_printable(fields))
+        if returned is None or not _is_unwritten(returned):
+            return
+    write_to_stdlib(level, name, fields)
 
 
-def _structlog() -> Any:
-    """Return structlog if the application configured it, else None."""
+def write_to_stdlib(level: Level, name: str, fields: dict[str, Any]) -> None:
+    """Write one line through stdlib, whatever else is configured."""
+    _stdlib.log(level, "%s", _render(level, name, _printable(fields)))
+
+
+def _structlog_logger() -> Any:
+    """Return a logger of structlog's if the application configured it, else None."""
     structlog = _modules.get("structlog")
     if structlog is None:
         return None
     asked = getattr(structlog, "is_configured", None)  # missing while it is being imported
-    return structlog if asked is not None and asked() else None
+    if asked is None or not asked():
+        return None
+    try:
+        logger = structlog.get_logger(LOGGER_NAME).bind()
+    except Exception:  # noqa: BLE001 - it cannot be made: an AsyncBoundLogger on Trio, for one
+        return None
+    # Asked of the class: some loggers have whatever attribute they are asked for.
+    return logger.sync_bl if hasattr(type(logger), "sync_bl") else logger
+
+
+def _is_unwritten(returned: object) -> bool:
+    """Return whether a logger only returned what should be awaited, and discard that."""
+    if not inspect.isawaitable(returned) or hasattr(returned, "done"):
+        return False  # a future or a task is on its way by itself
+    close = getattr(returned, "close", None)
+    if close is not None:  # a coroutine that is dropped unawaited warns
+        close()
+    return True
 
 
 def _allows(logger: Any, level: Level) -> bool:
@@ -84,7 +98,7 @@ def _allows(logger: Any, level: Level) -> bool:
 def _printable(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields with whatever could forge a line, or colour a terminal, escaped.
 
-    Servers' words are checked before they are told; a path is whatever ``redact`` makes of it.
+    Servers' words are checked before they are logged; a path is whatever ``redact`` makes of it.
     """
     for name, value in fields.items():
         if isinstance(value, str) and not value.isprintable():

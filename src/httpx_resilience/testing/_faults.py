@@ -146,7 +146,7 @@ class Fault:
 
     @classmethod
     def html(cls, status: int, *, retry_after: float | None = None, **when: Unpack[When]) -> Self:
-        """Answer with an HTML page as a proxy in front of the vault would: no envelope, no limits.
+        """Answer with an HTML page as a proxy would: no envelope, no rate-limit headers.
 
         >>> Fault.html(503).effect.headers
         (('content-type', 'text/html'),)
@@ -230,7 +230,7 @@ class Target:
                 checks.instance(name, getattr(self, name), str, "a string or None")
 
     def matches(self, method: str, path: str) -> bool:
-        """Tell whether a request is meant."""
+        """Return whether a request is meant."""
         if self.method is not None and self.method.upper() != method:
             return False
         return self.path is None or fnmatch.fnmatchcase(path, self.path)

@@ -85,7 +85,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> Reading:
-        """Take one unit if there is one, and tell how the bucket stands."""
+        """Take one unit if there is one, and return how the bucket stands."""
         size = self._limit.limit
         rate = size / self._limit.per
         self._level = min(size, self._level + max(0.0, now - self._at) * rate)
@@ -104,7 +104,7 @@ class Bucket:
 
 
 class Limiter:
-    """The buckets of all identities and categories, and the headers that tell of them."""
+    """The buckets of all identities and categories, and the headers that announce them."""
 
     def __init__(self, limits: Mapping[str, Limit], reset: ResetStyle, decimals: int) -> None:
         for category, limit in limits.items():

@@ -1,4 +1,4 @@
-"""A request that the vault refuses, as the parts of the vault tell it to one another."""
+"""A request that the vault refuses, as the parts of the vault pass it to one another."""
 
 from collections.abc import Mapping
 

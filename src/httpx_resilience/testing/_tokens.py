@@ -16,7 +16,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Client:
     """Whom a client id or refresh token stands for, and how long its access tokens live."""
 
     identity: str
@@ -39,8 +39,8 @@ class Tokens:
     def __init__(self) -> None:
         self._tokens: dict[str, Token] = {}
         self._revoked: set[str] = set()
-        self._clients: dict[str, Account] = {}
-        self._refreshers: dict[str, Account] = {}
+        self._clients: dict[str, Client] = {}
+        self._refreshers: dict[str, Client] = {}
 
     def issue(self, identity: str, lifetime: float | None, now: float) -> str:
         """Return a new access token."""
@@ -51,12 +51,12 @@ class Tokens:
     def issue_refresh(self, identity: str, lifetime: float) -> str:
         """Return a new refresh token, whose access tokens live for ``lifetime`` seconds."""
         token = f"fvr-{secrets.token_urlsafe(24)}"
-        self._refreshers[token] = Account(identity, lifetime)
+        self._refreshers[token] = Client(identity, lifetime)
         return token
 
-    def add_client(self, client_id: str, account: Account) -> None:
+    def add_client(self, client_id: str, client: Client) -> None:
         """Let a client ask for tokens by its credentials."""
-        self._clients[client_id] = account
+        self._clients[client_id] = client
 
     def revoke(self, token: str) -> None:
         """Refuse an access or refresh token from now on."""
@@ -84,15 +84,15 @@ class Tokens:
 
     def grant(self, form: Mapping[str, str], now: float) -> dict[str, object]:
         """Answer a token request (RFC 6749, sections 4.4 and 6)."""
-        account = self._account(form)
-        lifetime = float(account.lifetime)
+        client = self._client(form)
+        lifetime = float(client.lifetime)
         return {
-            "access_token": self.issue(account.identity, account.lifetime, now),
+            "access_token": self.issue(client.identity, client.lifetime, now),
             "token_type": "Bearer",
             "expires_in": int(lifetime) if lifetime.is_integer() else lifetime,
         }
 
-    def _account(self, form: Mapping[str, str]) -> Account:
+    def _client(self, form: Mapping[str, str]) -> Client:
         match form.get("grant_type"):
             case "client_credentials":
                 client = self._clients.get(form.get("client_id", ""))

@@ -29,7 +29,7 @@ from ._faults import CodedError, Drop, Fault, Reply, Script, Target
 from ._limits import Limit, Limiter, ResetStyle
 from ._refusal import Refusal
 from ._store import Store
-from ._tokens import Account, Tokens
+from ._tokens import Client, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class FakeScaiVault:
             lifetime: Seconds that each token lives, at least 0.
         """
         checks.number("add_client.lifetime", lifetime, low=0)
-        self._tokens.add_client(client_id, Account(identity or client_id, lifetime, secret))
+        self._tokens.add_client(client_id, Client(identity or client_id, lifetime, secret))
 
     def revoke(self, token: str) -> None:
         """Refuse an access or refresh token from now on; an unknown one raises ``ValueError``."""
@@ -296,8 +296,8 @@ class FakeScaiVault:
 def _refusal_of(error: CodedError) -> Refusal:
     headers = {}
     if error.retry_after is not None:
-        told = error.retry_after
-        headers["Retry-After"] = told if isinstance(told, str) else f"{told:g}"
+        wait = error.retry_after
+        headers["Retry-After"] = wait if isinstance(wait, str) else f"{wait:g}"
     return Refusal(
         error.code, error.message, details=error.details, headers=headers, status=error.status
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from httpx_resilience import Event, ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import Ticket, TicketQueue
 from httpx_resilience._core.throttle.admission import Admission, Ending
 from httpx_resilience._core.throttle.in_flight import InFlight
@@ -76,6 +76,13 @@ class Parts:
         self.closing = Closing()
         reporter = ThrottleReporter("https://v.example", "read", 0.1, self.events.append)
         self.quotas = QuotaSet(ThrottlePolicy(**policy), reporter, self.clock, self.in_flight)
+
+    def repeat(self, announced: RateLimit, at: float) -> int:
+        """Return what the only policy there is makes of a response; -1 if there is none such."""
+        only = self.quotas.only
+        if only is None:
+            return -1
+        return only.repeat(announced, at, at, self.clock.version, self.in_flight.units)
 
     def learn(self, at: float, *announced: RateLimit) -> QuotaSet:
         self.quotas.learn(announced, at, at)

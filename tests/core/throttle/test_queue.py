@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
+from httpx_resilience._core.lru import LRUMap
 from httpx_resilience._core.throttle import (
     EXPIRED,
     GRANTED,
     LEFT,
     WAITING,
+    Buckets,
     Route,
     Throttle,
     Ticket,
@@ -174,7 +176,8 @@ def test_an_endless_stream_of_calls_keeps_no_trace_of_them() -> None:
 def routed(orders: Iterable[int], count: int) -> tuple[TicketQueue, list[Ticket], list[Route]]:
     """Return a queue of tickets that go by so many routes in turn."""
     throttle: Throttle = Scope().throttle
-    routes = [Route(("", "", f"{nth}"), f"{nth}", throttle) for nth in range(count)]
+    buckets = Buckets((), LRUMap(), lambda name: throttle, str)
+    routes = [Route(f"{nth}", throttle, buckets) for nth in range(count)]
     tickets = [Ticket(order, 100.0 - order, 0.0) for order in orders]
     for ticket in tickets:
         ticket.route = routes[ticket.order % count]

@@ -6,14 +6,20 @@ import pytest
 
 from httpx_resilience import ThrottleHeld
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.throttle import GRANTED, WAITING, Route, Throttle
+from httpx_resilience._core.lru import LRUMap
+from httpx_resilience._core.throttle import GRANTED, WAITING, Buckets, Route, Throttle
 from httpx_resilience._core.throttle.route import MAX_MOVES
 from httpx_resilience._core.throttle.snapshot import Signature, signature_of
 from support.gates import OUTAGE, Scope, granted, left
 
 
-def route_to(scope: Scope, name: str = "GET:v1") -> Route:
-    return Route(("https://v.example", "", name), name, scope.throttle)
+def route_to(scope: Scope, name: str = "GET:v1", **known: Scope) -> Route:
+    """Return a route that goes by a scope; ``known`` are the scopes of the buckets of that name."""
+    throttles: LRUMap[Throttle] = LRUMap()
+    for bucket, home in known.items():
+        throttles.put(("origin", (bucket,)), home.throttle)
+    buckets = Buckets(("origin",), throttles, lambda name: Scope().throttle, str.upper)
+    return Route(name, scope.throttle, buckets)
 
 
 @pytest.mark.parametrize(
@@ -36,17 +42,11 @@ def test_a_bucket_is_known_by_its_name_else_by_its_limits(
 
 def test_what_a_response_says_of_another_bucket_is_learned_there_and_makes_room_here() -> None:
     here, there = Scope(), Scope()
-    asked: list[tuple[object, ...]] = []
-
-    def resolve(throttle: Throttle, route: Route, signature: Signature, now: float) -> Throttle:
-        asked.append((throttle, route, signature, now))
-        return there.throttle
-
-    here.throttle.resolve_bucket = resolve
-    route = route_to(here)
-    tickets = [here.ask(0.0, route=route) for _ in range(9)]
+    route, other = route_to(here, files=there), route_to(here, "PUT:v1")
+    tickets = [here.ask(0.0, route=route), *(here.ask(0.0, route=other) for _ in range(8))]
     here.answer(tickets[0], 0.2, left(0, 0.2, 60.0, bucket="files"), failure=OUTAGE)
-    assert asked == [(here.throttle, route, ("files",), 0.2)]
+    assert route.throttle is there.throttle
+    assert other.throttle is here.throttle
     assert granted(tickets[1:]) == 2  # the first came back, and one more may go for it
     assert here.row(0.2).limit is None
     row = there.row(0.2)
@@ -56,33 +56,39 @@ def test_what_a_response_says_of_another_bucket_is_learned_there_and_makes_room_
 
 def test_what_a_response_says_of_its_own_bucket_is_learned_here() -> None:
     scope = Scope()
-    scope.throttle.resolve_bucket = lambda throttle, route, signature, now: throttle
-    scope.answer(scope.ask(0.0, route=route_to(scope)), 0.2, left(0, 0.2, 60.0))
+    route = route_to(scope)
+    scope.answer(scope.ask(0.0, route=route), 0.2, left(0, 0.2, 60.0))
+    assert route.throttle is scope.throttle
     row = scope.row(0.2)
-    assert (row.origin, row.scope, row.remaining) == ("https://v.example", "read", 0)
+    assert (row.origin, row.remaining) == ("https://v.example", 0)
 
 
-def test_where_buckets_are_not_learned_a_response_belongs_to_its_own_scope() -> None:
-    scope, asked = Scope(), []
-    scope.answer(scope.ask(0.0, route=route_to(scope)), 0.1, left(900, 0.1, 60.0, bucket="files"))
-    assert scope.row(0.2).bucket == "files"
+def test_a_response_that_announces_nothing_moves_no_route() -> None:
+    here, there = Scope(), Scope()
+    route = route_to(here, files=there)
+    here.answer(here.ask(0.4, route=route), 0.4)
+    assert route.throttle is here.throttle
 
-    def resolve(throttle: Throttle, route: Route, signature: Signature, now: float) -> Throttle:
-        asked.append(signature)
-        return throttle
 
-    scope.throttle.resolve_bucket = resolve
-    assert scope.send(0.3, left(899, 0.3, 60.0, bucket="files"))  # of no route
-    scope.answer(scope.ask(0.4, route=route_to(scope)), 0.4)  # without headers
-    assert asked == []
+def test_a_bucket_that_nobody_knew_gets_a_throttle_of_its_own_beside_one_that_is_known() -> None:
+    here = Scope()
+    one, two = route_to(here), route_to(here, "PUT:v1")
+    here.answer(here.ask(0.0, route=one), 0.1, left(9, 0.1, 60.0, bucket="files"))
+    assert (one.throttle, here.throttle.signature) == (here.throttle, ("files",))
+    assert here.throttle.scope == "FILES"
+    ticket = here.ask(0.2, route=two)
+    here.answer(ticket, 0.3, left(9, 0.3, 60.0, bucket="mail"))
+    assert two.throttle is not here.throttle
+    assert two.throttle.signature == ("mail",)
+    assert two.throttle.status(0.3)[0].bucket == "mail"
 
 
 def test_a_scope_that_holds_nobody_back_goes_on_so_when_another_bucket_is_announced() -> None:
     here, there = Scope(), Scope()
     for nth in range(3):
         assert here.send(float(nth))
-    here.throttle.resolve_bucket = lambda throttle, route, signature, now: there.throttle
-    here.answer(here.ask(4.0, route=route_to(here)), 4.1, left(0, 4.1, 60.0))
+    route = route_to(here, files=there)
+    here.answer(here.ask(4.0, route=route), 4.1, left(0, 4.1, 60.0, bucket="files"))
     assert granted(here.ask_for(50, 4.2)) == 50
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from httpx_resilience import ErrorClass, ThrottleHeld, ThrottleReleased
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, WAITING, Ticket
 from support.gates import BROKEN, MISSING, OUTAGE, REFUSED, Scope, after, delta, granted, left
 

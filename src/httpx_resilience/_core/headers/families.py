@@ -17,7 +17,7 @@ _MAX_NAME = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderFamily:
-    """The names of the headers that tell one rate-limit policy.
+    """The names of the headers that announce one rate-limit policy.
 
     A ``*`` in the names stands for one word, the same in all of them, which says what the policy
     is about: a period (``minute``, ``daily``) sets ``window``, ``requests`` or a word with

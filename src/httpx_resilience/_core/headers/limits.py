@@ -1,4 +1,4 @@
-"""What a response tells of rate limits, as plain records; and the policy that binds."""
+"""What a response says of rate limits, as plain records; and the policy that binds."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,14 +12,14 @@ class RateLimit(NamedTuple):
     """One rate-limit policy as a server announced it, with error bars.
 
     Attributes:
-        limit: Units per window; None if not told. 0 is a legal limit.
+        limit: Units per window; None if not given. 0 is a legal limit.
         remaining: Units left when the request was counted, rounded down, in [0, limit]; None is
             no evidence of a budget.
         reset_in: Seconds, finite and at least 0, from the response's Date on the server's clock
             to the reset, without any guard; from the given wall time if there is no usable Date.
             A delta or a duration is what the server said, and so counts from its answer, somewhat
             later than the Date, which is rounded down.
-        reset_at: Epoch seconds of the reset on the server's clock, if it was told as an instant
+        reset_at: Epoch seconds of the reset on the server's clock, if it was given as an instant
             (epoch or date); None for a delta or a duration.
         granularity: Seconds; the true reset lies in (reset - granularity, reset + granularity).
             1 for whole seconds, in whatever unit (a server that rounds and then scales looks the
@@ -49,7 +49,7 @@ make_limit = maker(RateLimit)
 
 
 class Reading(NamedTuple):
-    """What one response's headers tell.
+    """What one response's headers say.
 
     Attributes:
         limits: The policies, at most 32; all of them hold at once.
@@ -86,7 +86,7 @@ def policy(
     bucket: str | None = None,
     refill: float | None = None,
 ) -> RateLimit | None:
-    """Return the policy with its remainder in [0, limit], or None if it tells nothing.
+    """Return the policy with its remainder in [0, limit], or None if it says nothing.
 
     A negative remainder is an overdraft (Azure OpenAI sends it) and means none; a negative limit
     is no policy.
@@ -106,8 +106,8 @@ def policy(
 def binding(limits: Iterable[RateLimit]) -> RateLimit | None:
     """Return the policy to report: the one that is first in the way.
 
-    Those that count requests and tell what remains come before other units, and these before
-    policies that don't tell. Among them the smallest remainder binds; between equals the latest
+    Those that count requests and say what remains come before other units, and these before
+    policies that do not. Among them the smallest remainder binds; between equals the latest
     known reset. For reporting only: a budget has to obey all policies.
 
     >>> binding([RateLimit(100, 40, 20.0), RateLimit(1000, 7, 30000.0)]).limit
@@ -124,7 +124,7 @@ def _closeness(limit: RateLimit) -> tuple[int, bool, float]:
 
 
 def merged(limits: list[RateLimit]) -> list[RateLimit]:
-    """Return the policies without repetitions: several families often tell the same one (Kong)."""
+    """Return the policies without repetitions: several families often give the same one (Kong)."""
     kept: list[RateLimit] = []
     for limit in limits:
         twin = next((at for at, other in enumerate(kept) if _same(limit, other)), None)
@@ -136,7 +136,7 @@ def merged(limits: list[RateLimit]) -> list[RateLimit]:
 
 
 def _same(one: RateLimit, other: RateLimit) -> bool:
-    """Tell whether both have the same known remainder and nothing else contradicts."""
+    """Return whether both have the same known remainder and nothing else contradicts."""
     return (
         one.remaining is not None
         and one.remaining == other.remaining
@@ -156,7 +156,7 @@ def _agree(one: object, other: object, within: float = 0.0) -> bool:
 
 
 def _joined(first: RateLimit, second: RateLimit) -> RateLimit:
-    """Return the first, with what only the second tells; a reset comes with its error bars."""
+    """Return the first, with what only the second gives; a reset comes with its error bars."""
     reset = first if first.reset_in is not None else second
     return RateLimit(
         limit=second.limit if first.limit is None else first.limit,

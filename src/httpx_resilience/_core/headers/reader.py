@@ -1,4 +1,4 @@
-"""Headers of a response in, what they tell out.
+"""Headers of a response in, what they say out.
 
 This runs for every response, so it is quick: a name is recognised by one dictionary lookup of its
 raw bytes, once it has been seen; what servers repeat (a Date for a second, a limit for ever, a
@@ -33,9 +33,9 @@ class _Last(NamedTuple):
         pick: Takes from a response's headers those that count, but for what remains.
         picked: What it took of that one's.
         at: Where what remains stands.
-        limit: What it told.
-        rest: Of what it told, all that comes after the remainder.
-        date: What it told.
+        limit: What it announced.
+        rest: Of what it announced, all that comes after the remainder.
+        date: What it announced.
     """
 
     names: list[bytes]
@@ -96,7 +96,7 @@ class RateLimitReader:
         wall: float,
         from_cache: bool = False,
     ) -> Reading:
-        """Return what a response's headers tell; never raise, whatever they hold.
+        """Return what a response's headers say; never raise, whatever they hold.
 
         Of a field at most 8 KiB are read, of a number 20 digits, of all policies 32.
 
@@ -104,7 +104,7 @@ class RateLimitReader:
             headers: Raw names and values as received, in any case, duplicates and all.
             wall: Epoch seconds, which stand in for the server's time if there is no usable Date.
             from_cache: The response comes out of a cache of ours. Then, as with ``Age`` above 0,
-                it tells nothing: its limits are those of another time (gh froze for a day on a
+                it says nothing: its limits are those of another time (gh froze for a day on a
                 cached ``remaining: 0``, cli/cli#12812).
         """
         if from_cache or not headers:
@@ -116,8 +116,8 @@ class RateLimitReader:
             if names == known and pick(headers) == picked:
                 value = headers[at][1]
                 if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
-                    told = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
-                    return make_reading(((told,), date, None))
+                    repeated = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
+                    return make_reading(((repeated,), date, None))
         roles = self._roles
         if len(roles) > MAX_NAMES:
             roles.forget()
@@ -135,29 +135,29 @@ class RateLimitReader:
         found: _Found,
         reading: Reading,
     ) -> _Last | None:
-        """Return what the next response may repeat; None unless one policy tells all of it."""
+        """Return what the next response may repeat; None unless one policy gives all of it."""
         if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
             return None
-        told, parts = reading.limits[0], [role[1] for role, _ in found]
-        if told.limit is None or parts.count("remaining") != 1 or "used" in parts:
+        only, parts = reading.limits[0], [role[1] for role, _ in found]
+        if only.limit is None or parts.count("remaining") != 1 or "used" in parts:
             return None
         if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
             return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
         at = places.pop(parts.index("remaining"))
         pick: Callable[[_Headers], object] = itemgetter(*places)
-        return _Last(names, pick, pick(headers), at, told.limit, told[2:], reading.date)
+        return _Last(names, pick, pick(headers), at, only.limit, only[2:], reading.date)
 
     @staticmethod
     def _read(found: _Found, wall: float) -> Reading:
         slots: dict[Slot | None, Fields] = {}
         for (slot, part), value in found:
-            told = value if len(value) <= MAX_FIELD else clipped(value)
+            text = value if len(value) <= MAX_FIELD else clipped(value)
             fields = slots.get(slot)
             if fields is None:
-                slots[slot] = {part: told}
+                slots[slot] = {part: text}
             else:
-                fields[part] = _joined(fields[part], told) if part in fields else told
+                fields[part] = _joined(fields[part], text) if part in fields else text
         return _reading(slots, wall)
 
 
@@ -182,8 +182,8 @@ def _limits(slots: dict[Slot | None, Fields], context: Context) -> tuple[RateLim
     limits: list[RateLimit] = []
     read = [slot for slot in slots if slot is not None]
     for slot in read if len(read) == 1 else sorted(read, key=_rank):
-        told = slot.read(slot.facts, slots[slot], context)
-        limits += [limit for limit in told if limit is not None]
+        found = slot.read(slot.facts, slots[slot], context)
+        limits += [limit for limit in found if limit is not None]
     return tuple(merged(limits[:MAX_LIMITS]) if len(limits) > 1 else limits)
 
 

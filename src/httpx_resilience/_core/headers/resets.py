@@ -1,4 +1,4 @@
-"""A reset, told apart by value and never by header name, on the server's clock."""
+"""A reset, classified by value and never by header name, on the server's clock."""
 
 import math
 from typing import Literal, NamedTuple
@@ -51,7 +51,7 @@ def epoch_scale(value: float) -> float | None:
 
 
 def reset_of(moment: Moment, unit: ResetUnit, window: float | None, context: Context) -> Reset:
-    """Return the reset that ``moment`` tells; ``UNKNOWN`` if it makes no sense.
+    """Return the reset that ``moment`` gives; ``UNKNOWN`` if it makes no sense.
 
     Args:
         moment: The time as it stands in the header.
@@ -92,7 +92,7 @@ def _delta(seconds: float, granularity: float) -> Reset:
 
 
 def _is_milliseconds(value: float, unit: ResetUnit, window: float | None, context: Context) -> bool:
-    """Tell a delta in milliseconds by the window, or the Retry-After, that it would else defy."""
+    """Recognise a delta in milliseconds: as seconds it would defy the window or the Retry-After."""
     if unit != "auto":
         return False
     if window is not None and value > window + 1.0 and value / 1e3 <= window:

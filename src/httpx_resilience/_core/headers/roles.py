@@ -6,10 +6,10 @@ from .families import ASIDES, DEFAULT_FAMILIES, Facts, Fields, HeaderFamily, fac
 from .limits import RateLimit
 from .resets import Context
 from .structured import read_structured, read_totals, read_used_of, read_windows
-from .trios import read_trio
+from .triplets import read_trio
 
 MAX_NAMES = 1024
-"""Header names a reader remembers before it starts anew; of one response at most as many again."""
+"""Header names that a reader keeps before it forgets them all; of one response as many again."""
 
 _LONGEST_NAME = 128
 
@@ -103,6 +103,6 @@ class Roles(dict[bytes, Role | None]):
         return None
 
     def forget(self) -> None:
-        """Start anew: a server that sends ever new names fills no memory."""
+        """Forget all names: a server that keeps sending new ones fills no memory."""
         self.clear()
         self._words.clear()

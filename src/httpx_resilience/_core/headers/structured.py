@@ -102,8 +102,8 @@ def _from_dictionary(text: str, separator: str, context: Context) -> RateLimit |
 
 
 def _reset(text: str | None, window: float | None, context: Context) -> Reset:
-    told = moment(text) if text is not None else None
-    return UNKNOWN if told is None else reset_of(told, "auto", window, context)
+    parsed = moment(text) if text is not None else None
+    return UNKNOWN if parsed is None else reset_of(parsed, "auto", window, context)
 
 
 def read_totals(facts: Facts, fields: Fields, context: Context) -> Iterator[RateLimit | None]:

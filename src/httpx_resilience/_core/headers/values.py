@@ -138,7 +138,7 @@ def unquoted(text: str) -> str:
 def quotas(value: bytes) -> tuple[Quota, ...]:
     """Read a limit or remaining field, ``100`` in most cases, with a ``Quota`` for each limiter.
 
-    Members with ``;w=`` beside plain ones are the policies of draft 03: they tell the window of the
+    Members with ``;w=`` beside plain ones are the policies of draft 03: they give the window of the
     limit they equal, and are no limiters of their own.
     """
     if value.isdigit() and len(value) <= _DIGITS:

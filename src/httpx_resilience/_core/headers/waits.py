@@ -12,7 +12,7 @@ ABSURD = 10 * 365.25 * 86400.0
 """Seconds; a longer wait means "never" (Jira: ``Retry-After: 9223372036854775807``)."""
 
 SHORTEST_RESET = 1.0
-"""Seconds to wait for a reset that is due: headers tell it to the second, so it may be that far."""
+"""Seconds to wait for a reset that is due: headers give it to the second, so it may be that far."""
 
 _BEST_FIRST = (
     (b"retry-after-ms", 1e3),
@@ -68,7 +68,7 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]], *, wall: float) -> float
     now = _now(found.get(b"date", ()), wall)
     for name, scale in _BEST_FIRST:
         if name in found:
-            waits = [_seconds(told, scale, now) for value in found[name] for told in moments(value)]
+            waits = [_seconds(each, scale, now) for value in found[name] for each in moments(value)]
             if readable := [wait for wait in waits if wait is not None]:
                 return max(readable)
     return None
@@ -79,12 +79,12 @@ def _now(dates: Sequence[bytes], wall: float) -> float:
     return wall if date is None else date
 
 
-def _seconds(told: Moment | None, scale: float, now: float) -> float | None:
-    if told is None:
+def _seconds(moment: Moment | None, scale: float, now: float) -> float | None:
+    if moment is None:
         return None
-    seconds = told.value - now if told.kind == "date" else told.value
-    if told.kind == "number":
-        seconds = _of_number(told.value, scale, now)
+    seconds = moment.value - now if moment.kind == "date" else moment.value
+    if moment.kind == "number":
+        seconds = _of_number(moment.value, scale, now)
     return math.inf if seconds > ABSURD else max(0.0, seconds)
 
 
@@ -103,9 +103,9 @@ def server_wait(
     """Return what a failed response asks for, or None if it leaves it to the backoff.
 
     A Retry-After above 0 is obeyed, a Retry-After of 0 (or in the past) asks for nothing. Without
-    one, a 429 means the latest reset of its exhausted policies, or of those that don't tell what
+    one, a 429 means the latest reset of its exhausted policies, or of those that do not say what
     remains; a 403 only that of exhausted ones. Policies with units left did not cause the failure,
-    so their resets tell nothing about it (GitHub's secondary limits).
+    so their resets say nothing about it (GitHub's secondary limits).
 
     Args:
         headers: Raw names and values, in any case.

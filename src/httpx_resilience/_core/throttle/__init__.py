@@ -1,7 +1,7 @@
 """The throttle: spends a server's rate-limit budget to the last request and meets no 429."""
 
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
-from .route import Route
+from .route import Buckets, Route
 from .snapshot import RateLimitStatus, Signature
 from .throttle import Throttle
 
@@ -10,6 +10,7 @@ __all__ = [
     "GRANTED",
     "LEFT",
     "WAITING",
+    "Buckets",
     "RateLimitStatus",
     "Route",
     "Signature",

@@ -1,10 +1,10 @@
-"""What a limit is asked, whether one more request may go, and what it answers."""
+"""What a limit is asked, and what it answers: whether one more request may go."""
 
 import math
 from typing import NamedTuple, Protocol
 
-from ..catalog import RATE_LIMITED
-from ..classify import Failure
+from ..dialect.catalog import ErrorClass
+from ..dialect.classify import Failure
 from ..headers import RateLimit
 from .queue import Ticket
 
@@ -60,7 +60,7 @@ class Ending(NamedTuple):
     @property
     def is_refused(self) -> bool:
         """Whether the server says itself that it limits the rate."""
-        return self.failure is not None and self.failure.error_class is RATE_LIMITED
+        return self.failure is not None and self.failure.error_class is ErrorClass.RATE_LIMITED
 
     @property
     def is_trouble(self) -> bool:

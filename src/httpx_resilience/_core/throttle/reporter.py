@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
+from ..telemetry.events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
 from .reasons import COLD_START, SERVER_HINT, SILENT_LIMIT
 
 if TYPE_CHECKING:
@@ -70,17 +70,17 @@ class ThrottleReporter:
 
     def released(self, now: float) -> None:
         """Log that nobody is held back any more, if anybody was."""
-        if self._reason is None:
+        reason, self._reason = self._reason, None
+        if reason is None:
             return
         self._emit(
             ThrottleReleased(
                 origin=self._origin,
                 scope=self._scope,
-                reason=self._reason,
+                reason=reason,
                 elapsed=round(now - self._since, 3),
             )
         )
-        self._reason = None
 
     def limit(self, quota: "Quota", before: int | None, now: float) -> None:
         """Log a limit that appeared or changed, and one that runs low, once a window."""

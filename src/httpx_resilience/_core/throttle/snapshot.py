@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..dialect.envelope import safe_token
 from ..headers import RateLimit
-from ..records import Record, record
+from ..telemetry.records import Record, record
 from .limits.quota import Quota
 from .reporter import seconds_until
 
@@ -18,6 +19,16 @@ def signature_of(limits: tuple[RateLimit, ...]) -> Signature:
     return named or tuple((limit.limit, limit.window) for limit in limits)
 
 
+def readable(signature: Signature) -> str:
+    """Return a name for a bucket: what the server calls it, else its limit and window."""
+    words = (
+        part if isinstance(part, str) else "per".join(f"{n:g}" for n in part if n is not None)
+        for part in signature
+        if isinstance(part, str | tuple)
+    )
+    return safe_token(".".join(words)[:64]) or "all"
+
+
 @record
 class RateLimitStatus(Record):
     """What is known of one rate-limit policy of one scope; a snapshot.
@@ -27,15 +38,15 @@ class RateLimitStatus(Record):
         scope: Category and a short hash of the identity; no credential.
         bucket: The policy's name, where the server gave one.
         unit: What is counted.
-        limit: Units a window; None if unknown.
-        remaining: Units that are surely left, beside those in flight and the reserve.
+        limit: Units per window; None if unknown.
+        remaining: Units certainly left, not counting those in flight and the reserve.
         reset_in: Seconds until the announced reset; None if unknown or past.
         window: Seconds of the window, where stated.
         in_flight: Requests of the scope that are in flight.
         queued: Calls of the scope that wait.
-        held_for: Seconds until the scope is looked at again, if no response comes first; None if
-            a call may go now.
-        held_reason: Why no call may go now: ``exhausted`` (but for units kept back as probes),
+        held_for: Seconds until the scope is checked again, if no response comes first; None if
+            calls are admitted.
+        held_reason: Why no call is admitted: ``exhausted`` (but for units kept back as probes),
             ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
     """
 

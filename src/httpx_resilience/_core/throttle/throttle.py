@@ -8,21 +8,21 @@ Before a request goes, the scope's limits are asked in turn, and the first that 
     slow start       nothing is known: one probe, then 1, 2, 4, … in flight
     concurrency      it fails most of what it gets, and calls are held back: few go at a time
 
-A further limit is one more ``Limit`` in that row. Whatever may release waiting calls puts their
-tickets on ``ready``; the driver wakes them. There is one timer, and no task behind it: the ticket
-at the head of the queue keeps the time (``timer_deadline``) and hands it on when it leaves.
+A further limit is one more ``Limit`` in that row. Whatever may release waiting calls returns the
+tickets whose holders are to be woken. There is one timer, and no task behind it: the ticket at the
+head of the queue keeps the time (``timer_deadline``) and hands it on when it leaves.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from ..catalog import RATE_LIMITED, ErrorClass
-from ..classify import Failure
-from ..events import Event
+from ..dialect.catalog import ErrorClass
+from ..dialect.classify import Failure
 from ..headers import Reading
+from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
-from ..serverclock import ServerClock
+from ..telemetry.events import Event
 from .admission import OPEN, Admission, Ending, Limit
 from .in_flight import InFlight
 from .limits.adaptive_rate import AdaptiveRateLimiter
@@ -32,11 +32,27 @@ from .limits.quota_set import QuotaSet
 from .limits.slow_start import SlowStart
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .reporter import ThrottleReporter, seconds_until
-from .route import ResolveBucket, Route
-from .snapshot import RateLimitStatus, Signature, signature_of, status_rows
+from .route import Route
+from .snapshot import RateLimitStatus, Signature, status_rows
 
-_CLOSING = (RATE_LIMITED, ErrorClass.TRANSIENT)
+_CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 """Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
+
+
+class Statistics(NamedTuple):
+    """A snapshot of what a throttle counts.
+
+    Attributes:
+        queued: Calls that wait.
+        in_flight: Requests that were sent, and whose headers were not received.
+        abandoned: Requests that nobody waits for any more, but that the server may have counted.
+        units: What those in flight and abandoned take of the rate-limit budget.
+    """
+
+    queued: int
+    in_flight: int
+    abandoned: int
+    units: int
 
 
 class Throttle:
@@ -46,12 +62,12 @@ class Throttle:
         origin, scope: For events; without any credential.
         policy: The numbers.
         clock: The server's clock, shared by the scopes of an origin.
-        ready: Takes the tickets whose holders are to be woken.
         emit: Takes the events.
     """
 
     __slots__ = (
         "__weakref__",
+        "_answer",
         "_clock",
         "_closing",
         "_concurrency",
@@ -62,14 +78,12 @@ class Throttle:
         "_queue",
         "_quotas",
         "_rate",
-        "_ready",
         "_reporter",
         "_slow_start",
         "_timer_deadline",
         "_timer_ticket",
         "origin",
         "policy",
-        "resolve_bucket",
         "scope",
         "signature",
     )
@@ -80,19 +94,17 @@ class Throttle:
         scope: str,
         policy: ThrottlePolicy,
         clock: ServerClock,
-        ready: list[Ticket],
         emit: Callable[[Event], None],
     ) -> None:
         self.origin = origin
         self.scope = scope
-        self.resolve_bucket: ResolveBucket | None = None
         self.signature: Signature | None = None
         self.policy = policy
         self._clock = clock
-        self._ready = ready
         self._queue = TicketQueue()
         self._in_flight = in_flight = InFlight()
         self._credit = 0
+        self._answer: Admission | None = None
         self._timer_ticket: Ticket | None = None
         self._timer_deadline = math.inf
         self._reporter = ThrottleReporter(origin, scope, policy.low_below, emit)
@@ -128,7 +140,7 @@ class Throttle:
         cost: int = 1,
         max_queue: int | None = None,
     ) -> Ticket:
-        """Ask for a place; the ticket comes back granted, waiting or expired.
+        """Ask for a place; the ticket comes back granted, expired, or waiting to be queued.
 
         Args:
             order: Arrival of the call; a retry keeps it.
@@ -140,47 +152,60 @@ class Throttle:
         """
         ticket = Ticket(order, give_up_at, now, cost)
         ticket.home = self
-        if self._credit >= cost:  # nobody waits, nothing is closed, and there is plenty
-            self._credit -= cost
-            self._start(ticket, now)
-            return ticket
+        self._answer = None
         if not self._queue:
-            admission = self._ask(now, cost)
+            admission = self.ask(now, cost)
             if admission.is_open:
+                self._credit = 0
                 self._admit(ticket, admission, now)
                 return ticket
+            self._answer = admission
         if not self._has_point(ticket, now, max_hint, max_queue or self.policy.max_queue):
             ticket.state = EXPIRED
-            return ticket
+        return ticket
+
+    def admit_at_once(self, order: int, now: float, cost: int = 1) -> Ticket | None:
+        """Admit a request where nobody waits, nothing is closed, and there is plenty; else None."""
+        if self._credit < cost:
+            return None
+        self._credit -= cost
+        ticket = Ticket(order, now, now, cost)
+        ticket.home = self
+        self._start(ticket, now)
+        return ticket
+
+    def enqueue(self, ticket: Ticket, now: float) -> Sequence[Ticket]:
+        """Queue a waiting ticket, right after it was reserved; return the tickets to wake."""
+        answer, self._answer = self._answer, None
         self._credit = 0
         self._queue.push(ticket)
+        if answer is not None and ticket.give_up_at > now:  # it is alone, and was asked for already
+            self._rearm_timer(ticket, answer.retry_at)
+            self._reporter.held(answer.reason, answer.retry_at, 1, now)
+            return ()
         timer, until = self._timer_ticket, self._timer_deadline
-        if timer is None or order < timer.order or not now < until <= give_up_at:
-            self.tick(now)  # else it is behind the one who keeps the time, and changes nothing
-        return ticket
+        if timer is None or ticket.order < timer.order or not now < until <= ticket.give_up_at:
+            return self.tick(now)
+        return ()  # it is behind the one who keeps the time, and changes nothing
 
     def admit_unconditionally(self, order: int, now: float, cost: int = 1) -> Ticket:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost)
         ticket.home = self
-        if self._credit >= cost:
-            self._credit -= cost
-            self._start(ticket, now)
-        else:
-            self._credit = 0
-            self._admit(ticket, OPEN, now)
+        self._credit = 0
+        self._admit(ticket, OPEN, now)
         return ticket
 
     def timer_deadline(self, ticket: Ticket) -> float | None:
         """Return until when a waiting ticket's holder keeps the time; None if another does."""
         return self._timer_deadline if ticket is self._timer_ticket else None
 
-    def tick(self, now: float) -> None:
-        """Admit who may go, and see who keeps the time."""
+    def tick(self, now: float) -> Sequence[Ticket]:
+        """Admit who may go, and see who keeps the time; return the tickets to wake."""
         queue = self._queue
-        for gone in queue.expired(now):
+        woken = queue.expired(now)
+        for gone in woken:
             gone.retry_at = self._expected(now)
-            self._ready.append(gone)
         head = queue.head()
         retry_at, credit, reason = math.inf, 0, ""
         while head is not None:
@@ -188,23 +213,25 @@ class Throttle:
                 credit -= head.cost
                 self._start(head, now)
             else:
-                admission = self._ask(now, head.cost)
+                admission = self.ask(now, head.cost)
                 if not admission.is_open:
                     retry_at, reason = admission.retry_at, admission.reason
                     break
                 self._admit(head, admission, now)
                 credit = self._fast_path_credit(now) if admission is OPEN else 0
             queue.remove(head, GRANTED)
-            self._ready.append(head)
+            woken.append(head)
             head = queue.head()
-        self._rearm_timer(head, retry_at)
+        if self._rearm_timer(head, retry_at) and head is not None:
+            woken.append(head)
         if head is None:
             self._concurrency.end()
             self._reporter.released(now)
         else:  # nothing is emitted before all is settled
             self._reporter.held(reason, retry_at, len(queue), now)
+        return woken
 
-    def _ask(self, now: float, cost: int) -> Admission:
+    def ask(self, now: float, cost: int = 1) -> Admission:
         """Return whether one more request may go: the first limit that says no decides."""
         answer = OPEN
         for limit in self._limits:
@@ -254,21 +281,23 @@ class Throttle:
         known = [closed_until] if closed_until > now else []
         return max(known + self._quotas.ends(now), default=None)
 
-    def _rearm_timer(self, head: Ticket | None, retry_at: float) -> None:
+    def _rearm_timer(self, head: Ticket | None, retry_at: float) -> bool:
+        """Let the head of the queue keep the time; return whether it is to be woken for that."""
         if head is None:
             self._timer_ticket, self._timer_deadline = None, math.inf
-            return
+            return False
         until = min(retry_at, self._queue.next_deadline())
-        if head is not self._timer_ticket or until < self._timer_deadline:
-            self._ready.append(head)
+        is_news = head is not self._timer_ticket or until < self._timer_deadline
         self._timer_ticket, self._timer_deadline = head, until
+        return is_news
 
     # After a request.
 
-    def leave(self, ticket: Ticket, now: float, *, sent: bool) -> None:
+    def leave(self, ticket: Ticket, now: float, *, sent: bool) -> Sequence[Ticket]:
         """Take back a ticket in any state, of a call that was cancelled or whose attempt raised.
 
         ``sent``: the server may have counted the request, so it stays counted for a while.
+        Returns the tickets to wake.
         """
         if ticket.state == WAITING:
             self._queue.remove(ticket, LEFT)
@@ -276,15 +305,18 @@ class Throttle:
             self._finish(ticket)
             if sent:
                 self._in_flight.abandon(ticket, now)
-        self.tick(now)
+        return self.tick(now)
 
-    def failed(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Learn from an attempt that ended in an exception, and give its place back."""
+    def failed(self, ticket: Ticket, now: float, *, sent: bool) -> Sequence[Ticket]:
+        """Learn from an attempt that ended in an exception, and give its place back.
+
+        Returns the tickets to wake.
+        """
         self._credit = 0
         ending = Ending(ticket, ticket.granted_at, now, is_answered=False)
         for limit in self._learners:
             limit.ended(ending)
-        self.leave(ticket, now, sent=sent)
+        return self.leave(ticket, now, sent=sent)
 
     def observe(
         self,
@@ -293,31 +325,27 @@ class Throttle:
         received: float,
         reading: Reading,
         failure: Failure | None,
-    ) -> None:
+    ) -> Sequence[Ticket]:
         """Learn from a response to a request sent at ``sent``, and give its place back.
 
         ``reading`` is what its headers say of rate limits, ``failure`` what it failed with.
+        Returns the tickets to wake.
         """
         self._finish(ticket)
-        announced, route = reading.limits, ticket.route
-        if announced and route is not None and self.resolve_bucket is not None:
-            home = self.resolve_bucket(self, route, signature_of(announced), received)
-            if home is not self:
-                home.observe(ticket, sent, received, reading, failure)
-                self._slow_start.answered_elsewhere()
-                self.tick(received)
-                return
+        announced = reading.limits
         if reading.date is not None:
             self._clock.observe(reading.date, sent, received)
-        closes = failure is not None and _closes(failure)
-        credit = -1 if closes else self._quotas.repeat(announced, sent, received)
-        if credit >= 0 and failure is None and self._credit and not self._in_flight.has_abandoned:
+        closes, only, credit = failure is not None and _closes(failure), self._quotas.only, -1
+        if only is not None and not closes and len(announced) == 1:
+            version, units = self._clock.version, self._in_flight.units
+            credit = only.repeat(announced[0], sent, received, version, units)
+        if credit >= 0 and failure is None and self._credit and not self._in_flight.abandoned:
             # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
             self._rate.accepted(sent, received)
             if self._concurrency.share:
                 self._concurrency.succeeded(received)
             self._credit = credit
-            return
+            return ()
         is_learned = credit >= 0
         ending = Ending(
             ticket, sent, received, announced, failure, closes=closes, is_learned=is_learned
@@ -326,9 +354,9 @@ class Throttle:
             limit.ended(ending)
         if self._timer_ticket is not None or self._queue or self._reporter.is_holding:
             self._credit = 0
-            self.tick(received)
-        else:
-            self._credit = self._fast_path_credit(received)
+            return self.tick(received)
+        self._credit = self._fast_path_credit(received)
+        return ()
 
     def _fast_path_credit(self, now: float) -> int:
         """Return how many units may go from now on without another look."""
@@ -347,20 +375,30 @@ class Throttle:
         """Return the routes that calls wait for here, the earliest call's first."""
         return self._queue.routes()
 
-    def hand_over(self, route: Route, home: "Throttle", now: float) -> None:
-        """Queue a route's waiting tickets with another throttle, each at its call's place."""
-        moved = self._queue.take(route)
-        if moved:
-            home.take_in(moved, now)
-            self.tick(now)
+    def answered_elsewhere(self, ticket: Ticket, now: float) -> Sequence[Ticket]:
+        """Give back the place of a request whose response belongs to another bucket."""
+        self._finish(ticket)
+        self._slow_start.answered_elsewhere()
+        return self.tick(now)
 
-    def take_in(self, tickets: Iterable[Ticket], now: float) -> None:
-        """Queue tickets that waited elsewhere."""
+    def hand_over(self, route: Route, home: "Throttle", now: float) -> Sequence[Ticket]:
+        """Queue a route's waiting tickets with another throttle, each at its call's place.
+
+        Returns the tickets to wake.
+        """
+        moved = self._queue.take(route)
+        if not moved:
+            return ()
+        woken = home.take_in(moved, now)
+        return (*woken, *self.tick(now))
+
+    def take_in(self, tickets: Sequence[Ticket], now: float) -> Sequence[Ticket]:
+        """Queue tickets that waited elsewhere; return the tickets to wake."""
         self._credit = 0
         for ticket in tickets:
             ticket.home = self
             self._queue.push(ticket)
-        self.tick(now)
+        return self.tick(now)
 
     def rename(self, scope: str) -> None:
         """Go by another name, once it is known which bucket this is."""
@@ -382,11 +420,18 @@ class Throttle:
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits, and nothing is in flight or might be counted still."""
-        return not (self._queue or self._in_flight.count or self._in_flight.has_abandoned)
+        return not (self._queue or self._in_flight.count or self._in_flight.abandoned)
+
+    def statistics(self) -> Statistics:
+        """Return how many requests wait, are in flight, and are counted though abandoned."""
+        in_flight = self._in_flight
+        return Statistics(
+            len(self._queue), in_flight.count, len(in_flight.abandoned), in_flight.units
+        )
 
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, a row for each policy; one row if none is known."""
-        admission = self._ask(now, 1)
+        admission = self.ask(now, 1)
         common: dict[str, Any] = {
             "origin": self.origin,
             "scope": self.scope,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.throttle.books import Parts, announce, ending, held_until
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
 from simulation.servers import TokenBucket
 from support.gates import BROKEN, MISSING, OUTAGE, REFUSED, after

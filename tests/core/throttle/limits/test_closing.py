@@ -5,7 +5,7 @@ import math
 import pytest
 
 from core.throttle.books import ending
-from httpx_resilience._core.classify import Failure
+from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle.limits.closing import Closing
 from httpx_resilience._core.throttle.limits.windows import GUARD, LONGEST
 from support.gates import OUTAGE, REFUSED, after

@@ -4,13 +4,13 @@ from typing import Any
 
 from core.throttle.books import Parts
 from httpx_resilience import ThrottleHeld, ThrottleReleased
-from httpx_resilience._core.throttle import GRANTED, WAITING, Throttle
+from httpx_resilience._core.throttle import GRANTED, WAITING
 from httpx_resilience._core.throttle.admission import OPEN, Admission, Ending, Limit
 from httpx_resilience._core.throttle.limits.adaptive_rate import AdaptiveRateLimiter
 from httpx_resilience._core.throttle.limits.closing import Closing
 from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter
 from httpx_resilience._core.throttle.limits.slow_start import SlowStart
-from support.gates import Scope, granted, left
+from support.gates import Scope, WakingThrottle, granted, left
 
 
 class AtMost:
@@ -32,7 +32,7 @@ class AtMost:
         return False
 
 
-class OneMore(Throttle):
+class OneMore(WakingThrottle):
     """A throttle with a further limit, asked last."""
 
     def __init__(self, *args: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from core.throttle.books import FINE, UNIT, ask, held_until, observe
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import SETTLED, Quota
 from httpx_resilience._core.throttle.limits.windows import (
     BUCKET,

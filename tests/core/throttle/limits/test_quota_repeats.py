@@ -6,7 +6,7 @@ import pytest
 
 from core.throttle.books import ask, held_until
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import FIXED, MAX_PROBES, UNKNOWN
 from support.gates import EPOCH, left

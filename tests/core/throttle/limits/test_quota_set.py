@@ -302,17 +302,16 @@ def test_what_repeats_the_last_response_is_learned_the_short_way_where_there_is_
     None
 ):
     parts = Parts()
-    assert parts.quotas.repeat((ANNOUNCED,), 0.0, 0.0) == -1
+    assert parts.repeat(ANNOUNCED, 0.0) == -1
     for start in (0.0, 60.0, 120.0, 180.0):
         parts.clock.observe(EPOCH + start, start + 0.1, start + 0.1)
         parts.learn(start + 0.1, left(999, start + 0.1, start + 60.0))
     now, parts.in_flight.units = 180.2, 40
     same = left(990, now, 240.0)
-    assert parts.quotas.repeat((same,), now, now) == 950 - MAX_PROBES
-    assert parts.quotas.repeat((left(100, now, 240.0),), now, now) == -1  # a tenth is low
-    assert parts.quotas.repeat((same, same), now, now) == -1
+    assert parts.repeat(same, now) == 950 - MAX_PROBES
+    assert parts.repeat(left(100, now, 240.0), now) == -1  # a tenth is low
     parts.quotas.learn((same, left(9, now, 240.0, bucket="b")), now, now)
-    assert parts.quotas.repeat((same,), now, now) == -1
+    assert parts.repeat(same, now) == -1
 
 
 @pytest.mark.parametrize(("low_below", "remaining", "short"), [(0.0, 10, False), (0.0, 11, True)])
@@ -323,4 +322,4 @@ def test_what_may_be_a_unit_kept_back_is_never_taken_the_short_way(
     for start in (0.0, 60.0, 120.0, 180.0):
         parts.clock.observe(EPOCH + start, start + 0.1, start + 0.1)
         parts.learn(start + 0.1, left(999, start + 0.1, start + 60.0))
-    assert (parts.quotas.repeat((left(remaining, 180.2, 240.0),), 180.2, 180.2) >= 0) is short
+    assert (parts.repeat(left(remaining, 180.2, 240.0), 180.2) >= 0) is short

@@ -16,7 +16,7 @@ def test_at_first_nothing_is_recognised() -> None:
 
 def test_a_response_is_remembered_but_for_its_limit_and_what_remains() -> None:
     repeats = RepeatCache()
-    repeats.keep(announce(90, 10.0, bucket="b"), 7)
+    repeats.remember(announce(90, 10.0, bucket="b"), 7)
     assert repeats.announced == announce(5, 10.0, limit=9, bucket="b")[2:]
     assert repeats.announced != announce(90, 11.0, bucket="b")[2:]
     assert repeats.clock_version == 7

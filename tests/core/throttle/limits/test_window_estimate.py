@@ -7,7 +7,7 @@ import pytest
 
 from core.throttle.books import FINE
 from httpx_resilience._core.headers import RateLimit
-from httpx_resilience._core.serverclock import ServerClock
+from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.window_estimate import WindowEstimate
 from httpx_resilience._core.throttle.limits.windows import (
     BUCKET,

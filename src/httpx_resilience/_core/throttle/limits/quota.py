@@ -10,7 +10,7 @@
 import math
 
 from ...headers import RateLimit
-from ...serverclock import ServerClock
+from ...headers.server_clock import ServerClock
 from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
 from .evidence import Evidence
@@ -165,10 +165,10 @@ class Quota:
         if self.limit is not None and self.is_counted and announced.reset_in is not None:
             self._fill(self.limit, announced.remaining, reset, sent, received, outstanding)
         self._plan()
-        self._repeats.keep(announced, clock.version)
-        is_told_apart = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
+        self._repeats.remember(announced, clock.version)
+        is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
         is_alone = self.is_counted and len(evidence.resets) == 1
-        if is_told_apart and is_alone and announced.reset_at is not None:
+        if is_recognised and is_alone and announced.reset_at is not None:
             self._repeats.allow(received, self.end.low)
 
     def repeat(

@@ -3,8 +3,8 @@
 import math
 
 from ...headers import RateLimit
+from ...headers.server_clock import ServerClock
 from ...policy import ThrottlePolicy
-from ...serverclock import ServerClock
 from ..admission import OPEN, Admission, Ending
 from ..in_flight import ABANDONED, InFlight
 from ..reporter import ThrottleReporter
@@ -15,7 +15,7 @@ MAX_QUOTAS = 64
 """Policies that one scope keeps; a response names 32 at the most."""
 
 _Key = tuple[str | None, str, float | None, int]
-"""Tells a scope's policies apart: bucket, unit, window, and a number for those that look alike."""
+"""Distinguishes a scope's policies: bucket, unit, window, and a number where those are equal."""
 
 
 class QuotaSet(dict[_Key, Quota]):
@@ -63,7 +63,7 @@ class QuotaSet(dict[_Key, Quota]):
     def admit(self, now: float, cost: int) -> Admission:
         """Return whether one more request may go: all of those with evidence must agree."""
         in_flight = self._in_flight
-        if in_flight.has_abandoned:
+        if in_flight.abandoned:
             in_flight.forget(now)
         outstanding, answer = in_flight.units, OPEN
         settles_at = in_flight.last_started_at + SETTLED if outstanding else -math.inf
@@ -95,18 +95,6 @@ class QuotaSet(dict[_Key, Quota]):
 
     # What responses say.
 
-    def repeat(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> int:
-        """Learn from a response that differs from the last in what remains alone.
-
-        Returns:
-            How many units may go without a look at anything; -1 if it is no such response.
-        """
-        only = self.only
-        if only is None or len(announced) != 1:
-            return -1
-        version, outstanding = self._clock.version, self._in_flight.units
-        return only.repeat(announced[0], sent, received, version, outstanding)
-
     def ended(self, ending: Ending) -> None:
         """Learn from what a response says, or does not say any more."""
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
@@ -116,7 +104,7 @@ class QuotaSet(dict[_Key, Quota]):
         elif ending.announced:
             if not ending.is_learned:
                 self.learn(ending.announced, ending.sent, at)
-            if in_flight.has_abandoned:  # what came so much later saw them counted
+            if in_flight.abandoned:  # what came so much later saw them counted
                 in_flight.forget(ending.sent + ABANDONED - SETTLED)
         else:
             if ending.is_answered and self:

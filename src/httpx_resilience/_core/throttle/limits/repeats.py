@@ -31,7 +31,7 @@ class RepeatCache:
         self.clock_version = -1
         self.low_mark: float = math.inf
 
-    def keep(self, announced: RateLimit, clock_version: int) -> None:
+    def remember(self, announced: RateLimit, clock_version: int) -> None:
         """Remember a response; whether its repeats are recognised is for ``allow`` to say."""
         self.announced = announced[2:]
         self.clock_version = clock_version

@@ -1,6 +1,6 @@
 """A token bucket, recognised by its resets, and a lower bound of what is in it.
 
-A continuously refilled bucket whose reset says when it is full again has one tell: the time until
+A continuously refilled bucket whose reset says when it is full again has one mark: the time until
 then is the missing tokens times the time of one token, whatever happens. No window does that: its
 reset stands still while tokens go. So each response bounds the time of one token,
 
@@ -83,7 +83,7 @@ class Bucket:
             self.is_refuted, self.is_known = True, False
             return
         if (reset_low + reset_high) / 2 - at < _SHARP * (reset_high - reset_low) / 2:
-            return  # too coarse to tell a bucket by
+            return  # too coarse to recognise a bucket by
         self._fewest, self._most = min(self._fewest, missing), max(self._most, missing)
         apart = self._most >= _SPREAD * self._fewest
         self.is_known = apart and 0 < self._high <= _PRECISE * max(self._low, 1e-9)

@@ -8,7 +8,7 @@ reset: a window that gave everything back is fixed, one that gave a part back is
 import math
 
 from ...headers import RateLimit
-from ...serverclock import ServerClock
+from ...headers.server_clock import ServerClock
 from .windows import BUCKET, FIXED, INDETERMINATE, LOG, LONGEST, SLIDING_COUNTER, ResetInterval
 from .windows import UNKNOWN as UNKNOWN_KIND
 

@@ -27,7 +27,7 @@ MAX_PROBES = 10
 
 
 class ResetInterval(NamedTuple):
-    """When a window ends, in the driver's time; ``key`` tells one window's end from another's."""
+    """When a window ends, in the driver's time; ``key`` distinguishes the ends of windows."""
 
     key: float
     low: float

@@ -1,0 +1,1 @@
+"""How it is measured and shown: rounds, rows, targets, reports, virtual time, instructions."""

@@ -1,0 +1,1 @@
+"""What they send to: servers in this process, and one of its own behind loopback."""

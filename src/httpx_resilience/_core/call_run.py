@@ -1,0 +1,372 @@
+"""What each step of a call does: to its state, to the throttle, to the retry budget.
+
+The flow says in which order. What happens is recorded, and nothing is decided by what was.
+"""
+
+from collections.abc import Callable, Sequence
+
+from .call_state import CallState, Rules
+from .dialect.catalog import ErrorClass
+from .dialect.classify import Failure, classify
+from .headers import Reading
+from .outcome import Call, HookDone, Outcome
+from .policy import ThrottlePolicy
+from .retry.budget import RetryBudget
+from .retry.decision import (
+    BODY_NOT_REPLAYABLE,
+    BUDGET_EXHAUSTED,
+    CLOSED,
+    DISABLED,
+    MINIMAL_ATTEMPT,
+    OUT_OF_TIME,
+    PERMANENT,
+    RETRY_AFTER_TOO_LONG,
+    SUCCESS,
+    THROTTLE_TIMEOUT,
+    Facts,
+    Retry,
+    Stop,
+    decide,
+)
+from .steps import Admit, Done, Pause, Recover, Result, Send
+from .telemetry.recorder import CallRecorder, EventRecorder
+from .telemetry.traffic import TrafficMeter
+from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
+
+_FIRST = Send(1, None)
+_SUCCEEDED = Done(SUCCESS)
+_NOBODY: Sequence[Ticket] = ()
+
+_UNRECOVERED = {"cut": OUT_OF_TIME, "request": BODY_NOT_REPLAYABLE}
+"""Why a call ends after its hook, where the failure itself is not the reason."""
+
+_UNPRODUCTIVE = frozenset(
+    {
+        ErrorClass.RATE_LIMITED,
+        ErrorClass.TRANSIENT,
+        ErrorClass.INTERNAL,
+        ErrorClass.CONNECTION,
+    }
+)
+"""Classes of which an attempt counts as failed for the retry budget."""
+
+
+class CallRun(CallState):
+    """One call on its way: its state, its ticket, its tokens."""
+
+    _held = 0.0
+    _ticket: Ticket | None = None
+    _recording: CallRecorder | None = None
+    _wake: Sequence[Ticket] = _NOBODY
+
+    def __init__(
+        self,
+        call: Call,
+        rules: Rules,
+        budget: RetryBudget | None,
+        recorder: EventRecorder,
+        is_replayable: Callable[[], bool],
+        throttle: Throttle | Route | None,
+        traffic: TrafficMeter | None,
+    ) -> None:
+        super().__init__(call, rules)
+        self._budget = budget
+        self._throttle = throttle
+        self._recorder = recorder
+        self._is_replayable = is_replayable
+        self._traffic = traffic
+
+    @property
+    def record(self) -> CallRecorder:
+        """What records the call's events; most calls have none that anybody wants."""
+        recording = self._recording
+        if recording is None:
+            recording = self._recording = CallRecorder(self, self.rules, self._recorder)
+        return recording
+
+    def _woken(self, tickets: Sequence[Ticket]) -> None:
+        """Have the holders of tickets woken with the next step."""
+        if tickets:
+            self._wake = (*self._wake, *tickets)
+
+    def _to_wake(self) -> Sequence[Ticket]:
+        tickets, self._wake = self._wake, _NOBODY
+        return tickets
+
+    # Admission.
+
+    def reserve(self, throttle: Throttle | Route, now: float) -> Ticket:
+        """Ask the throttle for a place; the one that the call's route goes by now."""
+        call, route = self.call, None
+        if isinstance(throttle, Route):
+            route, throttle = throttle, throttle.throttle
+        ticket = throttle.admit_at_once(call.order, now, call.cost)
+        if ticket is None:
+            limits = self.policy.throttle
+            if limits is None:
+                ticket = throttle.admit_unconditionally(call.order, now, call.cost)
+            else:
+                ticket = self._ask(throttle, limits, now)
+        if route is not None:
+            ticket.route = route
+        self._ticket = ticket
+        if ticket.state == WAITING:
+            self._woken(throttle.enqueue(ticket, now))
+        return ticket
+
+    def _ask(self, throttle: Throttle, limits: ThrottlePolicy, now: float) -> Ticket:
+        call, retry = self.call, self.policy.retry
+        last_chance, max_hint = now + limits.max_wait - self.waited, retry.max_retry_after
+        if self.attempt > 1:
+            last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
+            max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
+        return throttle.reserve(call.order, now, last_chance, max_hint, call.cost, limits.max_queue)
+
+    def wait(self, ticket: Ticket) -> Admit:
+        """Return the wait for a ticket."""
+        return Admit(ticket, ticket.home.timer_deadline(ticket), self._to_wake())
+
+    def tick(self, ticket: Ticket, now: float) -> None:
+        """Have the throttle admit whom it can; record the wait if this call is admitted."""
+        if ticket.state == WAITING:
+            self._woken(ticket.home.tick(now))
+        if ticket.state not in (WAITING, EXPIRED):
+            throttle, arrived_at = ticket.home, ticket.arrived_at
+            self.record.throttle_delayed(throttle.scope, now - arrived_at, now)
+            self.stop_clock(now - max(arrived_at, min(now, throttle.troubled_until)))
+
+    def throttled(self, ticket: Ticket, now: float) -> Done:
+        """End a call that the rate-limit budget will not allow in time."""
+        self._give_back(now)
+        self._ticket = None
+        wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)
+        stop = Stop(THROTTLE_TIMEOUT, wait, "throttle" if wait is not None else None)
+        outcome = self.outcome or Outcome(now, now, now)
+        failure = self.failure or Failure(ErrorClass.RATE_LIMITED)
+        result: Result = "this"
+        if self.attempt == 1:
+            self.first_sent, result = now, "throttled"
+        attempts = self.attempt - 1
+        return self._end(outcome, failure, stop, result, attempts, wait, ticket.home.scope)
+
+    # The attempt.
+
+    def begin(self, now: float) -> Send:
+        """Return the attempt that starts now, and when it is cut."""
+        is_first, deadline = self.attempt == 1, self.policy.retry.deadline
+        if self._recorder.verbose:
+            if is_first:
+                self.record.call_started(now)
+            self.record.attempt_started(now)
+        if is_first and deadline is None:
+            return Send(1, None, self._to_wake()) if self._wake else _FIRST
+        if is_first and deadline is not None:
+            self.deadline_at = now + deadline
+        return Send(self.attempt, min(self.give_up_at, self.deadline_at), self._to_wake())
+
+    def learn(self, outcome: Outcome) -> Failure | None:
+        """Understand what an attempt came to; teach the throttle and the retry budget."""
+        rules, attempt = self.rules, self.attempt
+        reading = rules.reader.read(outcome.headers, wall=outcome.wall)
+        failure = None
+        if not 0 < outcome.status < 400:
+            failure = classify(outcome, rules.dialect, rules.reader, reading)
+            if failure is not None:
+                self.failed(outcome, failure)
+        is_recorded = failure is not None or attempt > 1 or self._recorder.verbose
+        if is_recorded and attempt == 1:
+            self.sent_first(outcome.sent_at)
+        ticket = self._ticket
+        if ticket is not None:
+            self._ticket = None
+            self._report(ticket, outcome, reading, failure)
+        if self._budget is not None:
+            self._settle(self._budget, failure, outcome.at)
+        if self._traffic is not None and reading.limits:
+            self._traffic.saw(reading.limits)
+        if is_recorded:
+            self.record.attempt_finished(outcome, failure, reading)
+        return failure
+
+    def _report(
+        self, ticket: Ticket, outcome: Outcome, reading: Reading, failure: Failure | None
+    ) -> None:
+        """Teach the throttle what its ticket came to."""
+        throttle, route = ticket.home, ticket.route
+        if not outcome.status:
+            was_sent = failure is None or not failure.never_sent
+            self._woken(throttle.failed(ticket, outcome.at, sent=was_sent))
+            return
+        if route is not None and reading.limits:
+            throttle, woken = route.resolve(ticket, reading.limits, outcome.received_at)
+            self._woken(woken)
+        sent, received = outcome.sent_at, outcome.received_at
+        self._woken(throttle.observe(ticket, sent, received, reading, failure))
+        if self._recorder.verbose and reading.limits:
+            self.record.rate_limit_observed(throttle.scope, reading, outcome.at)
+
+    def _settle(self, budget: RetryBudget, failure: Failure | None, now: float) -> None:
+        """Charge or credit the retry budget for an attempt that came back."""
+        if failure is not None and failure.error_class in _UNPRODUCTIVE:
+            budget.fail(now)
+        elif self.attempt > 1:
+            budget.refund(self._held, now)
+        elif failure is None or failure.status is not None:
+            budget.deposit(now)  # an exception of our own side is neither success nor failure
+
+    # What follows.
+
+    def succeeded(self, outcome: Outcome) -> Done:
+        """End a call whose last attempt did not fail."""
+        attempt, traffic = self.attempt, self._traffic
+        if attempt == 1 and self._recording is None:
+            if traffic is not None:
+                traffic.went_well(outcome.at)
+            return Done(SUCCESS, wake=self._to_wake()) if self._wake else _SUCCEEDED
+        if traffic is not None:
+            traffic.ended(outcome.at, attempt, self.waited, success=True)
+        if attempt > 1:
+            balance = None if self._budget is None else self._budget.tokens
+            self.record.recovered(outcome, balance)
+        if self._recorder.verbose:
+            self.record.call_finished(outcome, None, SUCCESS, attempt)
+        self._recording = None  # it refers to us
+        return Done(SUCCESS, attempts=attempt, wake=self._to_wake())
+
+    def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
+        """Return what to do about a failure; a retry is paid for."""
+        decision = self._decide(outcome, failure)
+        if isinstance(decision, Stop):
+            return decision
+        budget, balance = self._budget, None
+        if budget is not None:
+            if not budget.withdraw(decision.cost, outcome.at):
+                return Stop(BUDGET_EXHAUSTED)
+            balance = budget.tokens
+        self._held = decision.cost
+        self.record.retry_scheduled(outcome, failure, decision, balance)
+        if self._is_rate_limit(failure):
+            self.stop_clock(decision.delay)
+        return decision
+
+    def _decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
+        if self.rules.policy is None:
+            return Stop(DISABLED)
+        if outcome.cut:
+            return Stop(OUT_OF_TIME)
+        limits, max_wait = self.policy.throttle, None
+        if limits is not None and self._is_rate_limit(failure):
+            max_wait = limits.max_wait - self.waited
+        facts = Facts(
+            attempt=self.attempt,
+            of_class=self.count_class(failure.error_class),
+            now=outcome.at,
+            give_up_at=self.give_up_at,
+            repeatable=self.repeatable,
+            replayable=self._is_replayable(),
+            paced=self._is_paced(failure),
+            has_hook=self.has_hook(failure),
+            deadline_at=self.deadline_at,
+            max_wait=max_wait,
+        )
+        return decide(failure, facts, self.policy.retry, self.rules.rand())
+
+    def pause(self, until: float) -> Pause:
+        """Return the wait before the next attempt."""
+        return Pause(until, self._to_wake())
+
+    def has_hook(self, failure: Failure) -> bool:
+        """Return whether a hook makes the next request: never on what may be our own write."""
+        if failure.code is None or self.maybe_applied:
+            return False
+        return self.rules.dialect.key(failure.code) in self.rules.recover
+
+    def recover(self, failure: Failure) -> Recover:
+        """Return the run of a failure's hook."""
+        return Recover(failure, self.attempt, self.give_up_at, self._to_wake())
+
+    def hooked(self, failure: Failure, reply: HookDone) -> bool:
+        """Go on with the request that a hook made; return whether there is one to send."""
+        outcome = self.outcome or Outcome(reply.at, reply.at, reply.at)
+        self.record.hook_finished(outcome, failure, reply)
+        if reply.outcome != "request":
+            return False
+        if reply.call is not None:
+            self.replace_call(reply.call)
+        return self._is_replayable()
+
+    def unrecovered(self, failure: Failure, reply: HookDone) -> Done:
+        """End a call whose hook made no request, or one whose body was sent already."""
+        self._give_back(reply.at)
+        stop = Stop(_UNRECOVERED.get(reply.outcome, PERMANENT))
+        outcome = self.outcome or Outcome(reply.at, reply.at, reply.at)
+        return self._end(outcome, failure, stop, "raised" if reply.outcome == "raised" else "this")
+
+    def _is_paced(self, failure: Failure) -> bool:
+        throttle = self._throttle
+        if throttle is None or self.policy.throttle is None:
+            return False
+        if isinstance(throttle, Route):
+            throttle = throttle.throttle
+        return failure.error_class is ErrorClass.RATE_LIMITED or throttle.is_pacing
+
+    def _is_rate_limit(self, failure: Failure) -> bool:
+        """Return whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
+        is_throttled = self._throttle is not None and self.policy.throttle is not None
+        return is_throttled and failure.error_class is ErrorClass.RATE_LIMITED
+
+    def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:
+        """End a failed call."""
+        result: Result = "this"
+        if outcome.cut:
+            result = "deadline" if outcome.at >= self.deadline_at else "previous"
+        wait = stop.delay if stop.reason == RETRY_AFTER_TOO_LONG else None
+        return self._end(outcome, failure, stop, result, retry_in=wait)
+
+    def _end(
+        self,
+        outcome: Outcome,
+        failure: Failure,
+        stop: Stop,
+        result: Result,
+        attempts: int | None = None,
+        retry_in: float | None = None,
+        scope: str = "",
+    ) -> Done:
+        attempts = self.attempt if attempts is None else attempts
+        balance = None if self._budget is None else self._budget.balance(outcome.at)
+        last = max(1, attempts)
+        self.record.gave_up(outcome, failure, stop, balance, last)
+        if self._recorder.verbose:
+            self.record.call_finished(outcome, failure, stop.reason, last)
+        self._recording = None  # it refers to us
+        if self._traffic is not None:
+            self._traffic.ended(outcome.at, attempts, self.waited, success=False)
+        return Done(stop.reason, result, attempts, retry_in, scope, self._to_wake())
+
+    def closed(self, now: float, attempts: int) -> Done:
+        """End a call that waited when its transport was closed, after so many attempts."""
+        ticket = self._ticket
+        if ticket is not None:
+            self._woken(ticket.home.leave(ticket, now, sent=False))
+            self._ticket = None
+        self._give_back(now)
+        if self.outcome is None or self.failure is None:
+            self._recording = None  # it refers to us
+            return Done(CLOSED, "closed", 0, wake=self._to_wake())
+        return self._end(self.outcome, self.failure, Stop(CLOSED), "this", attempts)
+
+    def cancelled(self, now: float, *, sent: bool) -> Sequence[Ticket]:
+        """Give back what the call holds; return the tickets whose holders are to be woken."""
+        ticket = self._ticket
+        if ticket is not None:
+            self._woken(ticket.home.leave(ticket, now, sent=sent))
+            self._ticket = None
+        self._recording = None  # it refers to us
+        self._give_back(now)
+        return self._to_wake()
+
+    def _give_back(self, now: float) -> None:
+        if self._budget is not None and self._held:
+            self._budget.refund(self._held, now)
+            self._held = 0.0

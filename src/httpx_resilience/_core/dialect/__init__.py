@@ -1,0 +1,1 @@
+"""How an API speaks: its error codes, its envelope, and what a failure is in its words."""

@@ -1,0 +1,184 @@
+"""A dialect as TOML: the document's entries, checked one by one, into the parts of a Dialect."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from .. import checks
+from ..headers import HeaderFamily
+from .catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, Path, RequestRules
+
+_TOP = ("name", "unknown_code", "codes", "statuses", "envelope", "requests", "rate_limits")
+_CODE = ("class", "status", "category", "meaning", "advice")
+_ENVELOPE = ("code", "message", "details", "request_id", "wait", "ignore_case")
+_REQUESTS = ("put_is_idempotent", "request_id_header", "idempotency_header", "categories")
+_CATEGORY = ("name", "path", "methods", "cost")
+_FAMILY = tuple(field.name for field in fields(HeaderFamily))
+
+
+def read_dialect(text: str) -> dict[str, Any]:
+    """Return the arguments of a Dialect that a TOML document gives."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"dialect: not TOML: {error}") from None
+    except ValueError:  # what int() says of a text that is too long for it
+        line = text.count("\n", 0, max(re.finditer("[0-9_]+", text), key=_length).start()) + 1
+        raise ValueError(
+            f"dialect: line {line}: got an integer of thousands of digits, allowed are those "
+            "below 2**63"
+        ) from None
+    except RecursionError:
+        raise ValueError("dialect: not TOML: nested too deeply") from None
+    _only(document, _TOP, "")
+    if "name" not in document:
+        raise ValueError("name: missing, allowed is a string")
+    parts: dict[str, Any] = {"name": _string(document["name"], "name")}
+    if "unknown_code" in document:
+        parts["unknown_code"] = _class(document["unknown_code"], "unknown_code")
+    codes = _table(document.get("codes", {}), "codes")
+    parts["codes"] = {code: _spec(code, entry) for code, entry in codes.items()}
+    if "statuses" in document:
+        statuses = _table(document["statuses"], "statuses")
+        parts["statuses"] = {
+            _status(key): _class(value, f"statuses.{key}") for key, value in statuses.items()
+        }
+    if "envelope" in document:
+        parts["envelope"] = _envelope(_table(document["envelope"], "envelope"))
+    if "requests" in document:
+        parts["requests"] = _requests(_table(document["requests"], "requests"))
+    families = _tables(document.get("rate_limits", []), "rate_limits")
+    parts["rate_limits"] = tuple(
+        _built(HeaderFamily, entry, _FAMILY, f"rate_limits[{at}]")
+        for at, entry in enumerate(families)
+    )
+    return parts
+
+
+def _length(found: re.Match[str]) -> int:
+    return found.end() - found.start()
+
+
+def _spec(code: str, entry: object) -> ErrorSpec:
+    where = f"codes.{code}"
+    if isinstance(entry, str):
+        entry = {"class": entry}
+    row = dict(_table(entry, where))
+    _only(row, _CODE, f"{where}.")
+    error_class = _class(row.pop("class", None), f"{where}.class")
+    spec = _built(ErrorSpec, {**row, "code": code, "error_class": error_class}, None, where)
+    return checks.instance(where, spec, ErrorSpec, "an ErrorSpec")
+
+
+def _envelope(entry: Mapping[str, Any]) -> Envelope:
+    _only(entry, _ENVELOPE, "envelope.")
+    parts: dict[str, Any] = {}
+    for name, value in entry.items():
+        where = f"envelope.{name}"
+        if name == "ignore_case":
+            parts[name] = _flag(value, where)
+        else:
+            parts[name] = _paths(value, where)
+    return Envelope(**parts)
+
+
+def _requests(entry: Mapping[str, Any]) -> RequestRules:
+    _only(entry, _REQUESTS, "requests.")
+    parts = dict(entry)
+    rules = _tables(parts.pop("categories", []), "requests.categories")
+    for name, value in parts.items():
+        if name == "put_is_idempotent":
+            _flag(value, f"requests.{name}")
+        else:
+            _string(value, f"requests.{name}")
+    parts["categories"] = tuple(
+        _built(CategoryRule, _named(rule, at), _CATEGORY, f"requests.categories[{at}]")
+        for at, rule in enumerate(rules)
+    )
+    try:
+        return RequestRules(**parts)
+    except ValueError as error:
+        raise ValueError(_at("requests", error)) from None
+
+
+def _named(rule: Mapping[str, Any], at: int) -> Mapping[str, Any]:
+    if "name" not in rule:
+        raise ValueError(f"requests.categories[{at}].name: missing, allowed is a string")
+    return rule
+
+
+def _built(
+    kind: Any,
+    entry: Mapping[str, Any],
+    known: tuple[str, ...] | None,
+    where: str,
+) -> Any:
+    if known is not None:
+        _only(entry, known, f"{where}.")
+    parts = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+    try:
+        return kind(**parts)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_at(where, error)) from None
+
+
+def _at(where: str, error: Exception) -> str:
+    """Return a refusal of one of our classes as one of the document's entry."""
+    text, fields = re.subn(r"^\w+(?:\('[^']*'\))?\.", "", str(error))
+    return f"{where}.{text}" if fields else f"{where}: {text}"
+
+
+def _only(entry: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
+    for name in entry:
+        if name not in known:
+            choices = ", ".join(known)
+            hint = checks.nearest(name, known)
+            raise ValueError(f"{prefix}{name}: unknown entry, allowed are {choices}{hint}")
+
+
+def _class(value: object, where: str) -> ErrorClass:
+    names = [member.value for member in ErrorClass]
+    checks.one_of(where, value.lower() if isinstance(value, str) else value, names)
+    return ErrorClass(str(value).lower())
+
+
+def _status(key: str) -> int:
+    if not re.fullmatch("[45][0-9]{2}", key):
+        raise ValueError(f"statuses.{key}: allowed are HTTP statuses from 400 to 599")
+    return int(key)
+
+
+def _paths(value: object, where: str) -> tuple[Path, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(path, str) and path for path in listed):
+        raise ValueError(
+            f"{where}: got {checks.shown(value)}, "
+            'allowed is a path such as "error.code", or several'
+        )
+    return tuple(tuple(str(path).split(".")) for path in listed)
+
+
+def _string(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is a string")
+    return value
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is true or false")
+    return value
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is a table")
+    return value
+
+
+def _tables(value: object, where: str) -> list[Mapping[str, Any]]:
+    if not isinstance(value, list):
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is an array of tables")
+    return [_table(entry, f"{where}[{at}]") for at, entry in enumerate(value)]

@@ -1,0 +1,1 @@
+"""Whether, when and how often a failed attempt is repeated."""

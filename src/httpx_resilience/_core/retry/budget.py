@@ -1,0 +1,141 @@
+"""The retry budget: at most a tenth of the last minute's successes is spent on futile retries.
+
+Rules, each from a simulation beside a dozen engines:
+
+1. Deposit on success, never on send and never by time: a time refill times a fleet of clients
+   keeps an overloaded server down.
+2. A retry that succeeds gets its cost back: only unproductive retries drain.
+3. The cap follows the client's own traffic: a fixed one does not protect a server from many
+   small clients.
+4. Tokens above a falling cap are kept: what was earned before an outage bridges its first second.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+
+from ..policy import BudgetPolicy
+
+_TAU = 10.0
+"""Seconds over which the rate of first-attempt successes is averaged, exponentially."""
+
+_BATCH = 0.01
+"""Seconds for which successes are merely counted, and put down together: a thousandth of what the
+rate is averaged over. Whoever asks for tokens has them put down first."""
+
+_EPSILON = 1e-9
+"""Ten deposits of 0.1 pay for one retry, whatever binary fractions make of them."""
+
+
+class RetryBudget:
+    """Tokens for retries of one origin, shared by all its calls, safe to use from many threads.
+
+    Args:
+        policy: The numbers.
+        clock: A source of seconds that is used instead of the callers' ``now``, for budgets that
+            are shared by event loops whose clocks differ.
+
+    >>> budget = RetryBudget(BudgetPolicy(floor=1.0))
+    >>> budget.withdraw(1.0, now=0.0), budget.withdraw(1.0, now=0.0)
+    (True, False)
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clock",
+        "_earned",
+        "_failed_at",
+        "_lock",
+        "_rate",
+        "_rate_at",
+        "_tokens",
+        "policy",
+    )
+
+    def __init__(
+        self, policy: BudgetPolicy | None = None, *, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.policy = policy or BudgetPolicy()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens = self.policy.floor
+        self._rate = 0.0
+        self._rate_at = -math.inf
+        self._earned = 0
+        self._failed_at = -math.inf
+
+    def __repr__(self) -> str:
+        return f"<RetryBudget tokens={self._tokens:.2f} {self.policy!r}>"
+
+    def deposit(self, now: float) -> None:
+        """Count a first attempt that succeeded."""
+        with self._lock:
+            now = now if self._clock is None else self._clock()
+            self._earned += 1
+            if now - self._rate_at >= _BATCH:
+                self._settle(now)
+
+    def fail(self, now: float) -> None:
+        """Count a failed attempt: healing starts over."""
+        with self._lock:
+            now = now if self._clock is None else self._clock()
+            self._settle(now)
+            self._failed_at = now
+
+    def withdraw(self, cost: float, now: float) -> bool:
+        """Take the cost of a retry, or refuse and take nothing."""
+        with self._lock:
+            now = now if self._clock is None else self._clock()
+            self._settle(now)
+            self._failed_at = now  # who wants to retry has failed
+            if self._tokens < cost - _EPSILON:
+                return False
+            self._tokens = max(0.0, self._tokens - cost)
+            return True
+
+    def refund(self, cost: float, now: float) -> None:
+        """Give back the cost of a retry that succeeded, or that was cancelled."""
+        with self._lock:
+            now = now if self._clock is None else self._clock()
+            self._settle(now)
+            self._add(cost, self._rate_now(now))
+
+    @property
+    def tokens(self) -> float:
+        """What ``balance`` said or would have said when the budget was last drawn on or paid."""
+        return self._tokens
+
+    def balance(self, now: float) -> float:
+        """Return the tokens that a retry could draw on now."""
+        with self._lock:
+            self._settle(now if self._clock is None else self._clock())
+            return self._tokens
+
+    def _rate_now(self, now: float) -> float:
+        return self._rate * math.exp(min(0.0, self._rate_at - now) / _TAU)
+
+    def _put_down(self, earned: int, before: float) -> None:
+        """Add what so many successes earned to the rate and, one by one, to the tokens."""
+        self._rate = before + earned / _TAU
+        ratio = self.policy.ratio
+        if self._tokens + ratio * earned <= self._cap(before + 1.0 / _TAU):
+            self._tokens += ratio * earned
+        elif self._tokens < self._cap(self._rate):
+            for nth in range(1, earned + 1):
+                self._add(ratio, before + nth / _TAU)
+
+    def _cap(self, rate: float) -> float:
+        p = self.policy
+        return min(p.maximum, max(p.floor, p.ratio * p.window * rate))
+
+    def _add(self, tokens: float, rate: float) -> None:
+        self._tokens = max(self._tokens, min(self._tokens + tokens, self._cap(rate)))
+
+    def _settle(self, now: float) -> None:
+        """Put down what was earned since it was last done, and heal."""
+        if self._earned:
+            self._put_down(self._earned, self._rate_now(now))
+            self._rate_at = now
+            self._earned = 0
+        if self._tokens < self.policy.floor and now - self._failed_at >= self.policy.heal_after:
+            self._tokens = self.policy.floor

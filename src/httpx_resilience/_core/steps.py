@@ -1,0 +1,71 @@
+"""The steps that a call's flow yields to its driver, and what the driver answers.
+
+Each step bears the tickets whose holders are to be woken before it is carried out.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Literal, NamedTuple
+
+from .dialect.classify import Failure
+from .outcome import Cancelled, Closed, HookDone, Outcome, Woken
+from .throttle import Ticket
+
+Result = Literal["this", "previous", "deadline", "throttled", "raised", "closed"]
+
+
+class Send(NamedTuple):
+    """Send the request; end the attempt at ``cut_at`` if its headers are not there by then."""
+
+    attempt: int
+    cut_at: float | None
+    wake: Sequence[Ticket] = ()
+
+
+class Admit(NamedTuple):
+    """Wait until somebody wakes the ticket, or until ``until`` if this call keeps the time."""
+
+    ticket: Ticket
+    until: float | None
+    wake: Sequence[Ticket] = ()
+
+
+class Pause(NamedTuple):
+    """Give the connection back, then sleep until ``until``."""
+
+    until: float
+    wake: Sequence[Ticket] = ()
+
+
+class Recover(NamedTuple):
+    """Run the hook for a failure's code, until ``cut_at`` at most; send what it returns."""
+
+    failure: Failure
+    attempt: int
+    cut_at: float
+    wake: Sequence[Ticket] = ()
+
+
+class Done(NamedTuple):
+    """Return or raise: this attempt's outcome, the previous one's, or an error of our own.
+
+    Attributes:
+        reason: Why the call ends, of ``decision.REASONS``.
+        result: Which outcome the user gets.
+        attempts: How many attempts were made.
+        retry_in: Seconds the server wants to pass first, where that ended the call.
+        scope: Whose rate-limit budget ended it, where one did.
+        wake: Tickets whose holders are to be woken.
+    """
+
+    reason: str
+    result: Result = "this"
+    attempts: int = 1
+    retry_in: float | None = None
+    scope: str = ""
+    wake: Sequence[Ticket] = ()
+
+
+Step = Admit | Send | Pause | Recover | Done
+Reply = Outcome | Woken | HookDone | Cancelled | Closed
+CallFlow = Generator[Step, Reply, Sequence[Ticket]]
+"""A call's way. It returns the tickets to wake, where it ends without a ``Done``."""

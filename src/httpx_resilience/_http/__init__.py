@@ -1,0 +1,1 @@
+"""The HTTP library: nothing outside this folder names it, but the front door."""

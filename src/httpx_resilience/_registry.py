@@ -1,0 +1,290 @@
+"""What the calls of one transport share, within one event loop: budgets, throttles, clocks."""
+
+import itertools
+import random
+from collections.abc import Callable, Container, Hashable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from ._core import checks
+from ._core.call_state import Rules
+from ._core.dialect.dialect import Dialect
+from ._core.dialect.envelope import safe_token
+from ._core.headers import RateLimitReader
+from ._core.headers.server_clock import ServerClock
+from ._core.lru import LRUMap
+from ._core.outcome import Call
+from ._core.policy import Policy
+from ._core.retry.budget import RetryBudget
+from ._core.telemetry.events import Event
+from ._core.telemetry.recorder import shown_path
+from ._core.telemetry.traffic import TrafficMeter
+from ._core.throttle import Buckets, RateLimitStatus, Route, Throttle
+from ._http import binding as http
+from ._http.identity import hashed, identity_of
+from ._http.requests import RequestHeaderReader, RequestHeaders, origin_of
+from ._runtime.anyio import notify
+from .dialects.generic import GENERIC
+from .dialects.scaivault import DEFAULT_DIALECT
+
+Identity = Callable[[http.Request], str | None]
+
+
+IDENTITY = "resilience.identity"
+"""Key in a request's extensions: who is calling, where the credential is rotated."""
+
+
+class DialectRuntime(NamedTuple):
+    """A dialect, and what reads the headers of its responses and of its requests.
+
+    Attributes:
+        dialect: How the API speaks.
+        reader: Reads the rate-limit headers of its responses.
+        scan: Reads the headers of requests to it.
+        is_default: The user named no dialect.
+    """
+
+    dialect: Dialect
+    reader: RateLimitReader
+    scan: RequestHeaderReader
+    is_default: bool = False
+
+
+class Dialects:
+    """Which dialect an origin speaks, and what reads its rate-limit headers."""
+
+    __slots__ = ("_by_origin", "_default")
+
+    def __init__(self, given: Dialect | Mapping[str, Dialect]) -> None:
+        self._by_origin: dict[str, DialectRuntime] = {}
+        if isinstance(given, Mapping):
+            for key, dialect in given.items():
+                checks.instance(f"dialect[{key!r}]", dialect, Dialect, "a Dialect")
+                if key != "*":
+                    self._by_origin[_origin(key)] = _runtime_of(dialect)
+            self._default = _runtime_of(given.get("*", GENERIC))
+        else:
+            checks.instance("dialect", given, Dialect, "a Dialect, or a map from origin to Dialect")
+            self._default = _runtime_of(given)
+
+    def __str__(self) -> str:
+        return "+".join(sorted({dialect.name for dialect in self.all()}))
+
+    def of(self, origin: str) -> DialectRuntime:
+        """Return an origin's dialect, and what reads it."""
+        return self._by_origin.get(origin, self._default)
+
+    def all(self) -> tuple[Dialect, ...]:
+        """Return every dialect that may be spoken."""
+        return (*(known.dialect for known in self._by_origin.values()), self._default.dialect)
+
+
+def _runtime_of(dialect: Dialect) -> DialectRuntime:
+    reader, scan = RateLimitReader(dialect.rate_limits), RequestHeaderReader(dialect)
+    return DialectRuntime(dialect, reader, scan, dialect is DEFAULT_DIALECT)
+
+
+def _origin(key: str) -> str:
+    url = http.URL(key)
+    if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
+        raise ValueError(
+            f"dialect[{key!r}]: allowed is an origin such as 'https://vault.example', or '*'"
+        )
+    return origin_of(url)
+
+
+class OriginConfig:
+    """What all calls to one origin go by that bring nothing of their own."""
+
+    __slots__ = ("__weakref__", "budget", "origin", "rules", "runtime", "traffic")
+
+    def __init__(
+        self,
+        origin: str,
+        runtime: DialectRuntime,
+        policy: Policy,
+        budget: RetryBudget | None,
+        traffic: TrafficMeter,
+    ) -> None:
+        self.origin = origin
+        self.runtime = runtime
+        self.budget = budget
+        self.rules = rules_of(policy, runtime)
+        self.traffic = traffic
+
+
+def rules_of(policy: Policy | None, runtime: DialectRuntime, recover: Container[str] = ()) -> Rules:
+    """Return what a call goes by."""
+    dialect, reader, _, is_default = runtime
+    return Rules(policy, dialect, reader, random.random, recover, is_default)
+
+
+class Registry:
+    """What calls share: bounded, per origin or scope.
+
+    Made afresh for each event loop, whose clock starts anywhere.
+
+    Attributes:
+        arrivals: Numbers the calls as they come.
+        under_way: Calls that have begun and not ended.
+        waiting: What the calls wait for that wait.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_budgets",
+        "_clocks",
+        "_configs",
+        "_dialects",
+        "_emit",
+        "_identity",
+        "_last_config",
+        "_last_scope",
+        "_latest",
+        "_policy",
+        "_routes",
+        "_throttles",
+        "arrivals",
+        "under_way",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        dialects: Dialects,
+        policy: Policy,
+        budget: RetryBudget | None,
+        identity: Identity | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._dialects = dialects
+        self._policy = policy
+        self._budget = budget
+        self._identity = identity
+        self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
+        self._emit = emit
+        self._configs: LRUMap[OriginConfig] = LRUMap()
+        self._last_config: tuple[Hashable, OriginConfig | None] = None, None
+        self._budgets: LRUMap[RetryBudget] = LRUMap()
+        self._clocks: LRUMap[ServerClock] = LRUMap(ServerClock)
+        self._throttles: LRUMap[Throttle] = LRUMap()
+        self._last_scope: tuple[Hashable, Throttle | None] = None, None
+        self._routes: LRUMap[Route] = LRUMap()
+        self.arrivals = itertools.count()
+        self.under_way = 0
+        self.waiting: set[Any] = set()
+
+    def config_for(self, key: Hashable, url: http.URL) -> OriginConfig:
+        """Return what a call to a URL goes by; ``key`` is its origin's."""
+        last, config = self._last_config
+        if config is not None and key == last:  # a client's calls mostly go one way
+            return config
+        config = self._configs.find(key)
+        if config is None:
+            origin = origin_of(url)
+            config = OriginConfig(
+                origin,
+                self._dialects.of(origin),
+                self._policy,
+                self.budget_of(origin, self._policy),
+                TrafficMeter(origin, self._emit),
+            )
+            self._configs.put(key, config)
+        self._last_config = key, config
+        return config
+
+    def budget_of(self, origin: str, policy: Policy | None) -> RetryBudget | None:
+        """Return the retry budget that a call draws on; None for none."""
+        if policy is None or policy.budget is None:
+            return None
+        if self._budget is not None:
+            return self._budget
+        return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
+
+    def throttle_of(
+        self, request: http.Request, call: Call, dialect: Dialect, seen: RequestHeaders
+    ) -> Throttle | Route | None:
+        """Return the throttle of a call's scope: origin, identity, category; None for none.
+
+        Where a dialect names no category, that is the route: its throttle is learned.
+        """
+        if self._policy.throttle is None:
+            return None
+        name = request.extensions.get(IDENTITY)
+        if name is None and self._identity is None:
+            authorization, api_key, who = self._latest
+            if seen[0] != authorization or seen[1] != api_key:  # a client's calls bear the same
+                authorization, api_key, _, _ = seen
+                who = identity_of(authorization, api_key)
+                self._latest = authorization, api_key, who
+        else:
+            who = self._named(request, name, seen)
+        rules = dialect.requests
+        if rules.category is not None:
+            category: str | None = rules.category(call.method, call.path)
+        else:
+            category = rules.category_of(call.method, call.path)
+        if category is not None:
+            scope = (call.origin, who, category)
+            if scope == self._last_scope[0]:
+                return self._last_scope[1]
+            throttle = self._throttles.find(scope) or self._new_scope(scope, call, dialect)
+            self._last_scope = scope, throttle
+            return throttle
+        key = (call.origin, who, route_of(call.method, call.path))
+        return self._routes.find(key) or self._new_route(key, call)
+
+    def _new_scope(self, scope: tuple[str, str, str], call: Call, dialect: Dialect) -> Throttle:
+        # A category may be a segment of the path: it is logged as that of the redacted one.
+        origin, who, _ = scope
+        name = dialect.requests.category_of(call.method, shown_path(call)) or ""
+        return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name))
+
+    def _named(self, request: http.Request, name: object, seen: RequestHeaders) -> str:
+        """Return who is calling, where somebody says so."""
+        if self._identity is not None:
+            return hashed((self._identity(request) or "").encode())
+        if isinstance(name, str):
+            return hashed(name.encode())
+        return identity_of(seen.authorization, seen.api_key)
+
+    def _new_route(self, key: tuple[str, str, str], call: Call) -> Route:
+        # As a category, a segment of the path is logged as that of the redacted one.
+        origin, who, _ = key
+        name = safe_token(route_of(call.method, shown_path(call)).replace(" ", ":")) or "all"
+        buckets = Buckets(
+            (origin, who),
+            self._throttles,
+            lambda name: self._new_throttle(origin, who, name),
+            lambda name: _scope_of(who, name),
+        )
+        return self._routes.get(key, lambda: buckets.route(name))
+
+    def _new_throttle(self, origin: str, who: str, category: str) -> Throttle:
+        limits = self._policy.throttle
+        if limits is None:
+            raise RuntimeError("a throttle was asked for although the policy has none")
+        scope, clock = _scope_of(who, category), self._clocks.get(origin)
+        return Throttle(origin, scope, limits, clock, self._emit)
+
+    def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
+        """Return what is known of every scope, the least recently used first."""
+        routed = (route.throttle for route in self._routes.values())
+        unlearned = (throttle for throttle in routed if throttle.signature is None)
+        throttles = {id(throttle): throttle for throttle in (*self._throttles.values(), *unlearned)}
+        return tuple(status for throttle in throttles.values() for status in throttle.status(now))
+
+    def notify_all(self) -> None:
+        """End every wait, for the throttle or between two attempts."""
+        for waiter in tuple(self.waiting):
+            notify(waiter)
+
+
+def _scope_of(who: str, category: str) -> str:
+    """Return a scope's name for events: its category, and a little of the identity's hash."""
+    return f"{category or 'all'}#{who[:4]}" if who else category or "all"
+
+
+def route_of(method: str, path: str) -> str:
+    """Return what kind of request a call is: its method and the first segment of its path."""
+    return f"{method} {path.lstrip('/').partition('/')[0]}"

@@ -1,0 +1,1 @@
+"""The event loop: one module for each kind, and nothing else names its libraries."""

@@ -1,0 +1,1 @@
+"""Authentication by tokens that are renewed in time."""

@@ -1,0 +1,314 @@
+"""A dialect as TOML: every entry, and what is said of those that are wrong."""
+
+import re
+
+import pytest
+
+from httpx_resilience import (
+    SCAIVAULT,
+    CategoryRule,
+    Dialect,
+    Envelope,
+    ErrorClass,
+    ErrorSpec,
+    HeaderFamily,
+    RequestRules,
+)
+from httpx_resilience._core.dialect.envelope import read_error, read_summary
+
+EVERYTHING = """
+name = "everything"
+unknown_code = "permanent"
+
+[codes]
+BUSY = "transient"
+"quota.daily" = "PERMANENT"
+
+[codes.BROKEN]
+class = "internal"
+status = 500
+category = "Server"
+meaning = "It broke."
+advice = "Tell us."
+
+[statuses]
+503 = "transient"
+429 = "rate_limited"
+
+[envelope]
+code = ["error.code", "errors.*.code"]
+message = "error.message"
+details = "error.details"
+request_id = ["error.request_id", "trace"]
+wait = "error.retry_after"
+ignore_case = true
+
+[requests]
+put_is_idempotent = false
+request_id_header = "X-Request-ID"
+idempotency_header = "Idempotency-Key"
+
+[[requests.categories]]
+name = "upload"
+path = "/v1/files/*"
+methods = ["put", "POST"]
+cost = 5
+
+[[requests.categories]]
+name = "read"
+
+[[rate_limits]]
+limit = "X-My-Limit"
+remaining = "X-My-Remaining"
+reset = "X-My-Reset"
+used = "X-My-Used"
+reset_unit = "ms"
+window = 60.0
+unit = "units"
+bucket = "mine"
+"""
+
+
+def test_every_entry_is_taken() -> None:
+    assert Dialect.from_toml(EVERYTHING) == Dialect(
+        name="everything",
+        unknown_code=ErrorClass.PERMANENT,
+        codes={
+            "BUSY": ErrorSpec(code="BUSY", error_class=ErrorClass.TRANSIENT),
+            "quota.daily": ErrorSpec(code="quota.daily", error_class=ErrorClass.PERMANENT),
+            "BROKEN": ErrorSpec(
+                code="BROKEN",
+                error_class=ErrorClass.INTERNAL,
+                status=500,
+                category="Server",
+                meaning="It broke.",
+                advice="Tell us.",
+            ),
+        },
+        statuses={503: ErrorClass.TRANSIENT, 429: ErrorClass.RATE_LIMITED},
+        envelope=Envelope(
+            code=(("error", "code"), ("errors", "*", "code")),
+            message=(("error", "message"),),
+            details=(("error", "details"),),
+            request_id=(("error", "request_id"), ("trace",)),
+            wait=(("error", "retry_after"),),
+            ignore_case=True,
+        ),
+        requests=RequestRules(
+            put_is_idempotent=False,
+            request_id_header="X-Request-ID",
+            idempotency_header="Idempotency-Key",
+            categories=(
+                CategoryRule(name="upload", path="/v1/files/*", methods=("PUT", "POST"), cost=5),
+                CategoryRule(name="read"),
+            ),
+        ),
+        rate_limits=(
+            HeaderFamily(
+                limit="X-My-Limit",
+                remaining="X-My-Remaining",
+                reset="X-My-Reset",
+                used="X-My-Used",
+                reset_unit="ms",
+                window=60.0,
+                unit="units",
+                bucket="mine",
+            ),
+        ),
+    )
+
+
+def test_a_name_is_enough() -> None:
+    assert Dialect.from_toml('name = "x"') == Dialect(name="x")
+
+
+def test_a_dialect_of_a_file_reads_what_the_file_says() -> None:
+    dialect = Dialect.from_toml(EVERYTHING)
+    body = b'{"errors": [{"code": "busy"}], "trace": "t1", "error": {"retry_after": 1.5}}'
+    info = read_error(body, dialect)
+    assert info is not None
+    assert (info.code, info.request_id) == ("busy", "t1")
+    assert info.spec is dialect.codes["busy"]
+    assert read_summary(body, dialect).wait == 1.5
+
+
+def test_the_first_rule_that_fits_names_the_budget_and_the_cost() -> None:
+    rules = Dialect.from_toml(EVERYTHING).requests
+    assert (rules.category_of("PUT", "/v1/files/a/b"), rules.cost_of("PUT", "/v1/files/a")) == (
+        "upload",
+        5,
+    )
+    assert (rules.category_of("GET", "/v1/files/a"), rules.cost_of("GET", "/v1/files/a")) == (
+        "read",
+        1,
+    )
+
+
+NAMED = 'name = "x"\n'
+WRONG = {
+    "not TOML": ("name = ", "dialect: not TOML"),
+    "no name": ("codes = {}", "name: missing"),
+    "a name that is none": ("name = 7", "name: got 7, allowed is a string"),
+    "an unknown entry": (NAMED + "code = {}", r"^code: unknown entry.*did you mean 'codes'"),
+    "an unknown class": (
+        NAMED + 'codes = {busy = "transiant"}',
+        r"^codes\.busy\.class: got 'transiant'.*did you mean 'transient'",
+    ),
+    "a class that is a number": (NAMED + "codes = {busy = 7}", r"^codes\.busy: got 7"),
+    "a row without class": (NAMED + "codes = {busy = {status = 503}}", r"^codes\.busy\.class: got"),
+    "an unknown entry of a row": (
+        NAMED + 'codes = {busy = {class = "transient", state = 503}}',
+        r"^codes\.busy\.state: unknown entry.*did you mean 'status'",
+    ),
+    "a status that is none at all": (
+        NAMED + 'codes = {busy = {class = "transient", status = 7}}',
+        r"^codes\.busy\.status: got 7",
+    ),
+    "a status that is a word": (
+        NAMED + 'codes = {busy = {class = "transient", status = "503"}}',
+        r"^codes\.busy\.status: got '503'",
+    ),
+    "a code that cannot be told": (
+        NAMED + 'codes = {"a b" = "transient"}',
+        r"^codes\.a b\.code",
+    ),
+    "codes that are no table": (NAMED + "codes = [1]", r"^codes: got \[1\], allowed is a table"),
+    "an unknown default": (
+        NAMED + 'unknown_code = "permanant"',
+        "^unknown_code: got .*did you mean 'permanent'",
+    ),
+    "a status that is none": (NAMED + 'statuses = {busy = "transient"}', r"^statuses\.busy: "),
+    "a status out of range": (NAMED + 'statuses = {200 = "transient"}', r"^statuses\.200: "),
+    "a status of many digits": (NAMED + 'statuses = {5030 = "transient"}', r"^statuses\.5030: "),
+    "a status of an unknown class": (
+        NAMED + 'statuses = {503 = "transcient"}',
+        r"^statuses\.503: got .*did you mean 'transient'",
+    ),
+    "an unknown entry of the envelope": (
+        NAMED + 'envelope = {codes = "a"}',
+        r"^envelope\.codes: unknown entry.*did you mean 'code'",
+    ),
+    "a path that is none": (NAMED + "envelope = {code = 7}", r"^envelope\.code: got 7"),
+    "an empty path": (NAMED + 'envelope = {code = [""]}', r"^envelope\.code: got \[''\]"),
+    "a flag that is none": (
+        NAMED + "envelope = {ignore_case = 1}",
+        r"^envelope\.ignore_case: got 1, allowed is true or false",
+    ),
+    "an unknown entry of the requests": (
+        NAMED + 'requests = {request_id = "X"}',
+        r"^requests\.request_id: unknown entry.*did you mean 'request_id_header'",
+    ),
+    "a header that is none": (
+        NAMED + "requests = {request_id_header = 1}",
+        r"^requests\.request_id_header: got 1",
+    ),
+    "another flag that is none": (
+        NAMED + 'requests = {put_is_idempotent = "no"}',
+        r"^requests\.put_is_idempotent: got 'no', allowed is true or false",
+    ),
+    "categories that are no tables": (
+        NAMED + 'requests = {categories = ["read"]}',
+        r"^requests\.categories\[0\]: got 'read', allowed is a table",
+    ),
+    "categories that are no array": (
+        NAMED + 'requests = {categories = "read"}',
+        r"^requests\.categories: got 'read', allowed is an array",
+    ),
+    "an unknown entry of a category": (
+        NAMED + 'requests = {categories = [{name = "a", method = ["GET"]}]}',
+        r"^requests\.categories\[0\]\.method: unknown entry.*did you mean 'methods'",
+    ),
+    "a category without a name": (
+        NAMED + "requests = {categories = [{cost = 2}]}",
+        r"^requests\.categories\[0\]\.name: missing",
+    ),
+    "a cost of nothing": (
+        NAMED + 'requests = {categories = [{name = "a"}, {name = "b", cost = 0}]}',
+        r"^requests\.categories\[1\]\.cost: got 0",
+    ),
+    "methods that are a word": (
+        NAMED + 'requests = {categories = [{name = "a", methods = "PUT"}]}',
+        r"^requests\.categories\[0\]\.methods: got 'PUT'",
+    ),
+    "methods that are numbers": (
+        NAMED + 'requests = {categories = [{name = "a", methods = [1]}]}',
+        r"^requests\.categories\[0\]\.methods: got 1",
+    ),
+    "an unknown entry of a family": (
+        NAMED + 'rate_limits = [{limits = "X"}]',
+        r"^rate_limits\[0\]\.limits: unknown entry.*did you mean 'limit'",
+    ),
+    "a family without a header": (NAMED + "rate_limits = [{}]", r"^rate_limits\[0\]: HeaderFamily"),
+    "a header name that is none": (
+        NAMED + 'rate_limits = [{limit = "a b"}]',
+        r"^rate_limits\[0\]\.limit: got 'a b'",
+    ),
+    "a unit of time that is none": (
+        NAMED + 'rate_limits = [{reset = "X", reset_unit = "secs"}]',
+        r"^rate_limits\[0\]\.reset_unit: got 'secs'",
+    ),
+    "families that are no array": (
+        NAMED + "rate_limits = 7",
+        "^rate_limits: got 7, allowed is an array",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Dialect.from_toml(text)
+
+
+def test_a_misspelt_code_in_an_extension_of_a_file_is_refused() -> None:
+    dialect = Dialect.from_toml(EVERYTHING)
+    with pytest.raises(ValueError, match=r"everything\.extend.*did you mean 'broken'"):
+        dialect.extend(codes={"BROKN": ErrorClass.TRANSIENT})
+    with pytest.raises(ValueError, match="did you mean 'rate_limited'"):
+        SCAIVAULT.extend(codes={"rate_limitd": ErrorClass.TRANSIENT})
+    assert dialect.extend(codes={"broken": ErrorClass.TRANSIENT}).spec("Broken") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ('[[rate_limits]]\nremaining = "X"\nwindow = 0x1' + "0" * 300, "rate_limits[0]"),
+        ('[requests]\ncategories = [{ path = "/x" }]', "requests.categories[0].name"),
+        ('[requests]\nrequest_id_header = "a b"', "request_id_header"),
+        ('[codes.x]\nclass = "transient"\nmeaning = 7', "codes.x"),
+        ('envelope = { ignore_case = true }\ncodes = { a = "transient", A = "conflict" }', "'A'"),
+    ],
+)
+def test_what_is_odd_in_a_file_is_a_value_error_that_names_it(text: str, named: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(named)):
+        Dialect.from_toml(f'name = "x"\n{text}')
+
+
+ENTRIES = {
+    "rate_limits[0].window": "rate_limits = [{ remaining = 'X-Left', window = @ }]",
+    "codes.busy.status": "codes = { busy = { class = 'transient', status = @ } }",
+    "codes.busy": "codes = { busy = @ }",
+    "requests.categories[0].cost": "requests = { categories = [{ name = 'a', cost = @ }] }",
+    "unknown_code": "unknown_code = @",
+    "codes.busy.class": "codes = { busy = { class = @ } }",
+    "envelope.code": "envelope = { code = [@] }",
+    "envelope.ignore_case": "envelope = { ignore_case = @ }",
+    "rate_limits": "rate_limits = @",
+}
+
+
+@pytest.mark.parametrize(
+    "written", [str(10**400), "0x" + "f" * 5000], ids=["decimal", "hexadecimal"]
+)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_of_a_file_is_refused_by_its_name(entry: str, written: str) -> None:
+    with pytest.raises(ValueError, match=r": got .*, allowed (is|are) ") as refused:
+        Dialect.from_toml(f"name = 'x'\n{ENTRIES[entry].replace('@', written)}")
+    assert str(refused.value).startswith(f"{entry}: ")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_digits_that_python_does_not_convert_are_refused_by_their_line(entry: str) -> None:
+    with pytest.raises(ValueError, match=r"^dialect: line 2: got an integer of thousands of dig"):
+        Dialect.from_toml(f"name = 'x'\n{ENTRIES[entry].replace('@', '9' * 5000)}")
