@@ -385,5 +385,6 @@ def test_calls_without_a_policy_are_counted_and_not_held() -> None:
     assert scope.send(0.0, delta(3, limit=3))
     tickets = [scope.throttle.admit_unconditionally(100 + nth, 1.0) for nth in range(9)]
     assert {(ticket.state, ticket.granted_at) for ticket in tickets} == {(GRANTED, 1.0)}
+    assert {ticket.home for ticket in tickets} == {scope.throttle}
     assert scope.row(1.0).in_flight == 9
     assert scope.ask(1.1).state == WAITING

@@ -4,7 +4,7 @@ import pytest
 
 from httpx_resilience import RateLimitLow, ThrottleHeld, ThrottleReleased
 from httpx_resilience._core.throttle import GRANTED, WAITING
-from support.gates import BROKEN, REFUSED, Scope, after, delta, granted, left
+from support.gates import BROKEN, OUTAGE, Scope, after, delta, granted, left
 
 # Responses that repeat the last one.
 
@@ -65,22 +65,24 @@ def test_nobody_goes_when_others_spent_so_much_that_those_in_flight_take_the_res
 def test_a_failure_is_a_failure_whatever_its_headers_repeat() -> None:
     scope = steady()
     flying = scope.ask_for(20, 180.12)
-    scope.answer(flying[0], 180.12, left(989, 180.12, 240.0), failure=after(BROKEN, 0.0))
-    scope.answer(flying[1], 180.13, left(988, 180.13, 240.0), failure=after(REFUSED, 5.0))
-    assert not scope.send(180.14)
+    for ticket in flying[:10]:
+        scope.answer(ticket, 180.13, left(980, 180.13, 240.0), failure=BROKEN)
+    scope.answer(flying[10], 180.14, left(980, 180.14, 240.0), failure=after(OUTAGE, 1.0))
+    waiting = scope.ask_for(50, 180.2)
+    assert granted(waiting) == 0
+    scope.answer(flying[11], 180.3, failure=BROKEN)
+    scope.throttle.tick(181.2)
+    assert granted(waiting) < 10
 
 
-@pytest.mark.parametrize("is_abandoned", [True, False])
-def test_among_responses_that_repeat_an_abandoned_request_is_still_counted(
-    is_abandoned: bool,
-) -> None:
+def test_a_response_that_repeats_the_last_may_show_that_abandoned_requests_were_counted() -> None:
     scope = steady()
-    if is_abandoned:
-        scope.throttle.leave(scope.ask(180.11), 180.115, sent=True)
-    assert scope.send(180.12, left(900, 180.12, 240.0))
-    assert scope.row(180.13).remaining == 900 - is_abandoned
-    assert scope.send(190.0, left(890, 190.0, 240.0))
-    assert scope.row(190.0).remaining == 890
+    scope.throttle.leave(scope.ask(180.11), 180.115, sent=True)
+    found = []
+    for at, remaining in ((185.0, 900), (185.15, 899)):  # five seconds later, and a little more
+        assert scope.send(at, left(remaining, at, 240.0))
+        found.append(scope.row(at).remaining)
+    assert found == [899, 899]
 
 
 # Several policies; headers that vanish.
@@ -121,6 +123,13 @@ def test_a_call_waits_until_there_is_room_for_all_that_it_costs() -> None:
     assert second.state == GRANTED
 
 
+def test_nobody_overtakes_a_call_that_waits_because_it_costs_much() -> None:
+    scope = Scope()
+    assert scope.send(0.1, left(25, 0.1, 60.0))
+    assert scope.ask(0.2, cost=24).state == WAITING
+    assert scope.ask(0.2).state == WAITING
+
+
 @pytest.mark.parametrize("remaining", [12, 900])
 def test_a_call_that_is_admitted_unconditionally_takes_what_it_costs(remaining: int) -> None:
     scope = Scope()
@@ -131,7 +140,7 @@ def test_a_call_that_is_admitted_unconditionally_takes_what_it_costs(remaining: 
     assert scope.row(0.3).remaining == remaining - 5
 
 
-@pytest.mark.parametrize(("counted", "asked"), [(0, 15), (14, 1), (15, 1)])
+@pytest.mark.parametrize(("counted", "asked"), [(0, 15), (14, 1), (15, 1), (20, 1)])
 def test_what_is_plenty_is_spent_once(counted: int, asked: int) -> None:
     scope = Scope()
     assert scope.send(0.1, left(25, 0.1, 60.0))  # fifteen of which go without another look
