@@ -11,7 +11,7 @@ from httpx_resilience._core.outcome import RawHeaders
 from simulation.callers import Latency, Record
 from simulation.engine import Engine
 from simulation.jobs import Job
-from simulation.servers import LIMITERS, RESETS, RateLimitedServer
+from simulation.servers import LIMITERS, RateLimitedServer
 
 LIMIT = 60
 CALLS = 300
@@ -30,8 +30,8 @@ def told(lost: list[Record]) -> str:
     return "\n".join(map(str, lost[:5]))
 
 
-@pytest.mark.parametrize("reset_format", RESETS)
-@pytest.mark.parametrize("window", [61.0, 65.0, 75.0, 120.0, 300.0])
+@pytest.mark.parametrize("reset_format", ["floor", "float", "delta"])
+@pytest.mark.parametrize("window", [61.0, 65.0, 75.0, 300.0])
 @pytest.mark.parametrize("kind", LIMITERS)
 def test_a_single_client_loses_no_call_to_a_drained_budget(
     kind: str, window: float, reset_format: str
