@@ -11,7 +11,7 @@ from httpx_resilience._core.retry import decision
 from httpx_resilience.cli import _scenario
 from httpx_resilience.cli._scenario import SCENES, Ending, Scene, planned
 from httpx_resilience.testing import Fault
-from support.commands import Ran, Run, Start
+from support.commands import Ran, Run, Start, ended
 
 pytest_plugins = ["support.command_fixtures"]
 
@@ -19,7 +19,7 @@ pytest_plugins = ["support.command_fixtures"]
 @pytest.fixture(scope="module")
 def shown(start: Start) -> Ran:
     program = start("demo")
-    out, err = program.communicate(timeout=30)
+    out, err = ended(program)
     return Ran(program.returncode, out, err)
 
 

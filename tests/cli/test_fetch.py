@@ -19,7 +19,7 @@ from httpx_resilience import RateLimitStatus
 from httpx_resilience.cli._screen import console
 from httpx_resilience.cli._tables import show_limits
 from httpx_resilience.testing import FakeScaiVault, Fault, Limit, serve_in_thread
-from support.commands import Run, Served, Start
+from support.commands import Run, Served, Start, ended
 
 pytest_plugins = ["support.command_fixtures"]
 
@@ -371,7 +371,7 @@ def test_an_interrupted_run_shows_what_was_measured(start: Start, served: Served
     while len(served.vault.log) < 20 and time.monotonic() < until:
         time.sleep(0.02)
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=30)
+    out, err = ended(program)
     assert program.returncode == 130
     assert int(totals(out)[0]) >= 10
     assert re.fullmatch(r"httpx-resilience: interrupted after \d+ of 1000000 calls\n", err)
@@ -384,5 +384,5 @@ def test_nobody_reading_on_ends_the_run(
     program = start("fetch", f"{served.url}{WHO}", *arguments, stdout=(pipe := os.pipe())[1])
     os.close(pipe[1])
     os.close(pipe[0])
-    _, err = program.communicate(timeout=30)
+    _, err = ended(program)
     assert (program.returncode, err) == (1, "")

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from httpx_resilience.cli._screen import quiet_log
-from support.commands import PROGRAM, Run, Start
+from support.commands import PROGRAM, Run, Start, ended
 
 pytest_plugins = ["support.command_fixtures"]
 
@@ -79,7 +79,7 @@ def test_nobody_reading_on_is_no_error(start: Start, arguments: tuple[str, ...])
     os.close(reading)
     program = start(*arguments, stdout=writing)
     os.close(writing)
-    _, err = program.communicate(timeout=30)
+    _, err = ended(program)
     assert (program.returncode, err) == (1, "")
 
 
@@ -87,6 +87,6 @@ def test_nobody_reading_on_is_no_error(start: Start, arguments: tuple[str, ...])
 def test_a_full_disk_is_told_in_one_line(start: Start) -> None:
     with open("/dev/full", "w") as full:
         program = start("errors", stdout=full)
-        _, err = program.communicate(timeout=30)
+        _, err = ended(program)
     assert program.returncode == 1
     assert err == "httpx-resilience: cannot write: No space left on device\n"

@@ -39,7 +39,7 @@ def start() -> Iterator[Start]:
         program = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments],
             text=True,
-            env={**os.environ, "COLUMNS": "80"},
+            env={**os.environ, "COLUMNS": "80", "PYTHONFAULTHANDLER": "1"},
             **{**streams, **options},
         )
         started.append(program)

@@ -1,8 +1,11 @@
 """What tests of the command line have in their hands."""
 
+import signal
 import subprocess
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import pytest
 
 from httpx_resilience.testing import FakeScaiVault
 
@@ -45,3 +48,13 @@ class Served:
 
     vault: FakeScaiVault
     url: str
+
+
+def ended(program: "subprocess.Popen[str]") -> tuple[str, str]:
+    """Wait for a program to end; return its output. One that hangs fails the test with where."""
+    try:
+        return program.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        program.send_signal(signal.SIGABRT)  # faulthandler, which it runs with, prints the stacks
+        out, err = program.communicate(timeout=30)
+        pytest.fail(f"the program did not end:\n{out[-2000:]}\n{err[-8000:]}")
