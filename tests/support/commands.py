@@ -9,7 +9,12 @@ import pytest
 
 from httpx_resilience.testing import FakeScaiVault
 
-PROGRAM = "import sys; from httpx_resilience.cli import main; sys.exit(main())"
+PROGRAM = """
+import signal, sys
+from httpx_resilience.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+sys.exit(main())
+"""
 """For ``python -c``: the command line as a program of its own."""
 
 
