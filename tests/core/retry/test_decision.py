@@ -88,6 +88,20 @@ def test_a_wait_and_a_minimal_attempt_must_fit_into_the_time_left() -> None:
     assert decided(give_up_at=100.474) == Stop("out_of_time", 0.375, "backoff")
 
 
+def test_the_wait_must_end_before_the_deadline_also_where_the_clock_stands_still() -> None:
+    at_limit, past_limit = 100.0 + 0.375 + 0.1, 100.474
+    assert isinstance(decided(deadline_at=at_limit, max_wait=600.0, give_up_at=100.2), Retry)
+    assert decided(deadline_at=past_limit, max_wait=600.0) == Stop("out_of_time", 0.375, "backoff")
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60.0])
+def test_a_wait_is_the_servers_from_the_first_instant_to_the_longest_allowed(
+    seconds: float,
+) -> None:
+    hinted = TRANSIENT._replace(wait=Wait(seconds, "retry_after"))
+    assert decided(hinted, rand=0.0) == Retry(seconds, "retry_after", 1.0)
+
+
 def test_a_refused_connection_costs_a_quarter() -> None:
     refused = Failure(ErrorClass.CONNECTION, never_sent=True)
     assert decided(refused) == Retry(0.375, "backoff", 0.25)
