@@ -52,6 +52,12 @@ class TestRuleOne:
                 budget.deposit(1.0)
             assert budget.withdraw(1.0, 1.0) is pays
 
+    def test_successes_at_one_instant_raise_the_cap_one_by_one(self) -> None:
+        budget = fresh(floor=3.0)
+        for _ in range(40):  # the cap is the floor for the first five of them
+            budget.deposit(1.0)
+        assert budget.balance(1.0) == pytest.approx(3.0 + 35 * 0.1)
+
     def test_time_alone_refills_nothing_while_calls_fail(self) -> None:
         budget = fresh()
         for _ in range(3):
