@@ -6,7 +6,7 @@ from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
 from ._core.headers import HeaderFamily
-from ._core.policy import BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy
+from ._core.policy import BudgetPolicy, ParkPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.retry.backoff import Backoff
 from ._core.telemetry.events import (
     AttemptFinished,
@@ -17,12 +17,15 @@ from ._core.telemetry.events import (
     Event,
     GaveUp,
     Level,
+    OriginRecovered,
+    OriginUnavailable,
     RateLimitChanged,
     RateLimitEvent,
     RateLimitLow,
     RateLimitObserved,
     Recovered,
     RecoveryHook,
+    RetryParked,
     RetryScheduled,
     ScopeEvent,
     ThrottleDelayed,
@@ -76,6 +79,9 @@ __all__ = [
     "HeaderFamily",
     "Level",
     "Listener",
+    "OriginRecovered",
+    "OriginUnavailable",
+    "ParkPolicy",
     "Policy",
     "RateLimitChanged",
     "RateLimitEvent",
@@ -88,6 +94,7 @@ __all__ = [
     "RequestRules",
     "ResilienceError",
     "RetryBudget",
+    "RetryParked",
     "RetryPolicy",
     "RetryScheduled",
     "ScopeEvent",

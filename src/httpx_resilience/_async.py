@@ -8,11 +8,11 @@ from typing import Self
 from ._call import Calls, finish
 from ._core import checks
 from ._core.dialect.dialect import Dialect
-from ._core.outcome import Cancelled, Closed, HookDone, Woken
+from ._core.outcome import Cancelled, Closed, HookDone, Waiter, Woken
 from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
 from ._core.steps import Admit, CallFlow, Done, Pause, Reply, Send
-from ._core.throttle import RateLimitStatus, Ticket
+from ._core.throttle import RateLimitStatus
 from ._exchange import Lifetime
 from ._http import binding as http
 from ._http.errors import TransportClosed
@@ -209,14 +209,14 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
         await self._transport.__aexit__(exc_type, exc_value, traceback)
 
 
-def _wake(tickets: Sequence[Ticket]) -> None:
-    for ticket in tickets:
-        if ticket.wake is not None:
-            notify(ticket.wake)
+def _wake(waiters: Sequence[Waiter]) -> None:
+    for waiter in waiters:
+        if waiter.wake is not None:
+            notify(waiter.wake)
 
 
-def _cancel(flow: CallFlow, now: float) -> Sequence[Ticket]:
-    """Let a flow give back what it holds; return the tickets to wake."""
+def _cancel(flow: CallFlow, now: float) -> Sequence[Waiter]:
+    """Let a flow give back what it holds; return whom to wake."""
     try:
         flow.send(Cancelled(now))
     except StopIteration as ended:

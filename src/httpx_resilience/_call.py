@@ -94,9 +94,11 @@ class Calls:
         key, path = split_url(request.url)
         config = registry.config_for(key, request.url)
         rules, budget, dialect, hooks = config.rules, config.budget, config.runtime, _NO_HOOKS
+        parking = config.parking
         if EXTENSION in extensions:
             policy = self._policy_of(request)
             rules, budget = rules_of(policy, dialect), registry.budget_of(config.origin, policy)
+            parking = registry.parking_of(config.origin, policy)
         if self._recover or RECOVER in extensions:
             hooks = hooks_of(request, self._recover, dialect.dialect)
             rules = rules._replace(recover=hooks)
@@ -107,7 +109,7 @@ class Calls:
         exchange = Exchange(transport, request, call, seen, dialect, hooks, runtime)
         flow = call_flow(
             *(call, rules, budget, history, exchange.is_replayable, runtime.now(), throttle),
-            config.traffic,
+            *(config.traffic, parking),
         )
         return flow, exchange, history
 

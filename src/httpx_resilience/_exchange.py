@@ -176,14 +176,14 @@ class Exchange:
         return Outcome(sent_at, at, self._clock(), wall, status, headers, body)
 
     def admit(self, step: Admit) -> tuple[Awaitable[Woken | None], object]:
-        """Return what to await until the ticket is woken, or the time that this call keeps comes.
+        """Return what to await until the call is woken, or the time that this call keeps comes.
 
         It comes to None if somebody woke it. Thousands may wait here: no frame of ours for each.
 
         Returns:
             What to await, and the waiter.
         """
-        step.ticket.wake = waiter = self._runtime.waiter()
+        step.waiter.wake = waiter = self._runtime.waiter()
         waited = wait(waiter)
         return waited if step.until is None else self._keep(waited, step.until), waiter
 

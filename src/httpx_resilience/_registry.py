@@ -16,6 +16,7 @@ from ._core.lru import LRUMap
 from ._core.outcome import Call
 from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
+from ._core.retry.parking import Parking
 from ._core.telemetry.events import Event
 from ._core.telemetry.recorder import shown_path
 from ._core.telemetry.traffic import TrafficMeter
@@ -96,7 +97,7 @@ def _origin(key: str) -> str:
 class OriginConfig:
     """What all calls to one origin go by that bring nothing of their own."""
 
-    __slots__ = ("__weakref__", "budget", "origin", "rules", "runtime", "traffic")
+    __slots__ = ("__weakref__", "budget", "origin", "parking", "rules", "runtime", "traffic")
 
     def __init__(
         self,
@@ -105,12 +106,14 @@ class OriginConfig:
         policy: Policy,
         budget: RetryBudget | None,
         traffic: TrafficMeter,
+        parking: Parking | None,
     ) -> None:
         self.origin = origin
         self.runtime = runtime
         self.budget = budget
         self.rules = rules_of(policy, runtime)
         self.traffic = traffic
+        self.parking = parking
 
 
 def rules_of(policy: Policy | None, runtime: DialectRuntime, recover: Container[str] = ()) -> Rules:
@@ -141,6 +144,7 @@ class Registry:
         "_last_config",
         "_last_scope",
         "_latest",
+        "_parkings",
         "_policy",
         "_routes",
         "_throttles",
@@ -166,6 +170,7 @@ class Registry:
         self._configs: LRUMap[OriginConfig] = LRUMap()
         self._last_config: tuple[Hashable, OriginConfig | None] = None, None
         self._budgets: LRUMap[RetryBudget] = LRUMap()
+        self._parkings: LRUMap[Parking] = LRUMap()
         self._clocks: LRUMap[ServerClock] = LRUMap(ServerClock)
         self._throttles: LRUMap[Throttle] = LRUMap()
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
@@ -188,6 +193,7 @@ class Registry:
                 self._policy,
                 self.budget_of(origin, self._policy),
                 TrafficMeter(origin, self._emit),
+                self.parking_of(origin, self._policy),
             )
             self._configs.put(key, config)
         self._last_config = key, config
@@ -200,6 +206,12 @@ class Registry:
         if self._budget is not None:
             return self._budget
         return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
+
+    def parking_of(self, origin: str, policy: Policy | None) -> Parking | None:
+        """Return the parked calls of an origin; None where neither this call nor others park."""
+        if all(p is None or p.park is None or p.budget is None for p in (policy, self._policy)):
+            return None
+        return self._parkings.get(origin, lambda: Parking(origin, random.random, self._emit))
 
     def throttle_of(
         self, request: http.Request, call: Call, dialect: Dialect, seen: RequestHeaders

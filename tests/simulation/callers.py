@@ -19,6 +19,7 @@ from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, TransportFailure, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
+from httpx_resilience._core.retry.parking import Parking
 from httpx_resilience._core.steps import Admit, CallFlow, Done, Pause, Reply, Send, Step
 from httpx_resilience._core.telemetry.recorder import PendingEvent
 from httpx_resilience._core.throttle import Throttle
@@ -158,6 +159,10 @@ class Caller:
             emit = self.report.events.append
             throttle = Throttle("https://sim", "all", policy.throttle, ServerClock(), emit)
         self.throttle = throttle
+        self.parking = None
+        if policy.park is not None and policy.budget is not None:
+            emit = self.report.events.append
+            self.parking = Parking("https://sim", chance.random, emit)
         self._method = method
         self._orders = itertools.count()
         self.ended = Record(-1, 0.0)  # the call that ended last
@@ -172,7 +177,14 @@ class Caller:
             "c", self._method, "https://sim", "/v1/secrets/a", order=record.order, cost=cost
         )
         flow = call_flow(
-            call, self._rules, self.budget, self._recorder, lambda: True, now, self.throttle
+            call,
+            self._rules,
+            self.budget,
+            self._recorder,
+            lambda: True,
+            now,
+            self.throttle,
+            parking=self.parking,
         )
         _Carried(self, flow, record, ended).begin()
         return record
@@ -200,15 +212,15 @@ class _Carried:
 
     def _carry_out(self, step: Step) -> None:
         engine, turn = self._caller.engine, self._turn
-        for ticket in step.wake:
-            if ticket.wake is not None:
-                ticket.wake()
+        for waiter in step.wake:
+            if waiter.wake is not None:
+                waiter.wake()
         if isinstance(step, Send):
             self._send(step)
         elif isinstance(step, Pause):
             engine.at(step.until, partial(self._reply, turn, self._woken))
         elif isinstance(step, Admit):
-            step.ticket.wake = lambda: engine.at(
+            step.waiter.wake = lambda: engine.at(
                 engine.now, partial(self._reply, turn, self._woken)
             )
             if step.until is not None:

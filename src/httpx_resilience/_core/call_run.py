@@ -9,7 +9,7 @@ from .call_state import CallState, Rules
 from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .headers import Reading
-from .outcome import Call, HookDone, Outcome
+from .outcome import Call, HookDone, Outcome, Waiter
 from .policy import ThrottlePolicy
 from .retry.budget import RetryBudget
 from .retry.decision import (
@@ -23,11 +23,13 @@ from .retry.decision import (
     RETRY_AFTER_TOO_LONG,
     SUCCESS,
     THROTTLE_TIMEOUT,
+    UNAVAILABLE,
     Facts,
     Retry,
     Stop,
     decide,
 )
+from .retry.parking import BUDGET, PARKED, RELEASED, ParkedCall, Parking
 from .steps import Admit, Done, Pause, Recover, Result, Send
 from .telemetry.recorder import CallRecorder, EventRecorder
 from .telemetry.traffic import TrafficMeter
@@ -35,7 +37,7 @@ from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
 _SUCCEEDED = Done(SUCCESS)
-_NOBODY: Sequence[Ticket] = ()
+_NOBODY: Sequence[Waiter] = ()
 
 _UNRECOVERED = {"cut": OUT_OF_TIME, "request": BODY_NOT_REPLAYABLE}
 """Why a call ends after its hook, where the failure itself is not the reason."""
@@ -50,14 +52,21 @@ _UNPRODUCTIVE = frozenset(
 )
 """Classes of which an attempt counts as failed for the retry budget."""
 
+_TROUBLE = _UNPRODUCTIVE - {ErrorClass.RATE_LIMITED}
+"""Classes that show that an origin is in trouble."""
+
 
 class CallRun(CallState):
     """One call on its way: its state, its ticket, its tokens."""
 
     _held = 0.0
     _ticket: Ticket | None = None
+    _place: ParkedCall | None = None
+    _unpaid: Retry | None = None
+    _is_scheduled = False
+    _source: str | None = None
     _recording: CallRecorder | None = None
-    _wake: Sequence[Ticket] = _NOBODY
+    _wake: Sequence[Waiter] = _NOBODY
 
     def __init__(
         self,
@@ -68,6 +77,7 @@ class CallRun(CallState):
         is_replayable: Callable[[], bool],
         throttle: Throttle | Route | None,
         traffic: TrafficMeter | None,
+        parking: Parking | None,
     ) -> None:
         super().__init__(call, rules)
         self._budget = budget
@@ -75,6 +85,7 @@ class CallRun(CallState):
         self._recorder = recorder
         self._is_replayable = is_replayable
         self._traffic = traffic
+        self._parking = parking
 
     @property
     def record(self) -> CallRecorder:
@@ -84,14 +95,14 @@ class CallRun(CallState):
             recording = self._recording = CallRecorder(self, self.rules, self._recorder)
         return recording
 
-    def _woken(self, tickets: Sequence[Ticket]) -> None:
-        """Have the holders of tickets woken with the next step."""
-        if tickets:
-            self._wake = (*self._wake, *tickets)
+    def _woken(self, waiters: Sequence[Waiter]) -> None:
+        """Have others woken with the next step."""
+        if waiters:
+            self._wake = (*self._wake, *waiters)
 
-    def _to_wake(self) -> Sequence[Ticket]:
-        tickets, self._wake = self._wake, _NOBODY
-        return tickets
+    def _to_wake(self) -> Sequence[Waiter]:
+        waiters, self._wake = self._wake, _NOBODY
+        return waiters
 
     # Admission.
 
@@ -154,6 +165,12 @@ class CallRun(CallState):
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
         is_first, deadline = self.attempt == 1, self.policy.retry.deadline
+        parking = self._parking
+        if parking is not None:
+            if is_first:
+                parking.new_sent_at = now
+            else:
+                parking.retry_sent(now)
         if self._recorder.verbose:
             if is_first:
                 self.record.call_started(now)
@@ -182,6 +199,8 @@ class CallRun(CallState):
             self._report(ticket, outcome, reading, failure)
         if self._budget is not None:
             self._settle(self._budget, failure, outcome.at)
+        if self._parking is not None:
+            self._woken(self._judge(self._parking, outcome, failure))
         if self._traffic is not None and reading.limits:
             self._traffic.saw(reading.limits)
         if is_recorded:
@@ -208,11 +227,31 @@ class CallRun(CallState):
     def _settle(self, budget: RetryBudget, failure: Failure | None, now: float) -> None:
         """Charge or credit the retry budget for an attempt that came back."""
         if failure is not None and failure.error_class in _UNPRODUCTIVE:
+            self._held = 0.0
             budget.fail(now)
         elif self.attempt > 1:
             budget.refund(self._held, now)
         elif failure is None or failure.status is not None:
             budget.deposit(now)  # an exception of our own side is neither success nor failure
+
+    def _judge(
+        self, parking: Parking, outcome: Outcome, failure: Failure | None
+    ) -> Sequence[Waiter]:
+        """Learn from an attempt whether its origin is available; return whom to wake."""
+        place, self._place = self._place, None
+        if failure is None or (failure.status and failure.error_class not in _UNPRODUCTIVE):
+            sent, received = outcome.sent_at, outcome.received_at
+            return parking.succeeded(place, sent, received, outcome.at)
+        if self._parks(failure):
+            return parking.failed(place, failure, outcome.at)
+        return parking.ended(place, outcome.at)
+
+    def _parks(self, failure: Failure) -> bool:
+        """Return whether it shows an origin in trouble; what the throttle paces shows a limit."""
+        if failure.error_class not in _TROUBLE:
+            return False
+        throttle = self._own_throttle
+        return throttle is None or not throttle.is_surely_pacing
 
     # What follows.
 
@@ -227,18 +266,23 @@ class CallRun(CallState):
             traffic.ended(outcome.at, attempt, self.waited, success=True)
         if attempt > 1:
             balance = None if self._budget is None else self._budget.tokens
-            self.record.recovered(outcome, balance)
+            self.record.recovered(outcome, balance, self._source)
         if self._recorder.verbose:
             self.record.call_finished(outcome, None, SUCCESS, attempt)
         self._recording = None  # it refers to us
         return Done(SUCCESS, attempts=attempt, wake=self._to_wake())
 
     def decide(self, outcome: Outcome, failure: Failure) -> Retry | Stop:
-        """Return what to do about a failure; a retry is paid for."""
+        """Return what to do about a failure; a retry that does not park is paid for."""
         decision = self._decide(outcome, failure)
         if isinstance(decision, Stop):
             return decision
         budget, balance = self._budget, None
+        if budget is not None and self._may_park(failure):
+            self._unpaid, self._is_scheduled = decision, not self._is_unavailable
+            if self._is_scheduled:
+                self.record.retry_scheduled(outcome, failure, decision, budget.tokens)
+            return decision
         if budget is not None:
             if not budget.withdraw(decision.cost, outcome.at):
                 return Stop(BUDGET_EXHAUSTED)
@@ -268,12 +312,103 @@ class CallRun(CallState):
             has_hook=self.has_hook(failure),
             deadline_at=self.deadline_at,
             max_wait=max_wait,
+            unavailable=self._is_unavailable and self._may_park(failure),
         )
         return decide(failure, facts, self.policy.retry, self.rules.rand())
 
     def pause(self, until: float) -> Pause:
         """Return the wait before the next attempt."""
         return Pause(until, self._to_wake())
+
+    # Parking.
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether a retry has not been paid for, nor released."""
+        return self._unpaid is not None
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the call waits for its origin to recover."""
+        return self._place is not None and self._place.state == PARKED
+
+    @property
+    def _is_unavailable(self) -> bool:
+        return (
+            self._parking is not None and self._parking.availability.unavailable_since is not None
+        )
+
+    def _may_park(self, failure: Failure) -> bool:
+        may = self._parking is not None and self._budget is not None
+        may = may and self.policy.park is not None
+        return may and self._parks(failure) and not self.has_hook(failure)
+
+    def park(self, now: float) -> None:
+        """Send a retry whose backoff is over, or park it."""
+        parking, budget = self._parking, self._budget
+        policy, unpaid = self.policy.park, self._unpaid
+        if parking is None or budget is None or policy is None or unpaid is None:
+            return
+        self._place = place = ParkedCall(
+            failed_at=self.failed_at,
+            give_up_at=min(self.give_up_at, self.deadline_at) - MINIMAL_ATTEMPT,
+            cost=unpaid.cost,
+            budget=budget,
+            policy=policy,
+            attempts=self.attempt,
+            last=self.attempt + 1 >= self.max_attempts,
+            may_probe=self._would_be_admitted,
+            may_go=self._may_queue,
+        )
+        self._woken(parking.admit(place, now))
+        if place.state == PARKED:
+            time_left = parking.ends_at(place) - now
+            self.record.retry_parked(place.reason, time_left, len(parking), now)
+        self._released(place, now)
+
+    def stay_parked(self) -> Admit:
+        """Return the wait of a parked call."""
+        parking, place = self._parking, self._place
+        if parking is None or place is None:
+            raise RuntimeError("a call that is not parked was to wait")
+        return Admit(place, parking.timer_deadline(place), self._to_wake())
+
+    def tick_parked(self, now: float) -> None:
+        """Have those parked calls released whose time has come; go on if this is one."""
+        parking, place = self._parking, self._place
+        if parking is None or place is None:
+            return
+        if place.state == PARKED:
+            self._woken(parking.tick(now))
+        self._released(place, now)
+
+    def _released(self, place: ParkedCall, now: float) -> None:
+        unpaid, outcome, failure = self._unpaid, self.outcome, self.failure
+        if place.state == PARKED or unpaid is None or outcome is None or failure is None:
+            return
+        if place.parked_at is not None:
+            self.parked += now - place.parked_at
+            self._source = place.source
+        if place.state != RELEASED:
+            return
+        self._unpaid, self._held = None, place.paid
+        if place.parked_at is not None or not self._is_scheduled:
+            retry = Retry(now - outcome.at, place.source, place.paid)
+            outcome = outcome._replace(at=now)
+            self.record.retry_scheduled(outcome, failure, retry, place.budget.tokens)
+
+    def lost_patience(self, now: float) -> Done:
+        """End a call whose retry was not sent before its patience was over."""
+        place, outcome, failure = self._place, self.outcome, self.failure
+        if place is None or outcome is None or failure is None:
+            raise RuntimeError("a call that is not parked cannot lose patience")
+        self._place = None
+        reason = UNAVAILABLE if self._is_unavailable else BUDGET_EXHAUSTED
+        if place.give_up_at - now < MINIMAL_ATTEMPT:
+            reason = OUT_OF_TIME
+        elif place.parked_at is None and place.reason == BUDGET:
+            reason = BUDGET_EXHAUSTED
+        return self._end(outcome._replace(at=now), failure, Stop(reason), "this")
 
     def has_hook(self, failure: Failure) -> bool:
         """Return whether a hook makes the next request: never on what may be our own write."""
@@ -302,13 +437,29 @@ class CallRun(CallState):
         outcome = self.outcome or Outcome(reply.at, reply.at, reply.at)
         return self._end(outcome, failure, stop, "raised" if reply.outcome == "raised" else "this")
 
-    def _is_paced(self, failure: Failure) -> bool:
+    @property
+    def _own_throttle(self) -> Throttle | None:
+        """The throttle that holds the call back, as things stand; None if none does."""
         throttle = self._throttle
         if throttle is None or self.policy.throttle is None:
+            return None
+        return throttle.throttle if isinstance(throttle, Route) else throttle
+
+    def _is_paced(self, failure: Failure) -> bool:
+        throttle = self._own_throttle
+        if throttle is None:
             return False
-        if isinstance(throttle, Route):
-            throttle = throttle.throttle
         return failure.error_class is ErrorClass.RATE_LIMITED or throttle.is_pacing
+
+    def _would_be_admitted(self, now: float) -> bool:
+        """Return whether the rate limit would let a retry go at once."""
+        throttle = self._own_throttle
+        return throttle is None or throttle.would_admit(now, self.call.cost)
+
+    def _may_queue(self, now: float) -> bool:
+        """Return whether a retry may wait for the rate limit, if it has to: nothing is closed."""
+        throttle = self._own_throttle
+        return throttle is None or not throttle.is_closed(now)
 
     def _is_rate_limit(self, failure: Failure) -> bool:
         """Return whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
@@ -356,17 +507,20 @@ class CallRun(CallState):
             return Done(CLOSED, "closed", 0, wake=self._to_wake())
         return self._end(self.outcome, self.failure, Stop(CLOSED), "this", attempts)
 
-    def cancelled(self, now: float, *, sent: bool) -> Sequence[Ticket]:
-        """Give back what the call holds; return the tickets whose holders are to be woken."""
+    def cancelled(self, now: float, *, sent: bool) -> Sequence[Waiter]:
+        """Give back what the call holds; return whom to wake."""
         ticket = self._ticket
         if ticket is not None:
             self._woken(ticket.home.leave(ticket, now, sent=sent))
             self._ticket = None
         self._recording = None  # it refers to us
-        self._give_back(now)
+        self._give_back(now, sent=sent)
         return self._to_wake()
 
-    def _give_back(self, now: float) -> None:
+    def _give_back(self, now: float, *, sent: bool = False) -> None:
+        place, self._place = self._place, None
+        if place is not None and self._parking is not None:
+            self._woken(self._parking.leave(place, now, sent=sent))
         if self._budget is not None and self._held:
             self._budget.refund(self._held, now)
             self._held = 0.0

@@ -12,7 +12,7 @@ from .outcome import Call, Outcome
 from .policy import Policy, RetryPolicy
 from .retry.decision import is_repeatable
 
-_DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None)
+_DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None, park=None)
 """The numbers for a call without a policy; it is sent once, and counted."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -49,6 +49,8 @@ class CallState:
         give_up_at: When ``retry_for`` or the deadline ends; never, before the first failure.
         deadline_at: When the deadline ends; never, if there is none.
         waited: Seconds that the call has waited for the rate limit.
+        parked: Seconds that the call has been parked.
+        failed_at: When its first attempt failed.
         maybe_applied: The server may have carried out a change that an attempt asked for.
         outcome: Of the last attempt that failed.
         failure: What it failed with.
@@ -58,7 +60,8 @@ class CallState:
     attempt = 1
     first_sent = 0.0
     give_up_at = deadline_at = math.inf
-    waited = 0.0
+    waited = parked = 0.0
+    failed_at = 0.0
     maybe_applied = False
     outcome: Outcome | None = None
     failure: Failure | None = None
@@ -104,6 +107,8 @@ class CallState:
 
     def failed(self, outcome: Outcome, failure: Failure) -> None:
         """Note what an attempt failed with."""
+        if self.failure is None:
+            self.failed_at = outcome.at
         self.outcome, self.failure = outcome, failure
         if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
             self.maybe_applied = True

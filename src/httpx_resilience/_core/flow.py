@@ -9,20 +9,21 @@ clock and the simulator.
 1. Every ``yield`` may be answered by ``Cancelled``. The flow then gives back what it holds and
    ends, returning the tickets to wake; the driver lets the cancellation go on. A wait may be
    answered by ``Closed``: the call ends with what it has.
-2. What a retry costs is withdrawn before the wait and is held until its attempt comes back: given
-   back if that succeeds or is cancelled, gone if it fails.
+2. What a retry costs is withdrawn when it is sent, and before its wait if it does not park. It is
+   held until its attempt comes back: given back if that succeeds or is cancelled, gone if it fails.
 3. The user gets the last outcome itself. Only where an attempt was cut off in the middle is that
    an earlier one, or the deadline's own error.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from .call_run import CallRun
 from .call_state import Rules
-from .outcome import Call, Cancelled, Closed, HookDone, Outcome
+from .outcome import Call, Cancelled, Closed, HookDone, Outcome, Woken
 from .retry.budget import RetryBudget
 from .retry.decision import Stop
-from .steps import CallFlow
+from .retry.parking import Parking
+from .steps import CallFlow, Reply, Step
 from .telemetry.recorder import EventRecorder
 from .telemetry.traffic import TrafficMeter
 from .throttle import EXPIRED, WAITING, Route, Throttle
@@ -37,6 +38,7 @@ def call_flow(
     now: float,
     throttle: Throttle | Route | None = None,
     traffic: TrafficMeter | None = None,
+    parking: Parking | None = None,
 ) -> CallFlow:
     """Yield the steps of one call, from its arrival to its end.
 
@@ -49,8 +51,9 @@ def call_flow(
         now: The driver's time.
         throttle: The throttle of its scope, or the route that names one; None for none.
         traffic: Counts the calls of its origin, or None.
+        parking: The parked calls of its origin, or None.
     """
-    run = CallRun(call, rules, budget, recorder, is_replayable, throttle, traffic)
+    run = CallRun(call, rules, budget, recorder, is_replayable, throttle, traffic, parking)
     while True:
         if throttle is not None:
             ticket = run.reserve(throttle, now)
@@ -81,11 +84,16 @@ def call_flow(
             return ()
 
         reply = yield run.pause(now + decision.delay)
+        if run.is_unpaid and isinstance(reply, Woken):
+            reply = yield from _parked(run, reply)
         now = reply.at
         if isinstance(reply, Cancelled):
             return run.cancelled(now, sent=False)
         if isinstance(reply, Closed):
             yield run.closed(now, run.attempt)
+            return ()
+        if run.is_unpaid:
+            yield run.lost_patience(now)
             return ()
         if run.has_hook(failure):
             reply = yield run.recover(failure)
@@ -99,3 +107,12 @@ def call_flow(
                 yield run.unrecovered(failure, reply)
                 return ()
         run.attempt += 1
+
+
+def _parked(run: CallRun, reply: Reply) -> Generator[Step, Reply, Reply]:
+    """Wait until a retry may be sent, or its patience is over; return what ended the wait."""
+    run.park(reply.at)
+    while run.is_parked and isinstance(reply, Woken):
+        reply = yield run.stay_parked()
+        run.tick_parked(reply.at)
+    return reply

@@ -5,7 +5,7 @@ counts for what is made once per request.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .tuples import maker
 
@@ -80,6 +80,16 @@ class Outcome(NamedTuple):
 
 
 make_outcome = maker(Outcome)
+
+
+class Waiter(Protocol):
+    """Something that a call waits for: a ticket of the throttle, or its place among the parked.
+
+    Attributes:
+        wake: The driver's own: by what it wakes whoever waits.
+    """
+
+    wake: Any
 
 
 class Woken(NamedTuple):

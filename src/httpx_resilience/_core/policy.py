@@ -201,6 +201,53 @@ def check_call_policy(given: "Policy", own: "Policy") -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParkPolicy:
+    """How long a failed call waits for its origin to recover.
+
+    While an origin is unavailable, or its retry budget is spent, retries wait together and are
+    released as calls succeed again. What such a call waits for at most is the largest of the first
+    three, and less where ``retry_for`` or a ``deadline`` ends before.
+
+    Attributes:
+        patience: Seconds from the call's first failure on; at least 0.
+        ride_out: Seconds from the beginning of the outage on, for calls that failed in it, if the
+            origin was available before; at least 0.
+        drain: Seconds from the call's first failure on, while those are released that an outage
+            left behind. It bounds the other two; at least 0.
+        max_parked: Calls of one origin that may be parked at the same time; at least 1.
+        fail_fast_after: Seconds of an outage after which calls are not parked any more; None to
+            park them however long it lasts.
+
+    Raises:
+        TypeError: A field is of the wrong type.
+        ValueError: A field is out of range; the message names it, its value and what is allowed.
+
+    A job is slowed down by an outage, and keeps its work. A service that has to answer soon sets
+    less, for all calls or for one:
+
+    >>> ParkPolicy(patience=0.5, ride_out=0.5, drain=2.0).patience
+    0.5
+    """
+
+    patience: float = 6.5
+    ride_out: float = 10.0
+    drain: float = 45.0
+    max_parked: int = 10_000
+    fail_fast_after: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.number("ParkPolicy.patience", self.patience, low=0)
+        checks.number("ParkPolicy.ride_out", self.ride_out, low=0)
+        checks.number("ParkPolicy.drain", self.drain, low=0)
+        checks.integer("ParkPolicy.max_parked", self.max_parked, low=1)
+        checks.number("ParkPolicy.fail_fast_after", self.fail_fast_after, low=0, optional=True)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a policy with some fields changed; it is validated again."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that decides how a call is treated; frozen, shared freely, equal by value.
 
@@ -208,6 +255,8 @@ class Policy:
         retry: When and how often a failed attempt is repeated.
         budget: The retry budget of each origin, or None for none.
         throttle: How the server's rate-limit budget is spent, or None to hold nobody back.
+        park: How long failed calls wait for their origin to recover, or None to give them up where
+            the retry budget is spent. Without a budget none is parked.
 
     >>> Policy(budget=None).replace(retry=RetryPolicy(max_attempts=2)).retry.max_attempts
     2
@@ -216,6 +265,7 @@ class Policy:
     retry: RetryPolicy = RetryPolicy()
     budget: BudgetPolicy | None = BudgetPolicy()
     throttle: ThrottlePolicy | None = ThrottlePolicy()
+    park: ParkPolicy | None = ParkPolicy()
 
     def __post_init__(self) -> None:
         checks.instance("Policy.retry", self.retry, RetryPolicy, "a RetryPolicy")
@@ -225,6 +275,8 @@ class Policy:
             checks.instance(
                 "Policy.throttle", self.throttle, ThrottlePolicy, "a ThrottlePolicy or None"
             )
+        if self.park is not None:
+            checks.instance("Policy.park", self.park, ParkPolicy, "a ParkPolicy or None")
 
     def replace(self, **changes: Any) -> Self:
         """Return a policy with some parts changed."""

@@ -1,14 +1,13 @@
 """The steps that a call's flow yields to its driver, and what the driver answers.
 
-Each step bears the tickets whose holders are to be woken before it is carried out.
+Each step bears the waiters that are to be woken before it is carried out.
 """
 
 from collections.abc import Generator, Sequence
 from typing import Literal, NamedTuple
 
 from .dialect.classify import Failure
-from .outcome import Cancelled, Closed, HookDone, Outcome, Woken
-from .throttle import Ticket
+from .outcome import Cancelled, Closed, HookDone, Outcome, Waiter, Woken
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised", "closed"]
 
@@ -18,22 +17,22 @@ class Send(NamedTuple):
 
     attempt: int
     cut_at: float | None
-    wake: Sequence[Ticket] = ()
+    wake: Sequence[Waiter] = ()
 
 
 class Admit(NamedTuple):
-    """Wait until somebody wakes the ticket, or until ``until`` if this call keeps the time."""
+    """Wait until somebody wakes it, or until ``until`` if this call keeps the time."""
 
-    ticket: Ticket
+    waiter: Waiter
     until: float | None
-    wake: Sequence[Ticket] = ()
+    wake: Sequence[Waiter] = ()
 
 
 class Pause(NamedTuple):
     """Give the connection back, then sleep until ``until``."""
 
     until: float
-    wake: Sequence[Ticket] = ()
+    wake: Sequence[Waiter] = ()
 
 
 class Recover(NamedTuple):
@@ -42,7 +41,7 @@ class Recover(NamedTuple):
     failure: Failure
     attempt: int
     cut_at: float
-    wake: Sequence[Ticket] = ()
+    wake: Sequence[Waiter] = ()
 
 
 class Done(NamedTuple):
@@ -54,7 +53,7 @@ class Done(NamedTuple):
         attempts: How many attempts were made.
         retry_in: Seconds the server wants to pass first, where that ended the call.
         scope: Whose rate-limit budget ended it, where one did.
-        wake: Tickets whose holders are to be woken.
+        wake: Who is to be woken.
     """
 
     reason: str
@@ -62,10 +61,10 @@ class Done(NamedTuple):
     attempts: int = 1
     retry_in: float | None = None
     scope: str = ""
-    wake: Sequence[Ticket] = ()
+    wake: Sequence[Waiter] = ()
 
 
 Step = Admit | Send | Pause | Recover | Done
 Reply = Outcome | Woken | HookDone | Cancelled | Closed
-CallFlow = Generator[Step, Reply, Sequence[Ticket]]
-"""A call's way. It returns the tickets to wake, where it ends without a ``Done``."""
+CallFlow = Generator[Step, Reply, Sequence[Waiter]]
+"""A call's way. It returns whom to wake, where it ends without a ``Done``."""

@@ -54,7 +54,11 @@ RECORDED: dict[str, tuple[str, Callable[[CallRecorder], None]]] = {
         "gave_up",
         lambda record: record.gave_up(OUTCOME, FAILURE, Stop("attempts_exhausted"), 2.0, 1),
     ),
-    "recovered": ("recovered", lambda record: record.recovered(OUTCOME, 2.0)),
+    "recovered": ("recovered", lambda record: record.recovered(OUTCOME, 2.0, None)),
+    "retry_parked": (
+        "retry_parked",
+        lambda record: record.retry_parked("unavailable", 6.0, 2, AT),
+    ),
     "call_finished": (
         "call_finished",
         lambda record: record.call_finished(OUTCOME, FAILURE, "attempts_exhausted", 1),

@@ -1,7 +1,8 @@
 """Whether a failed attempt is repeated, and when: one table, read top to bottom.
 
-It is decided before the call sleeps: attempts, method, body and time are checked first; then the
-budget is charged (by the flow, for it is shared state); then the call sleeps.
+It is decided before the call sleeps: attempts, method, body and time are checked first. What the
+retry costs is withdrawn when it is sent, for only then is known what it is sent into; before the
+call sleeps, where retries are not parked or the wait is for the rate limit.
 """
 
 import math
@@ -31,6 +32,7 @@ NOT_IDEMPOTENT = "not_idempotent"
 BODY_NOT_REPLAYABLE = "body_not_replayable"
 DISABLED = "disabled"
 CLOSED = "closed"
+UNAVAILABLE = "unavailable"
 
 REASONS = (
     SUCCESS,
@@ -44,6 +46,7 @@ REASONS = (
     BODY_NOT_REPLAYABLE,
     DISABLED,
     CLOSED,
+    UNAVAILABLE,
 )
 """The closed vocabulary of reasons to stop, used alike in events, history and notes."""
 
@@ -64,6 +67,7 @@ class Facts(NamedTuple):
         replayable: The request body can be sent again.
         paced: The throttle holds retries of such a refusal to what the server allows.
         has_hook: A recovery hook will make the request of the next attempt.
+        unavailable: The origin is unavailable, so that the retry parks: its backoff need not grow.
     """
 
     attempt: int
@@ -76,6 +80,7 @@ class Facts(NamedTuple):
     has_hook: bool = False
     deadline_at: float = math.inf
     max_wait: float | None = None
+    unavailable: bool = False
 
 
 class Retry(NamedTuple):
@@ -119,7 +124,8 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
             return Stop(RETRY_AFTER_TOO_LONG, wait.seconds, wait.source)
         delay, source = hinted_delay(wait.seconds, rand), wait.source
     else:
-        delay, source = backoff.delay(facts.attempt, rand), "backoff"
+        delay = backoff.delay(1 if facts.unavailable else facts.attempt, rand)
+        source = "backoff"
         if longest is not None and delay > longest:
             return Stop(THROTTLE_TIMEOUT, delay, source)
     earliest = facts.now + MINIMAL_ATTEMPT

@@ -12,6 +12,7 @@ from ..retry.decision import (
     PERMANENT,
     RETRY_AFTER_TOO_LONG,
     THROTTLE_TIMEOUT,
+    UNAVAILABLE,
 )
 
 _BY_REASON = {
@@ -20,6 +21,7 @@ _BY_REASON = {
     BODY_NOT_REPLAYABLE: "Send the body as bytes or from a seekable file, so it can be repeated.",
     RETRY_AFTER_TOO_LONG: "Send it again after the time the server asks for, not before.",
     THROTTLE_TIMEOUT: "Send it again when the rate limit has room; ask for a higher one if needed.",
+    UNAVAILABLE: "Look at the server: it was unavailable for longer than calls are parked.",
     OUT_OF_TIME: "Look at the server; give the call more time if it is merely slow.",
 }
 

@@ -190,9 +190,11 @@ class RetryScheduled(CallEvent):
     Attributes:
         delay: Seconds until the next attempt.
         delay_source: Where the delay comes from: ``backoff``, ``retry_after``,
-            ``rate_limit_reset`` or ``error_body``.
+            ``rate_limit_reset`` or ``error_body``; ``release`` or ``probe`` if it was parked, with
+            the seconds since the attempt failed as its delay.
         time_left: Seconds until ``retry_for`` or the deadline ends.
         budget: Tokens left in the origin's retry budget, after this retry was paid for.
+        parked: Seconds that the call was parked before.
     """
 
     name: ClassVar[str] = "retry_scheduled"
@@ -201,11 +203,29 @@ class RetryScheduled(CallEvent):
     delay_source: str
     time_left: float
     budget: float | None = None
+    parked: float | None = None
 
     @property
     def level(self) -> Level:
         """A retry is a warning: the call took longer than it should."""
         return Level.WARNING
+
+
+@record
+class RetryParked(CallEvent):
+    """A retry waits for its origin to recover.
+
+    Attributes:
+        reason: ``unavailable``, or ``budget`` if the retry budget is spent.
+        time_left: Seconds until the call gives up, as things stand.
+        queued: Calls of the origin that are parked.
+    """
+
+    name: ClassVar[str] = "retry_parked"
+
+    reason: str
+    time_left: float
+    queued: int
 
 
 @record
@@ -218,6 +238,7 @@ class GaveUp(CallEvent):
         delay_source: Where that delay comes from.
         time_left: Seconds until ``retry_for`` or the deadline ends.
         budget: Tokens in the origin's retry budget.
+        parked: Seconds that the call was parked.
         escalated: An internal error of the server: worth a support ticket.
         advice: What a person can do about it.
     """
@@ -229,6 +250,7 @@ class GaveUp(CallEvent):
     delay_source: str | None = None
     time_left: float | None = None
     budget: float | None = None
+    parked: float | None = None
     escalated: bool | None = None
     advice: str | None = None
 
@@ -263,11 +285,67 @@ class Recovered(CallEvent):
 
     Attributes:
         budget: Tokens in the origin's retry budget, after the retry got its cost back.
+        parked: Seconds that the call was parked.
+        delay_source: How the last retry came to be sent, if the call was parked.
     """
 
     name: ClassVar[str] = "recovered"
 
     budget: float | None = None
+    parked: float | None = None
+    delay_source: str | None = None
+
+    @property
+    def level(self) -> Level:
+        """Good news, and worth knowing."""
+        return Level.INFO
+
+
+@record
+class OriginUnavailable(Event):
+    """An origin has been unavailable for a second: retries to it are parked.
+
+    Attributes:
+        reason: ``failing``, or ``slow`` if it answers far later than usual.
+        failures: Failed attempts in a row.
+        elapsed: Seconds since the first of them.
+        status: HTTP status of the last.
+        code: Error code of the last.
+        exception_type: Class name of the exception that came instead of a response.
+        queued: Calls that are parked.
+    """
+
+    name: ClassVar[str] = "origin_unavailable"
+
+    reason: str
+    failures: int
+    elapsed: float
+    status: int | None = None
+    code: str | None = None
+    exception_type: str | None = None
+    queued: int
+
+    @property
+    def level(self) -> Level:
+        """Calls wait, and those that lose patience fail."""
+        return Level.WARNING
+
+
+@record
+class OriginRecovered(Event):
+    """An origin that was logged as unavailable is available again.
+
+    Attributes:
+        elapsed: Seconds that it was unavailable.
+        queued: Calls that are still parked, and are released as others succeed.
+        released: Calls released so far.
+    """
+
+    name: ClassVar[str] = "origin_recovered"
+
+    elapsed: float
+    queued: int
+    released: int
 
     @property
     def level(self) -> Level:

@@ -26,6 +26,7 @@ from .events import (
     RateLimitObserved,
     Recovered,
     RecoveryHook,
+    RetryParked,
     RetryScheduled,
     ThrottleDelayed,
 )
@@ -211,10 +212,28 @@ class CallRecorder:
             RetryScheduled,
             outcome.at,
             self._of(outcome, failure),
+            elapsed=outcome.at - self._state.first_sent,
             delay=retry.delay,
             delay_source=retry.source,
             time_left=self._state.time_left(outcome.at),
             budget=budget,
+            parked=self._state.parked or None,
+        )
+
+    def retry_parked(self, reason: str, time_left: float, queued: int, now: float) -> None:
+        """Record that a retry waits for its origin to recover."""
+        state = self._state
+        if state.outcome is None:
+            return
+        self._record(
+            _DEBUG,
+            RetryParked,
+            now,
+            self._of(state.outcome, state.failure),
+            elapsed=now - state.first_sent,
+            reason=reason,
+            time_left=time_left,
+            queued=queued,
         )
 
     def hook_finished(self, outcome: Outcome, failure: Failure, hook: HookDone) -> None:
@@ -239,18 +258,28 @@ class CallRecorder:
             GaveUp,
             outcome.at,
             self._of(outcome, failure, attempt),
+            elapsed=outcome.at - self._state.first_sent,
             reason=stop.reason,
             delay=stop.delay,
             delay_source=stop.source,
             time_left=self._state.time_left(outcome.at),
             budget=budget,
+            parked=self._state.parked or None,
             escalated=escalated,
             advice=advice_for(stop.reason, failure, self._rules),
         )
 
-    def recovered(self, outcome: Outcome, budget: float | None) -> None:
-        """Record that the call succeeded after all."""
-        self._record(_INFO, Recovered, outcome.at, self._of(outcome, None), budget=budget)
+    def recovered(self, outcome: Outcome, budget: float | None, source: str | None) -> None:
+        """Record that the call succeeded after all; ``source``: what released it, if parked."""
+        self._record(
+            _INFO,
+            Recovered,
+            outcome.at,
+            self._of(outcome, None),
+            budget=budget,
+            parked=self._state.parked or None,
+            delay_source=source,
+        )
 
     def call_finished(
         self, outcome: Outcome, failure: Failure | None, reason: str, attempt: int

@@ -242,6 +242,14 @@ class Throttle:
                 answer = asked
         return answer
 
+    def would_admit(self, now: float, cost: int = 1) -> bool:
+        """Return whether a request would go at once."""
+        return not self._queue and self.ask(now, cost).is_open
+
+    def is_closed(self, now: float) -> bool:
+        """Return whether the server has said when to come back, and it is not yet time."""
+        return self._closing.until > now
+
     def _start(self, ticket: Ticket, now: float) -> None:
         ticket.state = GRANTED
         ticket.granted_at = now
@@ -416,6 +424,11 @@ class Throttle:
     def is_pacing(self) -> bool:
         """Whether it holds refused calls to a rate of their own."""
         return self._rate.rate is not None
+
+    @property
+    def is_surely_pacing(self) -> bool:
+        """Whether it does, and refusals cannot be an outage's."""
+        return self._rate.is_proven
 
     @property
     def is_idle(self) -> bool:

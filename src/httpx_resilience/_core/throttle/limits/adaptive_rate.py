@@ -237,6 +237,11 @@ class AdaptiveRateLimiter:
             self._trial_left = self._trial_room + _TRIAL_SIZE
 
     @property
+    def is_proven(self) -> bool:
+        """Whether there is a rate, and surely a limiter behind it: no outage, no flaky proxy."""
+        return self.rate is not None and self._is_sure
+
+    @property
     def _is_sure(self) -> bool:
         return self._is_certain or self._score >= _PROVEN
 

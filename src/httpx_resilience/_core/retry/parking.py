@@ -1,0 +1,483 @@
+"""Retries that wait for their origin together, instead of being sent into an outage one by one.
+
+1. While an origin is unavailable, retries park. New calls go on sending their first attempt: these
+   find out whether it is back.
+2. Where nobody sends, one parked call at a time does, as a probe; the longer the outage, the more
+   rarely. A probe is paid for with tokens of the retry budget, so that a fleet of small clients
+   does not add to an outage.
+3. Every success releases a quarter of a parked call, without a token. A released call that succeeds
+   counts as well, so these are at most a third of the other successes, however many clients there
+   are; and none where nothing succeeds. Refilled by time, they would keep an overloaded server
+   down.
+4. A slow success counts for less (``availability``).
+5. Patience ends in an outage, not while the calls it left are released: who waited it out is kept.
+
+The one who waits longest keeps the time for all (``timer_deadline``); no task stands behind it.
+Whatever may release a call returns the calls to wake.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..dialect.classify import Failure
+from ..policy import ParkPolicy
+from ..telemetry.events import Event, OriginRecovered, OriginUnavailable
+from .availability import IN_A_ROW, Availability
+from .budget import RetryBudget
+
+PARKED, RELEASED, EXPIRED, LEFT = range(4)
+
+PAID, RELEASE, PROBE = "backoff", "release", "probe"
+"""How a retry came to be sent: paid for when its backoff was over, released by successes, or to
+find out whether the origin is back."""
+
+UNAVAILABLE, BUDGET = "unavailable", "budget"
+"""Why a retry parks."""
+
+_SHARE, _FASTEST, _FASTER = 0.25, 0.4, 0.01
+"""Calls that a success releases; at most, after many good ones in a row; more by each. With an
+eighth a blip of 5 s takes half a minute to work off; with a half the second after an outage has
+more than twice the usual traffic."""
+
+_GOOD = 0.9
+"""Quality of a success after which more are released."""
+
+_HELPFUL, _FUTILE, _LEAST = 0.5, 0.25, 0.05
+"""Share of the retries that succeed from which on releases are full; below which retries that the
+budget refuses are given up; and the least share of a release."""
+
+_RETRIES = 8.0
+"""Retries over which that share is averaged."""
+
+_DRAIN, _LONGEST_DRAIN = 5.0, 40.0
+"""Times an outage that parked calls are kept after it; in three they are usually released. At most
+so many seconds."""
+
+_FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
+"""Seconds between probes at an outage's beginning, and the most that they grow to with its age."""
+
+_IDLE = 1.0
+"""Seconds between probes where calls are parked although the origin is available."""
+
+_QUIET, _APART = 0.8, 0.2
+"""Of those seconds: how long no new call has come before one of the last probes is used; how far
+they are apart."""
+
+_LAST_CHANCE = 0.25
+"""Seconds before the oldest gives up that a probe may go early."""
+
+_PROBE_COST = 0.75
+"""Of a retry's cost; a floor of three tokens pays for four."""
+
+_CANDIDATES = 32
+"""Of the calls that wait longest, those among which one is chosen."""
+
+_SHORTEST = 0.1
+"""Seconds; who could not wait longer does not park."""
+
+_REPORTED = 1.0
+"""Seconds that an outage lasts before it is logged, so that chance failures are not."""
+
+
+class ParkedCall:
+    """One failed call, from the end of its backoff until its retry has come back.
+
+    Attributes:
+        failed_at: When its first attempt failed.
+        give_up_at: When its time ends, whatever happens.
+        cost: Tokens of the budget that its retry costs.
+        budget: The retry budget that it draws on.
+        policy: How long it waits.
+        attempts: How many it has made.
+        last: Whether it has only one left.
+        may_go: Whether the server lets its scope send at a time.
+        may_probe: Whether it would be sent at once.
+        state: PARKED, RELEASED, EXPIRED or LEFT.
+        source: How its retry came to be sent.
+        reason: Why it was parked.
+        parked_at: When, or None if it was not.
+        paid: Tokens that its retry took.
+        wake: The driver's own: by what it wakes whoever waits.
+    """
+
+    __slots__ = (
+        "attempts",
+        "budget",
+        "cost",
+        "failed_at",
+        "give_up_at",
+        "last",
+        "may_go",
+        "may_probe",
+        "number",
+        "paid",
+        "parked_at",
+        "policy",
+        "reason",
+        "source",
+        "state",
+        "wake",
+    )
+
+    def __init__(
+        self,
+        *,
+        failed_at: float,
+        give_up_at: float,
+        cost: float,
+        budget: RetryBudget,
+        policy: ParkPolicy,
+        attempts: int,
+        last: bool,
+        may_go: Callable[[float], bool],
+        may_probe: Callable[[float], bool],
+    ) -> None:
+        self.failed_at = failed_at
+        self.give_up_at = give_up_at
+        self.cost = cost
+        self.budget = budget
+        self.policy = policy
+        self.attempts = attempts
+        self.last = last
+        self.may_go = may_go
+        self.may_probe = may_probe
+        self.number = 0
+        self.state = EXPIRED
+        self.source = PAID
+        self.reason = UNAVAILABLE
+        self.parked_at: float | None = None
+        self.paid = 0.0
+        self.wake: Any = None
+
+    def __repr__(self) -> str:
+        state = ("parked", "released", "expired", "left")[self.state]
+        return f"<ParkedCall {self.number} {state}>"
+
+
+class Parking:
+    """The parked calls of one origin. Times are the driver's, in seconds.
+
+    Args:
+        origin: For events.
+        rand: Uniform random numbers in [0, 1).
+        emit: Takes the events.
+
+    Attributes:
+        availability: Whether the origin is available.
+        new_sent_at: When a call was sent last for the first time; its driver sets it.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_credit",
+        "_emit",
+        "_ends",
+        "_keep_until",
+        "_numbers",
+        "_origin",
+        "_pace",
+        "_parked",
+        "_probe",
+        "_probe_at",
+        "_probe_set_at",
+        "_rand",
+        "_released",
+        "_reported_since",
+        "_retry_sent_at",
+        "_share",
+        "_timer_call",
+        "_timer_deadline",
+        "availability",
+        "new_sent_at",
+    )
+
+    def __init__(
+        self, origin: str, rand: Callable[[], float], emit: Callable[[Event], None]
+    ) -> None:
+        self._origin = origin
+        self._rand = rand
+        self._emit = emit
+        self.availability = Availability()
+        self.new_sent_at = self._retry_sent_at = -math.inf
+        self._credit = rand()  # so that the clients of a fleet do not release in step
+        self._pace = _SHARE
+        self._share = 1.0
+        self._keep_until = -math.inf
+        self._numbers = itertools.count()
+        self._parked: dict[int, ParkedCall] = {}
+        self._ends: list[tuple[float, int]] = []
+        self._probe: ParkedCall | None = None
+        self._probe_at = self._probe_set_at = math.inf
+        self._timer_call: ParkedCall | None = None
+        self._timer_deadline = math.inf
+        self._released = 0
+        self._reported_since: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    # A retry whose backoff is over.
+
+    def admit(self, call: ParkedCall, now: float) -> Sequence[ParkedCall]:
+        """Send a retry, park it or give it up: its state says which. Return the calls to wake."""
+        is_available = self.availability.unavailable_since is None
+        if is_available and not (self._parked and now < self._keep_until):
+            if self._pay(call, call.cost, now):
+                self._send(call, PAID)
+                return ()
+            call.reason = BUDGET
+            if self._share < _FUTILE:
+                return ()
+        if len(self._parked) >= call.policy.max_parked:
+            call.reason = BUDGET
+            return ()
+        until = self.ends_at(call)
+        if until - now < _SHORTEST:
+            return ()
+        call.state, call.parked_at, call.number = PARKED, now, next(self._numbers)
+        self._parked[call.number] = call
+        heapq.heappush(self._ends, (until, call.number))
+        if self._probe_at == math.inf:
+            self._set_probe(now)
+        return self._rearm_timer()
+
+    def ends_at(self, call: ParkedCall) -> float:
+        """Return when a parked call gives up, as things stand."""
+        policy, known = call.policy, self.availability
+        until, since = call.failed_at + policy.patience, known.unavailable_since
+        if since is not None:
+            if known.has_succeeded and call.failed_at >= since:
+                until = max(until, since + policy.ride_out)
+            if policy.fail_fast_after is not None:
+                until = min(until, max(call.failed_at, since + policy.fail_fast_after))
+        return min(max(until, self._keep_until), call.failed_at + policy.drain, call.give_up_at)
+
+    def timer_deadline(self, call: ParkedCall) -> float | None:
+        """Return until when a parked call keeps the time; None if another does."""
+        return self._timer_deadline if call is self._timer_call else None
+
+    def tick(self, now: float) -> Sequence[ParkedCall]:
+        """Give up whose patience is over, send a probe if it is time; return the calls to wake."""
+        woken = self._expire(now)
+        self._report(now)
+        if self._probe_at <= now:
+            is_quiet = max(self.new_sent_at, self._retry_sent_at) <= self._probe_set_at
+            probe = self._choose_probe(now) if is_quiet else None
+            self._set_probe(now)
+            if probe is not None:
+                woken.append(probe)
+            elif is_quiet:
+                self._probe_at = now + self._step(now)
+        return (*woken, *self._rearm_timer())
+
+    # What attempts come to.
+
+    def failed(self, call: ParkedCall | None, failure: Failure, now: float) -> Sequence[ParkedCall]:
+        """Learn from an attempt that failed; ``call`` is None for a first one."""
+        known = self.availability
+        if call is not None and call.source != PROBE and known.unavailable_since is None:
+            self._share -= self._share / _RETRIES
+        self._pace = max(_SHARE, self._pace / 2.0)
+        known.failed(now)
+        if known.failures == IN_A_ROW:
+            self._credit = 0.0
+        self._report(now, failure)
+        return self.ended(call, now)
+
+    def succeeded(
+        self, call: ParkedCall | None, sent: float, received: float, now: float
+    ) -> Sequence[ParkedCall]:
+        """Learn from an attempt that succeeded; return the calls to wake, some of them released."""
+        known, latency = self.availability, received - sent
+        if known.speaks_for(latency, now) and not self._parked:
+            return ()
+        return self._learn(call, latency, now)
+
+    def _learn(self, call: ParkedCall | None, latency: float, now: float) -> Sequence[ParkedCall]:
+        known, since = self.availability, self.availability.unavailable_since
+        if call is not None and call.source != PROBE:
+            self._share += (1.0 - self._share) / _RETRIES
+        quality = known.succeeded(latency, now)
+        if since is not None and known.good_at == now:
+            kept = min(_LONGEST_DRAIN, _DRAIN * (now - since))
+            self._keep_until = max(self._keep_until, now + kept)
+        woken: list[ParkedCall] = []
+        if since is not None and known.unavailable_since is None:
+            self._recovered(since, now)
+        self._credit += self._quicken(quality) * quality * self._usefulness()
+        while self._credit >= 1.0 and self._parked:
+            released = next(filter(lambda each: each.may_go(now), self._oldest()), None)
+            if released is None:
+                break
+            self._credit -= 1.0
+            self._released += 1
+            woken.append(self._take(released, RELEASE))
+        self._credit = min(1.0, self._credit)
+        if call is not None and call is self._probe:
+            self._probe = None
+            self._set_probe(now)
+        return (*woken, *self._rearm_timer()) if self._parked or woken else ()
+
+    def _quicken(self, quality: float) -> float:
+        """Return how many calls a success releases: more, the longer all goes well."""
+        if not self._parked:
+            self._pace = _SHARE
+        elif quality >= _GOOD:
+            self._pace = min(_FASTEST, self._pace + _FASTER)
+        else:
+            self._pace = max(_SHARE, self._pace / 2.0)
+        return self._pace
+
+    def _usefulness(self) -> float:
+        return min(1.0, max(_LEAST, self._share / _HELPFUL))
+
+    def ended(self, call: ParkedCall | None, now: float) -> Sequence[ParkedCall]:
+        """Let the next probe go, if this was one that came back; return the calls to wake."""
+        if call is not None and call is self._probe:
+            self._probe = None
+            self._set_probe(now)
+            return self._rearm_timer()
+        return ()
+
+    def leave(self, call: ParkedCall, now: float, *, sent: bool) -> Sequence[ParkedCall]:
+        """Take back a call that was cancelled or closed; return the calls to wake."""
+        if call.state == PARKED:
+            self._take(call, call.source, LEFT)
+            return self._rearm_timer()
+        if call.state == RELEASED and call.source == RELEASE and not sent:
+            self._credit = min(1.0, self._credit + 1.0)
+        call.state = LEFT
+        return self.ended(call, now)
+
+    def retry_sent(self, now: float) -> None:
+        """Note that a retry is sent."""
+        self._retry_sent_at = now
+
+    # Probes.
+
+    def _set_probe(self, now: float) -> None:
+        """Set when the next probe goes, unless anybody else sends before."""
+        self._probe_set_at, oldest = now, self._oldest()
+        if not oldest or self._probe is not None:
+            self._probe_at = math.inf
+            return
+        step, last_sent = self._step(now), max(self.new_sent_at, self._retry_sent_at)
+        at = last_sent + (0.5 + 0.5 * self._rand()) * step
+        last = self.ends_at(oldest[0]) - _LAST_CHANCE
+        if at > last or self._is_precious(oldest):
+            at = max(last, self.new_sent_at + _QUIET * step, last_sent + _APART * step)
+        self._probe_at = max(at, now)
+
+    def _step(self, now: float) -> float:
+        known = self.availability
+        if known.unavailable_since is None:
+            return _IDLE
+        age = now - max(known.unavailable_since, known.good_at)
+        return min(_LAST_PROBE, max(_FIRST_PROBE, age))
+
+    def _is_precious(self, oldest: Sequence[ParkedCall]) -> bool:
+        """Return whether the next probe is the last that can be paid, or a call's last attempt."""
+        first = oldest[0]
+        can_pay = first.budget.tokens >= 2.0 * _PROBE_COST * first.cost
+        return not can_pay or all(call.last for call in oldest)
+
+    def _choose_probe(self, now: float) -> ParkedCall | None:
+        """Return the call that probes: of the oldest, the one with the fewest attempts."""
+        able = [call for call in self._oldest() if call.may_probe(now)]
+        if not able:
+            return None
+        call = min(able, key=lambda each: each.attempts)
+        if not self._pay(call, _PROBE_COST * call.cost, now):
+            return None  # new calls probe
+        self._probe = call
+        return self._take(call, PROBE)
+
+    # The parked calls.
+
+    def _oldest(self) -> list[ParkedCall]:
+        return list(itertools.islice(self._parked.values(), _CANDIDATES))
+
+    def _pay(self, call: ParkedCall, cost: float, now: float) -> bool:
+        if not call.budget.withdraw(cost, now):
+            return False
+        call.paid = cost
+        return True
+
+    def _send(self, call: ParkedCall, source: str) -> None:
+        call.state, call.source = RELEASED, source
+
+    def _take(self, call: ParkedCall, source: str, state: int = RELEASED) -> ParkedCall:
+        """Take a call out, into another state."""
+        del self._parked[call.number]
+        call.state, call.source = state, source
+        return call
+
+    def _expire(self, now: float) -> list[ParkedCall]:
+        """Take out and return those whose patience is over; it may have been extended since."""
+        gone, ends = [], self._ends
+        while ends and ends[0][0] <= now:
+            _, number = heapq.heappop(ends)
+            call = self._parked.get(number)
+            if call is None:
+                continue
+            until = self.ends_at(call)
+            if until > now:
+                heapq.heappush(ends, (until, number))
+            else:
+                gone.append(self._take(call, call.source, EXPIRED))
+        return gone
+
+    def _rearm_timer(self) -> Sequence[ParkedCall]:
+        """Let the one who waits longest keep the time; return it if it is to be woken for that."""
+        head = next(iter(self._parked.values()), None)
+        if head is None:
+            self._timer_call, self._timer_deadline, self._probe_at = None, math.inf, math.inf
+            self._ends.clear()
+            return ()
+        until = min(self._probe_at, self._ends[0][0])
+        is_news = head is not self._timer_call or until < self._timer_deadline
+        self._timer_call, self._timer_deadline = head, until
+        return (head,) if is_news else ()
+
+    # Events.
+
+    def _report(self, now: float, failure: Failure | None = None) -> None:
+        """Log an outage, once it lasts."""
+        known = self.availability
+        since = known.unavailable_since
+        if since is None or self._reported_since is not None or now - since < _REPORTED:
+            return
+        self._reported_since = since
+        self._released = 0
+        self._emit(
+            OriginUnavailable(
+                at=now,
+                origin=self._origin,
+                reason="failing" if known.failures else "slow",
+                failures=known.failures,
+                elapsed=round(now - since, 3),
+                status=None if failure is None else failure.status,
+                code=None if failure is None else failure.code,
+                exception_type=None if failure is None else failure.exception_type,
+                queued=len(self._parked),
+            )
+        )
+
+    def _recovered(self, since: float, now: float) -> None:
+        """Go on with an origin that is back."""
+        self._set_probe(now)
+        if self._reported_since is None:
+            return
+        self._reported_since = None
+        self._emit(
+            OriginRecovered(
+                at=now,
+                origin=self._origin,
+                elapsed=round(now - since, 3),
+                queued=len(self._parked),
+                released=self._released,
+            )
+        )
