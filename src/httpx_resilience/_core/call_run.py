@@ -5,11 +5,12 @@ The flow says in which order. What happens is recorded, and nothing is decided b
 
 from collections.abc import Callable, Sequence
 
-from .call_state import CallState, Rules
+from .call_sharing import UNPRODUCTIVE, SharedCall
+from .call_state import Rules
 from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .headers import Reading
-from .outcome import Call, HookDone, Outcome, Waiter
+from .outcome import Call, Closed, HookDone, Outcome, Waiter
 from .policy import ThrottlePolicy
 from .retry.budget import RetryBudget
 from .retry.decision import (
@@ -29,44 +30,24 @@ from .retry.decision import (
     Stop,
     decide,
 )
-from .retry.parking import BUDGET, PARKED, RELEASED, ParkedCall, Parking
-from .steps import Admit, Done, Pause, Recover, Result, Send
-from .telemetry.recorder import CallRecorder, EventRecorder
+from .retry.parking import BUDGET, Parking
+from .steps import Admit, Done, Pause, Recover, Reply, Result, Send
+from .telemetry.recorder import EventRecorder
 from .telemetry.traffic import TrafficMeter
 from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
 _SUCCEEDED = Done(SUCCESS)
-_NOBODY: Sequence[Waiter] = ()
 
 _UNRECOVERED = {"cut": OUT_OF_TIME, "request": BODY_NOT_REPLAYABLE}
 """Why a call ends after its hook, where the failure itself is not the reason."""
 
-_UNPRODUCTIVE = frozenset(
-    {
-        ErrorClass.RATE_LIMITED,
-        ErrorClass.TRANSIENT,
-        ErrorClass.INTERNAL,
-        ErrorClass.CONNECTION,
-    }
-)
-"""Classes of which an attempt counts as failed for the retry budget."""
 
-_TROUBLE = _UNPRODUCTIVE - {ErrorClass.RATE_LIMITED}
-"""Classes that show that an origin is in trouble."""
-
-
-class CallRun(CallState):
+class CallRun(SharedCall):
     """One call on its way: its state, its ticket, its tokens."""
 
     _held = 0.0
     _ticket: Ticket | None = None
-    _place: ParkedCall | None = None
-    _unpaid: Retry | None = None
-    _is_scheduled = False
-    _source: str | None = None
-    _recording: CallRecorder | None = None
-    _wake: Sequence[Waiter] = _NOBODY
 
     def __init__(
         self,
@@ -79,30 +60,9 @@ class CallRun(CallState):
         traffic: TrafficMeter | None,
         parking: Parking | None,
     ) -> None:
-        super().__init__(call, rules)
-        self._budget = budget
-        self._throttle = throttle
-        self._recorder = recorder
+        super().__init__(call, rules, budget, recorder, throttle, parking)
         self._is_replayable = is_replayable
         self._traffic = traffic
-        self._parking = parking
-
-    @property
-    def record(self) -> CallRecorder:
-        """What records the call's events; most calls have none that anybody wants."""
-        recording = self._recording
-        if recording is None:
-            recording = self._recording = CallRecorder(self, self.rules, self._recorder)
-        return recording
-
-    def _woken(self, waiters: Sequence[Waiter]) -> None:
-        """Have others woken with the next step."""
-        if waiters:
-            self._wake = (*self._wake, *waiters)
-
-    def _to_wake(self) -> Sequence[Waiter]:
-        waiters, self._wake = self._wake, _NOBODY
-        return waiters
 
     # Admission.
 
@@ -226,32 +186,13 @@ class CallRun(CallState):
 
     def _settle(self, budget: RetryBudget, failure: Failure | None, now: float) -> None:
         """Charge or credit the retry budget for an attempt that came back."""
-        if failure is not None and failure.error_class in _UNPRODUCTIVE:
+        if failure is not None and failure.error_class in UNPRODUCTIVE:
             self._held = 0.0
             budget.fail(now)
         elif self.attempt > 1:
             budget.refund(self._held, now)
         elif failure is None or failure.status is not None:
             budget.deposit(now)  # an exception of our own side is neither success nor failure
-
-    def _judge(
-        self, parking: Parking, outcome: Outcome, failure: Failure | None
-    ) -> Sequence[Waiter]:
-        """Learn from an attempt whether its origin is available; return whom to wake."""
-        place, self._place = self._place, None
-        if failure is None or (failure.status and failure.error_class not in _UNPRODUCTIVE):
-            sent, received = outcome.sent_at, outcome.received_at
-            return parking.succeeded(place, sent, received, outcome.at)
-        if self._parks(failure):
-            return parking.failed(place, failure, outcome.at)
-        return parking.ended(place, outcome.at)
-
-    def _parks(self, failure: Failure) -> bool:
-        """Return whether it shows an origin in trouble; what the throttle paces shows a limit."""
-        if failure.error_class not in _TROUBLE:
-            return False
-        throttle = self._own_throttle
-        return throttle is None or not throttle.is_surely_pacing
 
     # What follows.
 
@@ -320,102 +261,6 @@ class CallRun(CallState):
         """Return the wait before the next attempt."""
         return Pause(until, self._to_wake())
 
-    # Parking.
-
-    @property
-    def is_unpaid(self) -> bool:
-        """Whether a retry has not been paid for, nor released."""
-        return self._unpaid is not None
-
-    @property
-    def is_parked(self) -> bool:
-        """Whether the call waits for its origin to recover."""
-        return self._place is not None and self._place.state == PARKED
-
-    @property
-    def _is_unavailable(self) -> bool:
-        return (
-            self._parking is not None and self._parking.availability.unavailable_since is not None
-        )
-
-    def _may_park(self, failure: Failure) -> bool:
-        may = self._parking is not None and self._budget is not None
-        may = may and self.policy.park is not None
-        return may and self._parks(failure) and not self.has_hook(failure)
-
-    def park(self, now: float) -> None:
-        """Send a retry whose backoff is over, or park it."""
-        parking, budget = self._parking, self._budget
-        policy, unpaid = self.policy.park, self._unpaid
-        if parking is None or budget is None or policy is None or unpaid is None:
-            return
-        self._place = place = ParkedCall(
-            failed_at=self.failed_at,
-            give_up_at=min(self.give_up_at, self.deadline_at) - MINIMAL_ATTEMPT,
-            cost=unpaid.cost,
-            budget=budget,
-            policy=policy,
-            attempts=self.attempt,
-            last=self.attempt + 1 >= self.max_attempts,
-            may_probe=self._would_be_admitted,
-            may_go=self._may_queue,
-        )
-        self._woken(parking.admit(place, now))
-        if place.state == PARKED:
-            time_left = parking.ends_at(place) - now
-            self.record.retry_parked(place.reason, time_left, len(parking), now)
-        self._released(place, now)
-
-    def stay_parked(self) -> Admit:
-        """Return the wait of a parked call."""
-        parking, place = self._parking, self._place
-        if parking is None or place is None:
-            raise RuntimeError("a call that is not parked was to wait")
-        return Admit(place, parking.timer_deadline(place), self._to_wake())
-
-    def tick_parked(self, now: float) -> None:
-        """Have those parked calls released whose time has come; go on if this is one."""
-        parking, place = self._parking, self._place
-        if parking is None or place is None:
-            return
-        if place.state == PARKED:
-            self._woken(parking.tick(now))
-        self._released(place, now)
-
-    def _released(self, place: ParkedCall, now: float) -> None:
-        unpaid, outcome, failure = self._unpaid, self.outcome, self.failure
-        if place.state == PARKED or unpaid is None or outcome is None or failure is None:
-            return
-        if place.parked_at is not None:
-            self.parked += now - place.parked_at
-            self._source = place.source
-        if place.state != RELEASED:
-            return
-        self._unpaid, self._held = None, place.paid
-        if place.parked_at is not None or not self._is_scheduled:
-            retry = Retry(now - outcome.at, place.source, place.paid)
-            outcome = outcome._replace(at=now)
-            self.record.retry_scheduled(outcome, failure, retry, place.budget.tokens)
-
-    def lost_patience(self, now: float) -> Done:
-        """End a call whose retry was not sent before its patience was over."""
-        place, outcome, failure = self._place, self.outcome, self.failure
-        if place is None or outcome is None or failure is None:
-            raise RuntimeError("a call that is not parked cannot lose patience")
-        self._place = None
-        reason = UNAVAILABLE if self._is_unavailable else BUDGET_EXHAUSTED
-        if place.give_up_at - now < MINIMAL_ATTEMPT:
-            reason = OUT_OF_TIME
-        elif place.parked_at is None and place.reason == BUDGET:
-            reason = BUDGET_EXHAUSTED
-        return self._end(outcome._replace(at=now), failure, Stop(reason), "this")
-
-    def has_hook(self, failure: Failure) -> bool:
-        """Return whether a hook makes the next request: never on what may be our own write."""
-        if failure.code is None or self.maybe_applied:
-            return False
-        return self.rules.dialect.key(failure.code) in self.rules.recover
-
     def recover(self, failure: Failure) -> Recover:
         """Return the run of a failure's hook."""
         return Recover(failure, self.attempt, self.give_up_at, self._to_wake())
@@ -437,29 +282,11 @@ class CallRun(CallState):
         outcome = self.outcome or Outcome(reply.at, reply.at, reply.at)
         return self._end(outcome, failure, stop, "raised" if reply.outcome == "raised" else "this")
 
-    @property
-    def _own_throttle(self) -> Throttle | None:
-        """The throttle that holds the call back, as things stand; None if none does."""
-        throttle = self._throttle
-        if throttle is None or self.policy.throttle is None:
-            return None
-        return throttle.throttle if isinstance(throttle, Route) else throttle
-
     def _is_paced(self, failure: Failure) -> bool:
         throttle = self._own_throttle
         if throttle is None:
             return False
         return failure.error_class is ErrorClass.RATE_LIMITED or throttle.is_pacing
-
-    def _would_be_admitted(self, now: float) -> bool:
-        """Return whether the rate limit would let a retry go at once."""
-        throttle = self._own_throttle
-        return throttle is None or throttle.would_admit(now, self.call.cost)
-
-    def _may_queue(self, now: float) -> bool:
-        """Return whether a retry may wait for the rate limit, if it has to: nothing is closed."""
-        throttle = self._own_throttle
-        return throttle is None or not throttle.is_closed(now)
 
     def _is_rate_limit(self, failure: Failure) -> bool:
         """Return whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
@@ -473,6 +300,21 @@ class CallRun(CallState):
             result = "deadline" if outcome.at >= self.deadline_at else "previous"
         wait = stop.delay if stop.reason == RETRY_AFTER_TOO_LONG else None
         return self._end(outcome, failure, stop, result, retry_in=wait)
+
+    def not_sent(self, reply: Reply) -> Done:
+        """End a call that waited for its retry until it was closed, or its patience over."""
+        if isinstance(reply, Closed):
+            return self.closed(reply.at, self.attempt)
+        now, place, outcome, failure = reply.at, self._place, self.outcome, self.failure
+        if place is None or outcome is None or failure is None:
+            raise RuntimeError("a call that is not parked cannot lose patience")
+        self._place = None
+        reason = UNAVAILABLE if self._is_unavailable else BUDGET_EXHAUSTED
+        if place.give_up_at - now < MINIMAL_ATTEMPT:
+            reason = OUT_OF_TIME
+        elif place.parked_at is None and place.reason == BUDGET:
+            reason = BUDGET_EXHAUSTED
+        return self._end(outcome._replace(at=now), failure, Stop(reason), "this")
 
     def _end(
         self,
@@ -518,9 +360,7 @@ class CallRun(CallState):
         return self._to_wake()
 
     def _give_back(self, now: float, *, sent: bool = False) -> None:
-        place, self._place = self._place, None
-        if place is not None and self._parking is not None:
-            self._woken(self._parking.leave(place, now, sent=sent))
+        self._leave_place(now, sent=sent)
         if self._budget is not None and self._held:
             self._budget.refund(self._held, now)
             self._held = 0.0

@@ -26,7 +26,7 @@ from .retry.parking import Parking
 from .steps import CallFlow, Reply, Step
 from .telemetry.recorder import EventRecorder
 from .telemetry.traffic import TrafficMeter
-from .throttle import EXPIRED, WAITING, Route, Throttle
+from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 
 def call_flow(
@@ -57,23 +57,20 @@ def call_flow(
     while True:
         if throttle is not None:
             ticket = run.reserve(throttle, now)
-            while ticket.state == WAITING:
-                reply = yield run.wait(ticket)
+            if ticket.state == WAITING:
+                reply = yield from _queued(run, ticket, now)
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
                 if isinstance(reply, Closed):
                     yield run.closed(now, run.attempt - 1)
                     return ()
-                run.tick(ticket, now)
             if ticket.state == EXPIRED:
                 yield run.throttled(ticket, now)
                 return ()
-
         reply = yield run.begin(now)
-        now = reply.at
         if not isinstance(reply, Outcome):
-            return run.cancelled(now, sent=True)
+            return run.cancelled(reply.at, sent=True)
         failure = run.learn(reply)
         if failure is None:
             yield run.succeeded(reply)
@@ -83,17 +80,14 @@ def call_flow(
             yield run.gave_up(reply, failure, decision)
             return ()
 
-        reply = yield run.pause(now + decision.delay)
+        reply = yield run.pause(reply.at + decision.delay)
         if run.is_unpaid and isinstance(reply, Woken):
             reply = yield from _parked(run, reply)
         now = reply.at
         if isinstance(reply, Cancelled):
             return run.cancelled(now, sent=False)
-        if isinstance(reply, Closed):
-            yield run.closed(now, run.attempt)
-            return ()
-        if run.is_unpaid:
-            yield run.lost_patience(now)
+        if isinstance(reply, Closed) or run.is_unpaid:
+            yield run.not_sent(reply)
             return ()
         if run.has_hook(failure):
             reply = yield run.recover(failure)
@@ -109,10 +103,21 @@ def call_flow(
         run.attempt += 1
 
 
+def _queued(run: CallRun, ticket: Ticket, now: float) -> Generator[Step, Reply, Reply]:
+    """Wait for the rate limit until the ticket is granted or expires; return what ended it."""
+    reply: Reply = Woken(now)
+    while ticket.state == WAITING and isinstance(reply, Woken):
+        reply = yield run.wait(ticket)
+        if isinstance(reply, Woken):
+            run.tick(ticket, reply.at)
+    return reply
+
+
 def _parked(run: CallRun, reply: Reply) -> Generator[Step, Reply, Reply]:
     """Wait until a retry may be sent, or its patience is over; return what ended the wait."""
     run.park(reply.at)
     while run.is_parked and isinstance(reply, Woken):
         reply = yield run.stay_parked()
-        run.tick_parked(reply.at)
+        if isinstance(reply, Woken):
+            run.tick_parked(reply.at)
     return reply
