@@ -91,6 +91,11 @@ class Measured(NamedTuple):
         return max(bad, default=-1) + 1.0
 
     @property
+    def seconds(self) -> float:
+        """Seconds until the last call has ended."""
+        return max(record.ended_at for record in self.records)
+
+    @property
     def took(self) -> float:
         """Seconds until a call fails, in the middle."""
         return median([record.took for record in self.records if not record.succeeded] or [0.0])
@@ -194,6 +199,17 @@ def flapping(up: float, down: float, answer: Answer, calls: int = 3_000) -> Play
     return closed_loop(lambda now: now % period >= up, answer, calls)
 
 
+def failing(share: float, tasks: int, answer: Answer = CODED, calls: int = 1_000) -> Play:
+    """Return a job of workers whose requests fail by chance, each for itself."""
+
+    def run(policy: Policy, seed: int) -> Measured:
+        chance = Random(seed)
+        play = closed_loop(lambda now: chance.random() < share, answer, calls, tasks)
+        return play(policy, seed)
+
+    return run
+
+
 def loaded(fault: Fault, clients: int, *, load: float = 0.93, queue: float = 600) -> Play:
     """Return a server of 300 requests a second at a load; clients wait for it for a second."""
     return open_loop(
@@ -243,6 +259,10 @@ ROWS: dict[str, tuple[Play, Columns]] = {
     "30 % failures at 20/s": (noise(0.3, 20.0), RODE_OUT),
     "30 % failures at 100/s": (noise(0.3, 100.0), RODE_OUT),
     "50 % failures at 100/s": (noise(0.5, 100.0), RODE_OUT),
+    "10 % failures, 20 workers": (failing(0.1, 20), ("lost", "seconds")),
+    "30 % failures, 5 workers": (failing(0.3, 5), ("lost", "seconds")),
+    "30 % failures, 50 workers": (failing(0.3, 50), ("lost", "seconds")),
+    "30 % failures, 20 workers, proxy": (failing(0.3, 20, UNCODED), ("lost", "seconds")),
     "stall 10 s at 93 %, 1 client": (loaded(Fault("stall", 25.0, 35.0), 1), ("recovery",)),
     "stall 10 s at 93 %, 30 clients": (loaded(Fault("stall", 25.0, 35.0), 30), ("recovery",)),
     "stall 10 s at 93 %, 300 clients": (loaded(Fault("stall", 25.0, 35.0), 300), ("recovery",)),

@@ -242,6 +242,7 @@ class CallRun(SharedCall):
         limits, max_wait = self.policy.throttle, None
         if limits is not None and self._is_rate_limit(failure):
             max_wait = limits.max_wait - self.waited
+        paced = self._is_paced(failure)
         facts = Facts(
             attempt=self.attempt,
             of_class=self.count_class(failure.error_class),
@@ -249,11 +250,11 @@ class CallRun(SharedCall):
             give_up_at=self.give_up_at,
             repeatable=self.repeatable,
             replayable=self._is_replayable(),
-            paced=self._is_paced(failure),
+            paced=paced,
             has_hook=self.has_hook(failure),
             deadline_at=self.deadline_at,
             max_wait=max_wait,
-            unavailable=self._is_unavailable and self._may_park(failure),
+            unavailable=self._is_unavailable and not paced and self._may_park(failure),
         )
         return decide(failure, facts, self.policy.retry, self.rules.rand())
 

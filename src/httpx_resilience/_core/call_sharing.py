@@ -147,6 +147,7 @@ class SharedCall(CallState):
             policy=policy,
             attempts=self.attempt,
             last=self.attempt + 1 >= self.max_attempts,
+            is_paced=self._is_pacing,
             may_probe=self._would_be_admitted,
             may_go=self._may_queue,
         )
@@ -205,6 +206,10 @@ class SharedCall(CallState):
             return False
         throttle = self._own_throttle
         return throttle is None or not throttle.is_surely_pacing
+
+    def _is_pacing(self) -> bool:
+        throttle = self._own_throttle
+        return throttle is not None and throttle.is_pacing
 
     def _leave_place(self, now: float, *, sent: bool) -> None:
         """Give up the call's place among the parked, or its part in what they wait for."""

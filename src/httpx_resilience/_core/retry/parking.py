@@ -93,6 +93,7 @@ class ParkedCall:
         policy: How long it waits.
         attempts: How many it has made.
         last: Whether it has only one left.
+        is_paced: Whether the throttle keeps its scope to a rate that the server bears.
         may_go: Whether the server lets its scope send at a time.
         may_probe: Whether it would be sent at once.
         state: PARKED, RELEASED, EXPIRED or LEFT.
@@ -109,6 +110,7 @@ class ParkedCall:
         "cost",
         "failed_at",
         "give_up_at",
+        "is_paced",
         "last",
         "may_go",
         "may_probe",
@@ -132,6 +134,7 @@ class ParkedCall:
         policy: ParkPolicy,
         attempts: int,
         last: bool,
+        is_paced: Callable[[], bool],
         may_go: Callable[[float], bool],
         may_probe: Callable[[float], bool],
     ) -> None:
@@ -142,6 +145,7 @@ class ParkedCall:
         self.policy = policy
         self.attempts = attempts
         self.last = last
+        self.is_paced = is_paced
         self.may_go = may_go
         self.may_probe = may_probe
         self.number = 0
@@ -308,18 +312,25 @@ class Parking:
         if since is not None and known.unavailable_since is None:
             self._recovered(since, now)
         self._credit += self._quicken(quality) * quality * self._usefulness()
-        while self._credit >= 1.0 and self._parked:
-            released = next(filter(lambda each: each.may_go(now), self._oldest()), None)
-            if released is None:
-                break
-            self._credit -= 1.0
-            self._released += 1
-            woken.append(self._take(released, RELEASE))
+        if self._parked:
+            woken += self._release(now)
         self._credit = min(1.0, self._credit)
         if call is not None and call is self._probe:
             self._probe = None
             self._set_probe(now)
         return (*woken, *self._rearm_timer()) if self._parked or woken else ()
+
+    def _release(self, now: float) -> list[ParkedCall]:
+        """Release whom the credit pays for, and who is paced anyway; return them."""
+        released, is_available = [], self.availability.unavailable_since is None
+        for call in self._oldest():
+            if is_available and call.is_paced():
+                released.append(self._take(call, RELEASE))
+            elif self._credit >= 1.0 and call.may_go(now):
+                self._credit -= 1.0
+                released.append(self._take(call, RELEASE))
+        self._released += len(released)
+        return released
 
     def _quicken(self, quality: float) -> float:
         """Return how many calls a success releases: more, the longer all goes well."""
