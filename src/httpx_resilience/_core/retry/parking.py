@@ -11,6 +11,9 @@
    down.
 4. A slow success counts for less (``availability``).
 5. Patience ends in an outage, not while the calls it left are released: who waited it out is kept.
+6. Workers that are all parked must not wait for each other: a success after which nobody sends
+   releases one call, but for those that an outage left; and where nobody has sent anything for a
+   while, a probe goes that the budget cannot pay.
 
 The one who waits longest keeps the time for all (``timer_deadline``); no task stands behind it.
 Whatever may release a call returns the calls to wake.
@@ -61,6 +64,11 @@ _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
 
 _IDLE = 1.0
 """Seconds between probes where calls are parked although the origin is available."""
+
+_UNPAID, _LAST_ATTEMPT = 1.5, 6.0
+"""Times the seconds between probes after which one goes although the budget is spent, if nobody has
+sent anything: else workers that are all parked would wait for each other. In an outage, seconds for
+which last attempts are saved, about as long as calls are patient."""
 
 _QUIET, _APART = 0.8, 0.2
 """Of those seconds: how long no new call has come before one of the last probes is used; how far
@@ -268,13 +276,12 @@ class Parking:
         woken = self._expire(now)
         self._report(now)
         if self._probe_at <= now:
-            is_quiet = max(self.new_sent_at, self._retry_sent_at) <= self._probe_set_at
-            probe = self._choose_probe(now) if is_quiet else None
+            probe = self._choose_probe(now) if self._sent_at <= self._probe_set_at else None
             self._set_probe(now)
             if probe is not None:
                 woken.append(probe)
-            elif is_quiet:
-                self._probe_at = now + self._step(now)
+            elif self._probe_at <= now:
+                self._probe_at = max(self._sent_at + self._silence(), now + _FIRST_PROBE)
         return (*woken, *self._rearm_timer())
 
     # What attempts come to.
@@ -298,9 +305,11 @@ class Parking:
         known, latency = self.availability, received - sent
         if known.speaks_for(latency, now) and not self._parked:
             return ()
-        return self._learn(call, latency, now)
+        return self._learn(call, sent, latency, now)
 
-    def _learn(self, call: ParkedCall | None, latency: float, now: float) -> Sequence[ParkedCall]:
+    def _learn(
+        self, call: ParkedCall | None, sent: float, latency: float, now: float
+    ) -> Sequence[ParkedCall]:
         known, since = self.availability, self.availability.unavailable_since
         if call is not None and call.source != PROBE:
             self._share += (1.0 - self._share) / _RETRIES
@@ -313,6 +322,8 @@ class Parking:
             self._recovered(since, now)
         self._credit += self._quicken(quality) * quality * self._usefulness()
         if self._parked:
+            if quality >= _GOOD and sent >= self._sent_at and now >= self._keep_until:
+                self._credit = max(1.0, self._credit)  # nobody else is under way: one goes on
             woken += self._release(now)
         self._credit = min(1.0, self._credit)
         if call is not None and call is self._probe:
@@ -375,11 +386,13 @@ class Parking:
         if not oldest or self._probe is not None:
             self._probe_at = math.inf
             return
-        step, last_sent = self._step(now), max(self.new_sent_at, self._retry_sent_at)
+        step, last_sent = self._step(now), self._sent_at
         at = last_sent + (0.5 + 0.5 * self._rand()) * step
         last = self.ends_at(oldest[0]) - _LAST_CHANCE
-        if at > last or self._is_precious(oldest):
+        longest = self._saved_for(oldest, now)
+        if at > last or longest:
             at = max(last, self.new_sent_at + _QUIET * step, last_sent + _APART * step)
+            at = min(at, last_sent + longest) if longest else at
         self._probe_at = max(at, now)
 
     def _step(self, now: float) -> float:
@@ -389,11 +402,23 @@ class Parking:
         age = now - max(known.unavailable_since, known.good_at)
         return min(_LAST_PROBE, max(_FIRST_PROBE, age))
 
-    def _is_precious(self, oldest: Sequence[ParkedCall]) -> bool:
-        """Return whether the next probe is the last that can be paid, or a call's last attempt."""
+    def _saved_for(self, oldest: Sequence[ParkedCall], now: float) -> float:
+        """Return the seconds for which the next probe is saved up; 0 if there is no need.
+
+        Saved is the last that can be paid, and in an outage the last attempt of a call.
+        """
         first = oldest[0]
-        can_pay = first.budget.tokens >= 2.0 * _PROBE_COST * first.cost
-        return not can_pay or all(call.last for call in oldest)
+        if self.availability.unavailable_since is not None and all(call.last for call in oldest):
+            return max(_LAST_ATTEMPT, self._silence())
+        return 0.0 if first.budget.tokens >= 2.0 * _PROBE_COST * first.cost else self._silence()
+
+    def _silence(self) -> float:
+        """Return the seconds without a request after which a probe goes that nobody pays for."""
+        return max(_IDLE, _UNPAID * self._step(self._sent_at))
+
+    @property
+    def _sent_at(self) -> float:
+        return max(self.new_sent_at, self._retry_sent_at)
 
     def _choose_probe(self, now: float) -> ParkedCall | None:
         """Return the call that probes: of the oldest, the one with the fewest attempts."""
@@ -401,8 +426,9 @@ class Parking:
         if not able:
             return None
         call = min(able, key=lambda each: each.attempts)
-        if not self._pay(call, _PROBE_COST * call.cost, now):
-            return None  # new calls probe
+        is_silent = now - self._sent_at >= self._silence()
+        if not self._pay(call, _PROBE_COST * call.cost, now) and not is_silent:
+            return None
         self._probe = call
         return self._take(call, PROBE)
 
