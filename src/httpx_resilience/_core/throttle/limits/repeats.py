@@ -31,13 +31,12 @@ class RepeatCache:
         self.clock_version = -1
         self.low_mark: float = math.inf
 
-    def remember(self, announced: RateLimit, clock_version: int) -> None:
-        """Remember a response; whether its repeats are recognised is for ``allow`` to say."""
+    def remember(
+        self, announced: RateLimit, clock_version: int, received: float, end_low: float
+    ) -> None:
+        """Recognise repeats of a response for a while, and not beyond the end of the window."""
         self.announced = announced[2:]
         self.clock_version = clock_version
-
-    def allow(self, received: float, end_low: float) -> None:
-        """Recognise repeats for a while, and not beyond the end of the window."""
         self.until = min(end_low, received + _LONGEST)
 
     def forbid(self) -> None:
