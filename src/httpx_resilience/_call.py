@@ -105,10 +105,9 @@ class Calls:
         history = CallHistory(call, self._sink)
         throttle = registry.throttle_of(request, call, rules.dialect, seen)
         exchange = Exchange(transport, request, call, seen, dialect, hooks, runtime)
-        flow = call_flow(
-            *(call, rules, budget, history, exchange.is_replayable, runtime.now(), throttle),
-            config.traffic,
-        )
+        is_replayable, traffic = exchange.is_replayable, config.traffic
+        now = runtime.now()
+        flow = call_flow(call, rules, budget, history, is_replayable, now, throttle, traffic)
         return flow, exchange, history
 
     def _policy_of(self, request: http.Request) -> Policy | None:

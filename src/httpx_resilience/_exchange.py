@@ -128,9 +128,8 @@ class Exchange:
         """Send the request once; return what it came to."""
         if self._unprepared is not None:
             self._prepare(self._unprepared)
-        clock = self._clock
-        self.previous, self.last = self.last, AttemptResult()
-        attempt, request = self.last, self._request
+        clock, request, attempt = self._clock, self._request, AttemptResult()
+        self.previous, self.last = self.last, attempt
         cut = False
         stamp = request.extensions.get(BEFORE_SEND)
         if stamp is not None:  # a token may have been renewed while the call waited

@@ -225,9 +225,9 @@ class Registry:
         else:
             category = rules.category_of(call.method, call.path)
         if category is not None:
-            scope = (call.origin, who, category)
-            if scope == self._last_scope[0]:
-                return self._last_scope[1]
+            scope, (last, throttle) = (call.origin, who, category), self._last_scope
+            if scope == last:
+                return throttle
             throttle = self._throttles.find(scope) or self._new_scope(scope, call, dialect)
             self._last_scope = scope, throttle
             return throttle

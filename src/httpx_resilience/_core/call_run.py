@@ -153,38 +153,38 @@ class CallRun(CallState):
 
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
-        is_first, deadline = self.attempt == 1, self.policy.retry.deadline
+        is_first = self.attempt == 1
         if self._recorder.verbose:
             if is_first:
                 self.record.call_started(now)
             self.record.attempt_started(now)
-        if is_first and deadline is None:
-            return Send(1, None, self._to_wake()) if self._wake else _FIRST
-        if is_first and deadline is not None:
+        if is_first:
+            deadline = self.policy.retry.deadline
+            if deadline is None:
+                return Send(1, None, self._to_wake()) if self._wake else _FIRST
             self.deadline_at = now + deadline
         return Send(self.attempt, min(self.give_up_at, self.deadline_at), self._to_wake())
 
     def learn(self, outcome: Outcome) -> Failure | None:
         """Understand what an attempt came to; teach the throttle and the retry budget."""
-        rules, attempt = self.rules, self.attempt
+        rules = self.rules
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
         failure = None
         if not 0 < outcome.status < 400:
             failure = classify(outcome, rules.dialect, rules.reader, reading)
             if failure is not None:
                 self.failed(outcome, failure)
-        is_recorded = failure is not None or attempt > 1 or self._recorder.verbose
-        if is_recorded and attempt == 1:
-            self.sent_first(outcome.sent_at)
-        ticket = self._ticket
+        ticket, announced = self._ticket, reading.limits
         if ticket is not None:
             self._ticket = None
             self._report(ticket, outcome, reading, failure)
         if self._budget is not None:
             self._settle(self._budget, failure, outcome.at)
-        if self._traffic is not None and reading.limits:
-            self._traffic.saw(reading.limits)
-        if is_recorded:
+        if announced and self._traffic is not None:
+            self._traffic.saw(announced)
+        if failure is not None or self.attempt > 1 or self._recorder.verbose:
+            if self.attempt == 1:
+                self.sent_first(outcome.sent_at)
             self.record.attempt_finished(outcome, failure, reading)
         return failure
 
@@ -201,7 +201,9 @@ class CallRun(CallState):
             throttle, woken = route.resolve(ticket, reading.limits, outcome.received_at)
             self._woken(woken)
         sent, received = outcome.sent_at, outcome.received_at
-        self._woken(throttle.observe(ticket, sent, received, reading, failure))
+        woken = throttle.observe(ticket, sent, received, reading, failure)
+        if woken:
+            self._woken(woken)
         if self._recorder.verbose and reading.limits:
             self.record.rate_limit_observed(throttle.scope, reading, outcome.at)
 

@@ -70,7 +70,8 @@ class RetryBudget:
     def deposit(self, now: float) -> None:
         """Count a first attempt that succeeded."""
         with self._lock:
-            now = now if self._clock is None else self._clock()
+            if self._clock is not None:
+                now = self._clock()
             self._earned += 1
             if now - self._rate_at >= _BATCH:
                 self._settle(now)

@@ -332,10 +332,11 @@ class Throttle:
         Returns the tickets to wake.
         """
         self._finish(ticket)
-        announced, only, credit = reading.limits, self._quotas.only, -1
-        if reading.date is not None:
-            self._clock.observe(reading.date, sent, received)
+        announced, date, _ = reading
+        if date is not None:
+            self._clock.observe(date, sent, received)
         closes = failure is not None and _closes(failure)
+        only, credit = self._quotas.only, -1
         if only is not None and not closes and len(announced) == 1:
             clock, in_flight = self._clock, self._in_flight
             credit = only.repeat(announced[0], sent, received, clock.version, in_flight.units)

@@ -10,15 +10,15 @@ from httpx_resilience._core.throttle.limits.repeats import RepeatCache
 
 def test_at_first_nothing_is_recognised() -> None:
     repeats = RepeatCache()
-    assert (repeats.announced, repeats.until, repeats.clock_version) == ((), -math.inf, -1)
+    assert (repeats.others, repeats.until, repeats.clock_version) == ([], -math.inf, -1)
     assert repeats.low_mark == math.inf
 
 
 def test_a_response_is_remembered_but_for_its_limit_and_what_remains() -> None:
     repeats = RepeatCache()
     repeats.remember(announce(90, 10.0, bucket="b"), 7, 10.0, 60.0)
-    assert repeats.announced == announce(5, 10.0, limit=9, bucket="b")[2:]
-    assert repeats.announced != announce(90, 11.0, bucket="b")[2:]
+    assert repeats.others == list(announce(5, 10.0, limit=9, bucket="b")[2:])
+    assert repeats.others != list(announce(90, 11.0, bucket="b")[2:])
     assert repeats.clock_version == 7
 
 

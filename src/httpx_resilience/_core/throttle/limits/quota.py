@@ -181,12 +181,12 @@ class Quota:
             nothing was learned.
         """
         evidence, last = self.evidence, self._repeats
-        limit, remaining = announced[0], announced[1]
+        limit, remaining, *others = announced
         since = evidence.newest_sent
         if (
             not since <= received < last.until
             or limit != self.limit
-            or announced[2:] != last.announced  # when it ends, and what it is about
+            or others != last.others  # when it ends, and what it is about
             or remaining is None
             or remaining <= last.low_mark
             or version != last.clock_version
