@@ -93,7 +93,8 @@ class Calls:
         extensions, registry = request.extensions, self.registry
         key, path = split_url(request.url)
         config = registry.config_for(key, request.url)
-        rules, budget, dialect, hooks = config.rules, config.budget, config.runtime, _NO_HOOKS
+        rules, budget, dialect = config.rules, config.budget, config.runtime
+        hooks = _NO_HOOKS
         if EXTENSION in extensions:
             policy = self._policy_of(request)
             rules, budget = rules_of(policy, dialect), registry.budget_of(config.origin, policy)

@@ -139,8 +139,8 @@ class Registry:
         "_emit",
         "_identity",
         "_last_config",
+        "_last_identity",
         "_last_scope",
-        "_latest",
         "_policy",
         "_routes",
         "_throttles",
@@ -161,7 +161,7 @@ class Registry:
         self._policy = policy
         self._budget = budget
         self._identity = identity
-        self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
+        self._last_identity: tuple[tuple[bytes | None, bytes | None], str] = (None, None), ""
         self._emit = emit
         self._configs: LRUMap[OriginConfig] = LRUMap()
         self._last_config: tuple[Hashable, OriginConfig | None] = None, None
@@ -212,11 +212,11 @@ class Registry:
             return None
         name = request.extensions.get(IDENTITY)
         if name is None and self._identity is None:
-            authorization, api_key, who = self._latest
-            if seen[0] != authorization or seen[1] != api_key:  # a client's calls bear the same
-                authorization, api_key, _, _ = seen
-                who = identity_of(authorization, api_key)
-                self._latest = authorization, api_key, who
+            credentials, who = self._last_identity
+            if seen[:2] != credentials:  # a client's calls bear the same
+                credentials = seen.authorization, seen.api_key
+                who = identity_of(*credentials)
+                self._last_identity = credentials, who
         else:
             who = self._named(request, name, seen)
         rules = dialect.requests
