@@ -35,7 +35,7 @@ class RepeatCache:
         self, announced: RateLimit, clock_version: int, received: float, end_low: float
     ) -> None:
         """Recognise repeats of a response for a while, and not beyond the end of the window."""
-        _, _, *self.others = announced
+        self.others = list(announced[2:])
         self.clock_version = clock_version
         self.until = min(end_low, received + _LONGEST)
 
