@@ -43,6 +43,13 @@ def test_the_first_request_is_a_probe_and_goes_alone() -> None:
     assert slow.ask(1, 0.5) == (False, "cold_start", STEP, False)
 
 
+def test_where_a_request_went_unasked_the_first_that_asks_may_go_beside_it() -> None:
+    parts = Parts()
+    parts.in_flight.count = 1
+    limit = SlowStart(parts.in_flight, parts.quotas, parts.closing)
+    assert limit.admit(0.0, 1).is_probe
+
+
 def test_without_an_answer_twice_as_many_may_be_in_flight_each_second() -> None:
     slow = Slow()
     times = (0.99, 1.0, 1.99, 2.0, 3.5, 4.49, 4.5)
