@@ -86,7 +86,7 @@ def test_a_response_that_belongs_to_another_bucket_widens_it_by_one() -> None:
 
 def test_nobody_is_held_back_where_the_server_announces_what_is_left() -> None:
     slow = Slow()
-    slow.end(*[ending(0.1)] * SILENT, LEFT, ending(0.2), ending(0.3))
+    slow.end(*[ending(0.1)] * SILENT, LEFT, *[ending(0.3)] * SILENT)
     assert not slow.limit.is_over  # should the headers vanish, it begins anew
     assert slow.limit.has_credit(0.3)
     assert slow.allowed(0.3) == 100
@@ -123,6 +123,7 @@ def test_a_limit_that_was_announced_vanishes_when_silence_is_the_servers_way(
     assert len(slow.quotas) == 1
     slow.end(last)
     assert slow.limit.is_over
+    slow.end(ending(4.0))  # once it is over, silence says nothing more
     assert (len(slow.quotas) == 0) is vanished
     changes = [event.rate_limit for event in slow.events if isinstance(event, RateLimitChanged)]
     assert changes == ([100, None] if vanished else [100])
