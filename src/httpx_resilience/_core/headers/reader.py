@@ -176,6 +176,8 @@ class RateLimitReader:
             return None
         if len(set(roles)) != len(roles):  # duplicates, which are merged
             return None
+        if len(names) > MAX_NAMES:  # some of them may not have been looked up
+            return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
         pick: Callable[[_Headers], _Headers] = itemgetter(*places)
         at = places.pop(parts.index("remaining"))
