@@ -93,8 +93,8 @@ class Calls:
         extensions, registry = request.extensions, self.registry
         key, path = split_url(request.url)
         config = registry.config_for(key, request.url)
-        rules, budget, dialect, hooks = config.rules, config.budget, config.runtime, _NO_HOOKS
-        parking = config.parking
+        rules, budget, dialect = config.rules, config.budget, config.runtime
+        hooks, parking = _NO_HOOKS, config.parking
         if EXTENSION in extensions:
             policy = self._policy_of(request)
             rules, budget = rules_of(policy, dialect), registry.budget_of(config.origin, policy)
@@ -107,9 +107,10 @@ class Calls:
         history = CallHistory(call, self._sink)
         throttle = registry.throttle_of(request, call, rules.dialect, seen)
         exchange = Exchange(transport, request, call, seen, dialect, hooks, runtime)
+        is_replayable, traffic = exchange.is_replayable, config.traffic
+        now = runtime.now()
         flow = call_flow(
-            *(call, rules, budget, history, exchange.is_replayable, runtime.now(), throttle),
-            *(config.traffic, parking),
+            call, rules, budget, history, is_replayable, now, throttle, traffic, parking
         )
         return flow, exchange, history
 

@@ -65,7 +65,6 @@ class Exchange:
 
     __slots__ = (
         "_call",
-        "_clock",
         "_dialect",
         "_hooks",
         "_is_replayable",
@@ -92,7 +91,6 @@ class Exchange:
         self._dialect = dialect
         self._hooks = hooks
         self._runtime = runtime
-        self._clock = runtime.now
         self._request = request
         self._unprepared: RequestHeaders | None = ANONYMOUS[seen.has_id][seen.has_key]
         self._is_replayable = always
@@ -128,9 +126,9 @@ class Exchange:
         """Send the request once; return what it came to."""
         if self._unprepared is not None:
             self._prepare(self._unprepared)
-        clock = self._clock
-        self.previous, self.last = self.last, AttemptResult()
-        attempt, request = self.last, self._request
+        clock, request = self._runtime.now, self._request
+        attempt = AttemptResult()
+        self.previous, self.last = self.last, attempt
         cut = False
         stamp = request.extensions.get(BEFORE_SEND)
         if stamp is not None:  # a token may have been renewed while the call waited
@@ -173,7 +171,7 @@ class Exchange:
                 await peeked.look(self._runtime, cut_at)
             body = decode(peeked.head, encoding)
         status = response.status_code
-        return Outcome(sent_at, at, self._clock(), wall, status, headers, body)
+        return Outcome(sent_at, at, self._runtime.now(), wall, status, headers, body)
 
     def admit(self, step: Admit) -> tuple[Awaitable[Woken | None], object]:
         """Return what to await until the call is woken, or the time that this call keeps comes.
@@ -191,7 +189,7 @@ class Exchange:
         with self._runtime.scope(deadline=until) as scope:
             await waited
         if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
-            return Woken(max(until, self._clock()))
+            return Woken(max(until, self._runtime.now()))
         return None
 
     async def pause(self, step: Pause, life: Lifetime, waiting: set[Any]) -> Woken:
@@ -199,7 +197,7 @@ class Exchange:
         await self.release_connection()
         if not life.is_closed:
             await self._runtime.rest(step.until, waiting)
-        return Woken(max(step.until, self._clock()))
+        return Woken(max(step.until, self._runtime.now()))
 
     async def recover(self, step: Recover) -> HookDone:
         """Run the hook for a failure, with the connection free; take the request it returns."""
@@ -215,15 +213,15 @@ class Exchange:
             with self._runtime.scope(deadline=step.cut_at) as scope:
                 made = await self._hooks[self._dialect.dialect.key(code)](failed, self._request)
             if scope.cancelled_caught:
-                return HookDone(self._clock(), "cut")
+                return HookDone(self._runtime.now(), "cut")
             if made is not None:
                 self._replace(made, code)
         except Exception as error:  # noqa: BLE001 - it is raised as itself later
             attempt.error = without_this_frame(error)
-            return HookDone(self._clock(), "raised", type(error).__name__)
+            return HookDone(self._runtime.now(), "raised", type(error).__name__)
         if made is None:
-            return HookDone(self._clock(), "stopped")
-        return HookDone(self._clock(), "request", call=self._call)
+            return HookDone(self._runtime.now(), "stopped")
+        return HookDone(self._runtime.now(), "request", call=self._call)
 
     def _replace(self, made: object, code: str) -> None:
         request = checks.instance(

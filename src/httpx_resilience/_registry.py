@@ -142,8 +142,8 @@ class Registry:
         "_emit",
         "_identity",
         "_last_config",
+        "_last_identity",
         "_last_scope",
-        "_latest",
         "_parkings",
         "_policy",
         "_routes",
@@ -165,7 +165,7 @@ class Registry:
         self._policy = policy
         self._budget = budget
         self._identity = identity
-        self._latest: tuple[bytes | None, bytes | None, str] = None, None, ""
+        self._last_identity: tuple[tuple[bytes | None, bytes | None], str] = (None, None), ""
         self._emit = emit
         self._configs: LRUMap[OriginConfig] = LRUMap()
         self._last_config: tuple[Hashable, OriginConfig | None] = None, None
@@ -224,11 +224,11 @@ class Registry:
             return None
         name = request.extensions.get(IDENTITY)
         if name is None and self._identity is None:
-            authorization, api_key, who = self._latest
-            if seen[0] != authorization or seen[1] != api_key:  # a client's calls bear the same
-                authorization, api_key, _, _ = seen
-                who = identity_of(authorization, api_key)
-                self._latest = authorization, api_key, who
+            credentials, who = self._last_identity
+            if seen[:2] != credentials:  # a client's calls bear the same
+                credentials = seen.authorization, seen.api_key
+                who = identity_of(*credentials)
+                self._last_identity = credentials, who
         else:
             who = self._named(request, name, seen)
         rules = dialect.requests
@@ -237,9 +237,9 @@ class Registry:
         else:
             category = rules.category_of(call.method, call.path)
         if category is not None:
-            scope = (call.origin, who, category)
-            if scope == self._last_scope[0]:
-                return self._last_scope[1]
+            scope, (last, throttle) = (call.origin, who, category), self._last_scope
+            if scope == last:
+                return throttle
             throttle = self._throttles.find(scope) or self._new_scope(scope, call, dialect)
             self._last_scope = scope, throttle
             return throttle

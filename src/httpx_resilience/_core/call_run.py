@@ -3,14 +3,13 @@
 The flow says in which order. What happens is recorded, and nothing is decided by what was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from .call_sharing import UNPRODUCTIVE, SharedCall
-from .call_state import Rules
 from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .headers import Reading
-from .outcome import Call, Closed, HookDone, Outcome, Waiter
+from .outcome import Closed, HookDone, Outcome, Waiter
 from .policy import ThrottlePolicy
 from .retry.budget import RetryBudget
 from .retry.decision import (
@@ -30,10 +29,8 @@ from .retry.decision import (
     Stop,
     decide,
 )
-from .retry.parking import BUDGET, Parking
+from .retry.parking import BUDGET
 from .steps import Admit, Done, Pause, Recover, Reply, Result, Send
-from .telemetry.recorder import EventRecorder
-from .telemetry.traffic import TrafficMeter
 from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
@@ -46,23 +43,7 @@ _UNRECOVERED = {"cut": OUT_OF_TIME, "request": BODY_NOT_REPLAYABLE}
 class CallRun(SharedCall):
     """One call on its way: its state, its ticket, its tokens."""
 
-    _held = 0.0
     _ticket: Ticket | None = None
-
-    def __init__(
-        self,
-        call: Call,
-        rules: Rules,
-        budget: RetryBudget | None,
-        recorder: EventRecorder,
-        is_replayable: Callable[[], bool],
-        throttle: Throttle | Route | None,
-        traffic: TrafficMeter | None,
-        parking: Parking | None,
-    ) -> None:
-        super().__init__(call, rules, budget, recorder, throttle, parking)
-        self._is_replayable = is_replayable
-        self._traffic = traffic
 
     # Admission.
 
@@ -124,46 +105,48 @@ class CallRun(SharedCall):
 
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
-        is_first, deadline = self.attempt == 1, self.policy.retry.deadline
-        parking = self._parking
+        is_first, parking = self.attempt == 1, self._parking
         if parking is not None:
             if is_first:
                 parking.new_sent_at = now
             else:
-                parking.retry_sent(now)
+                parking.retry_sent_at = now
         if self._recorder.verbose:
             if is_first:
                 self.record.call_started(now)
             self.record.attempt_started(now)
-        if is_first and deadline is None:
-            return Send(1, None, self._to_wake()) if self._wake else _FIRST
-        if is_first and deadline is not None:
+        if is_first:
+            deadline = self.policy.retry.deadline
+            if deadline is None:
+                return Send(1, None, self._to_wake()) if self._wake else _FIRST
             self.deadline_at = now + deadline
         return Send(self.attempt, min(self.give_up_at, self.deadline_at), self._to_wake())
 
     def learn(self, outcome: Outcome) -> Failure | None:
         """Understand what an attempt came to; teach the throttle and the retry budget."""
-        rules, attempt = self.rules, self.attempt
+        rules = self.rules
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
         failure = None
         if not 0 < outcome.status < 400:
             failure = classify(outcome, rules.dialect, rules.reader, reading)
             if failure is not None:
                 self.failed(outcome, failure)
-        is_recorded = failure is not None or attempt > 1 or self._recorder.verbose
-        if is_recorded and attempt == 1:
-            self.sent_first(outcome.sent_at)
-        ticket = self._ticket
+        ticket, announced = self._ticket, reading.limits
         if ticket is not None:
             self._ticket = None
             self._report(ticket, outcome, reading, failure)
         if self._budget is not None:
             self._settle(self._budget, failure, outcome.at)
-        if self._parking is not None:
-            self._woken(self._judge(self._parking, outcome, failure))
-        if self._traffic is not None and reading.limits:
-            self._traffic.saw(reading.limits)
-        if is_recorded:
+        parking = self._parking
+        if parking is not None:
+            sent, received = outcome.sent_at, outcome.received_at
+            if failure or self._place or not parking.is_calm(sent, received):
+                self._woken(self._judge(parking, outcome, failure))
+        if announced and self._traffic is not None:
+            self._traffic.saw(announced)
+        if failure is not None or self.attempt > 1 or self._recorder.verbose:
+            if self.attempt == 1:
+                self.sent_first(outcome.sent_at)
             self.record.attempt_finished(outcome, failure, reading)
         return failure
 
@@ -180,7 +163,9 @@ class CallRun(SharedCall):
             throttle, woken = route.resolve(ticket, reading.limits, outcome.received_at)
             self._woken(woken)
         sent, received = outcome.sent_at, outcome.received_at
-        self._woken(throttle.observe(ticket, sent, received, reading, failure))
+        woken = throttle.observe(ticket, sent, received, reading, failure)
+        if woken:
+            self._woken(woken)
         if self._recorder.verbose and reading.limits:
             self.record.rate_limit_observed(throttle.scope, reading, outcome.at)
 

@@ -4,7 +4,7 @@ A retry whose backoff is over is sent, parked or given up here; what comes of an
 parked calls whether their origin is available.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .call_state import CallState, Rules
 from .dialect.catalog import ErrorClass
@@ -15,6 +15,7 @@ from .retry.decision import MINIMAL_ATTEMPT, Retry
 from .retry.parking import PARKED, RELEASED, ParkedCall, Parking
 from .steps import Admit
 from .telemetry.recorder import CallRecorder, EventRecorder
+from .telemetry.traffic import TrafficMeter
 from .throttle import Route, Throttle
 
 _NOBODY: Sequence[Waiter] = ()
@@ -41,10 +42,13 @@ class SharedCall(CallState):
         rules: What the call goes by.
         budget: The retry budget of its origin, or None for none.
         recorder: Takes the events.
+        is_replayable: Returns whether the request body can be sent (again) now.
         throttle: The throttle of its scope, or the route that names one; None for none.
+        traffic: Counts the calls of its origin, or None.
         parking: The parked calls of its origin, or None.
     """
 
+    _held = 0.0
     _place: ParkedCall | None = None
     _unpaid: Retry | None = None
     _is_scheduled = False
@@ -58,13 +62,17 @@ class SharedCall(CallState):
         rules: Rules,
         budget: RetryBudget | None,
         recorder: EventRecorder,
+        is_replayable: Callable[[], bool],
         throttle: Throttle | Route | None,
+        traffic: TrafficMeter | None,
         parking: Parking | None,
     ) -> None:
         super().__init__(call, rules)
         self._budget = budget
         self._throttle = throttle
         self._recorder = recorder
+        self._is_replayable = is_replayable
+        self._traffic = traffic
         self._parking = parking
 
     @property

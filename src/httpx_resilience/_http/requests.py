@@ -126,24 +126,22 @@ def prepare(
     It bears the ids that the dialect wants. The user's own request is never changed: what is
     added goes onto a copy; so does what the driver changes later (``is_changed``).
     """
+    given, rules = request.stream, dialect.requests
     stream: httpx.AsyncByteStream
-    if type(request.stream) is httpx.ByteStream:  # as most are
-        stream, is_replayable = request.stream, always
-    elif isinstance(request.stream, OneShotStream):  # a hook returned what it was given
-        stream, is_replayable = request.stream, request.stream.is_replayable
+    if type(given) is httpx.ByteStream:  # as most are
+        stream, is_replayable = given, always
+    elif isinstance(given, OneShotStream):  # a hook returned what it was given
+        stream, is_replayable = given, given.is_replayable
     else:
-        stream, is_replayable = replayable(request.stream)
-    rules = dialect.requests
+        stream, is_replayable = replayable(given)
     added: list[Triple] = []
     name = rules.request_id_header
     if name is not None and not seen.has_id:
-        raw, lower = _raw(name)
-        added.append((raw, lower, call.call_id.encode("ascii")))
+        added.append((*_raw(name), call.call_id.encode("ascii")))
     key = rules.idempotency_header
     if key is not None and not seen.has_key and request.method in _KEYED_METHODS:
-        raw, lower = _raw(key)
-        added.append((raw, lower, new_id().encode("ascii")))
-    if added or is_changed or stream is not request.stream:
+        added.append((*_raw(key), new_id().encode("ascii")))
+    if added or is_changed or stream is not given:
         request = copy_of(request, stream, added)
     return request, is_replayable
 

@@ -47,9 +47,8 @@ def running_loop() -> object:
     Raises:
         RuntimeError: No event loop runs.
     """
-    trio: Any = _modules.get("trio")
-    if trio is not None and _runs_trio():
-        return trio.lowlevel.current_trio_token()
+    if "trio" in _modules and _runs_trio():
+        return _modules["trio"].lowlevel.current_trio_token()
     asyncio: Any = _modules.get("asyncio") or _asyncio()
     return asyncio.get_running_loop()
 

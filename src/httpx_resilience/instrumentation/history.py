@@ -119,12 +119,13 @@ class CallHistory:
     def close(self, done: Done, outcome: Outcome) -> None:
         """Note how the call ended."""
         self._sink = None
-        self.reason = done.reason
-        if done.retry_in is not None and done.retry_in < MAX_REPORTED_WAIT:
+        self.reason = reason = done.reason
+        if reason == SUCCESS:
+            if not self._kept or done.attempts == 1:
+                # The happy path: one attempt was made, nothing was recorded but that it waited.
+                self._clean = outcome.status, outcome.received_at - outcome.sent_at
+        elif done.retry_in is not None and done.retry_in < MAX_REPORTED_WAIT:
             self.retry_at = (outcome.wall or time.time()) + done.retry_in
-        if done.reason == SUCCESS and (not self._kept or done.attempts == 1):
-            # The happy path: one attempt was made, and nothing was recorded but that it waited.
-            self._clean = outcome.status, outcome.received_at - outcome.sent_at
 
     @property
     def call_id(self) -> str:

@@ -70,6 +70,14 @@ def test_more_or_fewer_headers_are_read_anew(headers: Headers) -> None:
     both([headers, headers], PLAIN)
 
 
+def test_of_more_names_than_are_kept_none_is_remembered() -> None:
+    many: list[Headers] = [
+        [(b"%s-%d" % (word, n), b"") for n in range(1050)] for word in (b"a", b"b")
+    ]
+    aged = [*many[1], *PLAIN, (b"Age", b"5")]  # which at first is one name too many
+    both([PLAIN, many[0][:1000], aged], aged)
+
+
 def test_any_sequence_of_responses_is_read_as_each_alone() -> None:
     chance = Random(7)
     names = [name for name, _ in PLAIN] + [b"x-ratelimit-used", b"X-RateLimit-Remaining", b"Age"]

@@ -52,6 +52,17 @@ class TestRuleOne:
                 budget.deposit(1.0)
             assert budget.withdraw(1.0, 1.0) is pays
 
+    @pytest.mark.parametrize(("missing", "pays"), [(0.9e-9, True), (1e-9, True), (1.1e-9, False)])
+    def test_a_retry_may_lack_a_billionth_of_its_cost(self, missing: float, pays: bool) -> None:
+        assert fresh(floor=1.0 - missing).withdraw(1.0, 0.0) is pays
+
+    def test_successes_of_a_hundredth_of_a_second_are_put_down_together(self) -> None:
+        budget, tokens = fresh(floor=0.0), []
+        for now in (0.0, 0.005, 0.01):
+            budget.deposit(now)
+            tokens.append(budget.tokens)
+        assert tokens == pytest.approx([0.1, 0.1, 0.3])
+
     def test_successes_at_one_instant_raise_the_cap_one_by_one(self) -> None:
         budget = fresh(floor=3.0)
         for _ in range(40):  # the cap is the floor for the first five of them
@@ -113,6 +124,14 @@ def test_rule_two_a_deposit_stops_at_the_cap() -> None:
     budget = fresh()
     budget.refund(50.0, 0.0)
     assert budget.balance(0.0) == 3.0
+
+
+def test_rule_two_the_cap_of_a_deposit_counts_every_success_so_far() -> None:
+    budget = fresh(floor=0.0)
+    for _ in range(40):
+        budget.deposit(1.0)
+    budget.refund(1000.0, 1.0)
+    assert budget.balance(1.0) == pytest.approx(24.0)
 
 
 class TestRuleThree:
@@ -252,6 +271,26 @@ def test_what_is_given_back_to_a_budget_with_a_clock_is_bounded_by_the_rate_on_t
     watch.now += 10.0
     budget.refund(1000.0, now=told)
     assert budget.balance(now=told) == pytest.approx(60.0 / math.e, rel=0.06)
+
+
+@pytest.mark.parametrize("told", [-1e12, 0.0, 1e12])
+def test_a_failure_starts_the_healing_anew_on_the_budgets_own_clock(told: float) -> None:
+    watch = Watch()
+    budget = core.RetryBudget(BudgetPolicy(floor=1.0), clock=watch)
+    assert budget.withdraw(1.0, now=told)
+    watch.now = 1020.0
+    budget.fail(now=told)
+    balances = []
+    for watch.now in (1049.9, 1050.0):
+        balances.append(budget.balance(now=told))
+    assert balances == [0.0, 1.0]
+
+
+def test_a_failure_at_an_earlier_time_forgets_no_success() -> None:
+    budget = spent(core.RetryBudget(BudgetPolicy(floor=0.0)), 200.0)
+    budget.fail(100.0)
+    budget.refund(1000.0, 200.0)
+    assert budget.balance(200.0) == pytest.approx(60.0, rel=0.06)
 
 
 @pytest.mark.parametrize("back", [0.5, 5.0, 1e9])

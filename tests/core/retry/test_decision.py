@@ -94,6 +94,27 @@ def test_the_wait_must_end_before_the_deadline_also_where_the_clock_stands_still
     assert decided(deadline_at=past_limit, max_wait=600.0) == Stop("out_of_time", 0.375, "backoff")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "max_wait", "stops"),
+    [(61.0, 600.0, False), (600.0, 600.0, False), (600.1, 600.0, True), (2.0, 1.0, True)],
+)
+def test_a_wait_for_the_rate_limit_is_bounded_by_what_the_throttle_allows_alone(
+    seconds: float, max_wait: float, stops: bool
+) -> None:
+    hinted = Failure(ErrorClass.RATE_LIMITED, status=429, wait=Wait(seconds, "retry_after"))
+    assert decided(hinted, rand=0.0, max_wait=max_wait, give_up_at=100.2) == (
+        Stop("retry_after_too_long", seconds, "retry_after")
+        if stops
+        else Retry(seconds, "retry_after", 0.0)
+    )
+
+
+def test_a_backoff_for_the_rate_limit_must_fit_into_what_the_throttle_allows() -> None:
+    limited = Failure(ErrorClass.RATE_LIMITED, status=429)
+    assert decided(limited, max_wait=0.75) == Retry(0.75, "backoff", 0.5)
+    assert decided(limited, max_wait=0.74) == Stop("throttle_timeout", 0.75, "backoff")
+
+
 @pytest.mark.parametrize("seconds", [0.5, 60.0])
 def test_a_wait_is_the_servers_from_the_first_instant_to_the_longest_allowed(
     seconds: float,

@@ -20,28 +20,47 @@ from .values import MAX_FIELD, clipped, http_date, number, unquoted
 _NOTHING = Reading()
 _LONGEST_DATE = 64
 
-_Found = list[tuple[Role, bytes]]
+_Found = Sequence[tuple[Role, bytes]]
 _Headers = Sequence[tuple[bytes, bytes]]
 _name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
+_value_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(1)
+
+
+class _Layout(NamedTuple):
+    """Where the headers stand that count, one of which says what remains.
+
+    Attributes:
+        names: Of all headers of a response, in order.
+        roles: Of those that count.
+        pick: Takes those that count.
+        pick_others: Takes those that count, but for what remains.
+        at: Where what remains stands.
+    """
+
+    names: list[bytes]
+    roles: list[Role]
+    pick: Callable[[_Headers], _Headers]
+    pick_others: Callable[[_Headers], object]
+    at: int
+
+    def found(self, headers: _Headers) -> _Found:
+        """Return what counts of a response whose headers stand so."""
+        return list(zip(self.roles, map(_value_of, self.pick(headers)), strict=True))
 
 
 class _Last(NamedTuple):
     """The response before, as far as the next one may repeat it.
 
     Attributes:
-        names: Of all its headers, in order.
-        pick: Takes from a response's headers those that count, but for what remains.
-        picked: What it took of that one's.
-        at: Where what remains stands.
+        layout: Of its headers.
+        others: Its headers that count, but for what remains.
         limit: What it announced.
         rest: Of what it announced, all that comes after the remainder.
         date: What it announced.
     """
 
-    names: list[bytes]
-    pick: Callable[[_Headers], object]
-    picked: object
-    at: int
+    layout: _Layout
+    others: object
     limit: int
     rest: tuple[object, ...]
     date: float
@@ -109,24 +128,29 @@ class RateLimitReader:
         """
         if from_cache or not headers:
             return _NOTHING
-        last = self._last
+        last, layout = self._last, None
         names = list(map(_name_of, headers))
-        if last is not None:  # in place, for it is the way of most responses
-            known, pick, picked, at, limit, rest, date = last
-            if names == known and pick(headers) == picked:
-                value = headers[at][1]
+        if last is not None and names == last.layout.names:  # in place: the way of most responses
+            layout, others, limit, rest, date = last
+            if layout.pick_others(headers) == others:
+                value = headers[layout.at][1]
                 if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
                     repeated = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
                     return make_reading(((repeated,), date, None))
-        roles = self._roles
-        if len(roles) > MAX_NAMES:
-            roles.forget()
-        found = [(role, value) for name, value in headers if (role := roles[name]) is not None]
+            found = layout.found(headers)
+        else:
+            found = self._found(headers)
         if not found:
             return _NOTHING
         reading = self._read(found, wall)
-        self._last = self._to_remember(names, headers, found, reading)
+        self._last = self._to_remember(names, headers, found, reading, layout)
         return reading
+
+    def _found(self, headers: _Headers) -> _Found:
+        roles = self._roles
+        if len(roles) > MAX_NAMES:
+            roles.forget()
+        return [(role, value) for name, value in headers if (role := roles[name]) is not None]
 
     def _to_remember(
         self,
@@ -134,19 +158,31 @@ class RateLimitReader:
         headers: _Headers,
         found: _Found,
         reading: Reading,
+        layout: _Layout | None,
     ) -> _Last | None:
         """Return what the next response may repeat; None unless one policy gives all of it."""
         if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
             return None
-        only, parts = reading.limits[0], [role[1] for role, _ in found]
-        if only.limit is None or parts.count("remaining") != 1 or "used" in parts:
+        only, layout = reading.limits[0], layout or self._layout_of(names, found)
+        if only.limit is None or layout is None:
             return None
-        if len({role for role, _ in found}) != len(found):  # duplicates, which are merged
+        return _Last(layout, layout.pick_others(headers), only.limit, only[2:], reading.date)
+
+    def _layout_of(self, names: list[bytes], found: _Found) -> _Layout | None:
+        """Return where the headers stand that count; None unless each is there once."""
+        roles = [role for role, _ in found]
+        parts = [part for _, part in roles]
+        if parts.count("remaining") != 1 or "used" in parts:
+            return None
+        if len(set(roles)) != len(roles):  # duplicates, which are merged
+            return None
+        if len(names) > MAX_NAMES:  # some of them may not have been looked up
             return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
+        pick: Callable[[_Headers], _Headers] = itemgetter(*places)
         at = places.pop(parts.index("remaining"))
-        pick: Callable[[_Headers], object] = itemgetter(*places)
-        return _Last(names, pick, pick(headers), at, only.limit, only[2:], reading.date)
+        pick_others: Callable[[_Headers], object] = itemgetter(*places)
+        return _Layout(names, roles, pick, pick_others, at)
 
     @staticmethod
     def _read(found: _Found, wall: float) -> Reading:

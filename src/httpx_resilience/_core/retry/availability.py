@@ -47,6 +47,7 @@ class Availability:
         has_succeeded: It was available once.
         health: How good the last successes were: 1 at the usual speed, 0 while nothing succeeds.
         usual: The latency that nine successes in ten do not exceed; 0 before the first.
+        slow: The latency beyond which a success counts for less.
         succeeded_at: When a success came back last, however slow.
         good_at: When one came back last at about the usual speed.
     """
@@ -58,6 +59,7 @@ class Availability:
         "good_at",
         "has_succeeded",
         "health",
+        "slow",
         "succeeded_at",
         "unavailable_since",
         "usual",
@@ -68,19 +70,15 @@ class Availability:
         self.unavailable_since: float | None = None
         self.has_succeeded = False
         self.health = 1.0
-        self.usual = 0.0
+        self.usual = self.slow = 0.0
         self.succeeded_at = self.good_at = float("-inf")
         self._failing_since = 0.0
         self._samples = _FIRST_SAMPLES
 
-    def speaks_for(self, latency: float, now: float) -> bool:
-        """Return whether the last success tells all that one of such a latency would tell."""
-        return (
-            now - self.succeeded_at < _BATCH
-            and latency <= _SLOW * self.usual
-            and not self.failures
-            and self.health == 1.0
-        )
+    @property
+    def is_calm(self) -> bool:
+        """Whether it is available, and has been at its usual speed for a while."""
+        return not self.failures and self.health == 1.0
 
     def failed(self, now: float) -> None:
         """Learn from an attempt that failed."""
@@ -104,8 +102,7 @@ class Availability:
         if latency > 0.0:
             self._follow(latency, now)
         self.succeeded_at = now
-        slow = latency / self.usual if self.usual else 0.0
-        quality = 1.0 if slow <= _SLOW else (_SLOW / slow) ** 2
+        quality = 1.0 if latency <= self.slow or not self.slow else (self.slow / latency) ** 2
         self.health += _GAIN * (quality - self.health)
         if self.health >= _SETTLED:
             self.health = 1.0
@@ -127,3 +124,4 @@ class Availability:
             step = max(step, _WARM_UP / self._samples)
             self._samples += 1
         self.usual *= 1.0 + step if latency > self.usual else 1.0 - step / _ABOVE
+        self.slow = _SLOW * self.usual

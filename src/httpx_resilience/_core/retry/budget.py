@@ -70,7 +70,8 @@ class RetryBudget:
     def deposit(self, now: float) -> None:
         """Count a first attempt that succeeded."""
         with self._lock:
-            now = now if self._clock is None else self._clock()
+            if self._clock is not None:
+                now = self._clock()
             self._earned += 1
             if now - self._rate_at >= _BATCH:
                 self._settle(now)
@@ -117,12 +118,16 @@ class RetryBudget:
     def _put_down(self, earned: int, before: float) -> None:
         """Add what so many successes earned to the rate and, one by one, to the tokens."""
         self._rate = before + earned / _TAU
-        ratio = self.policy.ratio
-        if self._tokens + ratio * earned <= self._cap(before + 1.0 / _TAU):
-            self._tokens += ratio * earned
-        elif self._tokens < self._cap(self._rate):
-            for nth in range(1, earned + 1):
-                self._add(ratio, before + nth / _TAU)
+        ratio, tokens = self.policy.ratio, self._tokens
+        if tokens >= self._cap(self._rate):
+            return
+        for nth in range(1, earned + 1):
+            cap, rest = self._cap(before + nth / _TAU), ratio * (earned + 1 - nth)
+            if tokens + rest <= cap:  # as it rises, it bounds none of those to come
+                tokens += rest
+                break
+            tokens = max(tokens, min(tokens + ratio, cap))
+        self._tokens = tokens
 
     def _cap(self, rate: float) -> float:
         p = self.policy

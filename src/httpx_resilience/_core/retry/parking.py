@@ -83,6 +83,9 @@ _PROBE_COST = 0.75
 _CANDIDATES = 32
 """Of the calls that wait longest, those among which one is chosen."""
 
+_BATCH = 0.01
+"""Seconds for which one success stands for all, while all is well."""
+
 _SHORTEST = 0.1
 """Seconds; who could not wait longer does not park."""
 
@@ -179,11 +182,13 @@ class Parking:
 
     Attributes:
         availability: Whether the origin is available.
-        new_sent_at: When a call was sent last for the first time; its driver sets it.
+        new_sent_at: When a call was sent last for the first time; whoever sends it sets it.
+        retry_sent_at: When a retry was sent last.
     """
 
     __slots__ = (
         "__weakref__",
+        "_calm_until",
         "_credit",
         "_emit",
         "_ends",
@@ -198,12 +203,12 @@ class Parking:
         "_rand",
         "_released",
         "_reported_since",
-        "_retry_sent_at",
         "_share",
         "_timer_call",
         "_timer_deadline",
         "availability",
         "new_sent_at",
+        "retry_sent_at",
     )
 
     def __init__(
@@ -213,11 +218,12 @@ class Parking:
         self._rand = rand
         self._emit = emit
         self.availability = Availability()
-        self.new_sent_at = self._retry_sent_at = -math.inf
+        self.new_sent_at = self.retry_sent_at = -math.inf
         self._credit = rand()  # so that the clients of a fleet do not release in step
         self._pace = _SHARE
         self._share = 1.0
         self._keep_until = -math.inf
+        self._calm_until = -math.inf
         self._numbers = itertools.count()
         self._parked: dict[int, ParkedCall] = {}
         self._ends: list[tuple[float, int]] = []
@@ -251,6 +257,7 @@ class Parking:
             return ()
         call.state, call.parked_at, call.number = PARKED, now, next(self._numbers)
         self._parked[call.number] = call
+        self._calm_until = -math.inf
         heapq.heappush(self._ends, (until, call.number))
         if self._probe_at == math.inf:
             self._set_probe(now)
@@ -292,6 +299,7 @@ class Parking:
         if call is not None and call.source != PROBE and known.unavailable_since is None:
             self._share -= self._share / _RETRIES
         self._pace = max(_SHARE, self._pace / 2.0)
+        self._calm_until = -math.inf
         known.failed(now)
         if known.failures == IN_A_ROW:
             self._credit = 0.0
@@ -302,10 +310,15 @@ class Parking:
         self, call: ParkedCall | None, sent: float, received: float, now: float
     ) -> Sequence[ParkedCall]:
         """Learn from an attempt that succeeded; return the calls to wake, some of them released."""
-        known, latency = self.availability, received - sent
-        if known.speaks_for(latency, now) and not self._parked:
-            return ()
-        return self._learn(call, sent, latency, now)
+        known = self.availability
+        woken = self._learn(call, sent, received - sent, now)
+        is_calm = known.is_calm and not self._parked
+        self._calm_until = received + _BATCH if is_calm else -math.inf
+        return woken
+
+    def is_calm(self, sent: float, received: float) -> bool:
+        """Return whether the last success tells all that such a first one would tell."""
+        return received < self._calm_until and received - sent <= self.availability.slow
 
     def _learn(
         self, call: ParkedCall | None, sent: float, latency: float, now: float
@@ -374,10 +387,6 @@ class Parking:
         call.state = LEFT
         return self.ended(call, now)
 
-    def retry_sent(self, now: float) -> None:
-        """Note that a retry is sent."""
-        self._retry_sent_at = now
-
     # Probes.
 
     def _set_probe(self, now: float) -> None:
@@ -418,7 +427,7 @@ class Parking:
 
     @property
     def _sent_at(self) -> float:
-        return max(self.new_sent_at, self._retry_sent_at)
+        return max(self.new_sent_at, self.retry_sent_at)
 
     def _choose_probe(self, now: float) -> ParkedCall | None:
         """Return the call that probes: of the oldest, the one with the fewest attempts."""

@@ -340,13 +340,14 @@ class Throttle:
         Returns the tickets to wake.
         """
         self._finish(ticket)
-        announced = reading.limits
-        if reading.date is not None:
-            self._clock.observe(reading.date, sent, received)
-        closes, only, credit = failure is not None and _closes(failure), self._quotas.only, -1
+        announced, date, _ = reading
+        if date is not None:
+            self._clock.observe(date, sent, received)
+        closes = failure is not None and _closes(failure)
+        only, credit = self._quotas.only, -1
         if only is not None and not closes and len(announced) == 1:
-            version, units = self._clock.version, self._in_flight.units
-            credit = only.repeat(announced[0], sent, received, version, units)
+            clock, in_flight = self._clock, self._in_flight
+            credit = only.repeat(announced[0], sent, received, clock.version, in_flight.units)
         if credit >= 0 and failure is None and self._credit and not self._in_flight.abandoned:
             # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
             self._rate.accepted(sent, received)
@@ -354,9 +355,8 @@ class Throttle:
                 self._concurrency.succeeded(received)
             self._credit = credit
             return ()
-        is_learned = credit >= 0
         ending = Ending(
-            ticket, sent, received, announced, failure, closes=closes, is_learned=is_learned
+            ticket, sent, received, announced, failure, closes=closes, is_learned=credit >= 0
         )
         for limit in self._learners:
             limit.ended(ending)
@@ -369,7 +369,11 @@ class Throttle:
     def _fast_path_credit(self, now: float) -> int:
         """Return how many units may go from now on without another look."""
         credit = self._quotas.fast_path_credit()
-        return credit if credit and all(limit.has_credit(now) for limit in self._limits) else 0
+        if credit:
+            for limit in self._limits:
+                if not limit.has_credit(now):
+                    return 0
+        return credit
 
     def _finish(self, ticket: Ticket) -> None:
         if ticket.state == GRANTED:  # not one of another bucket's throttle, where it finished

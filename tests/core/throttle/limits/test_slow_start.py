@@ -43,6 +43,13 @@ def test_the_first_request_is_a_probe_and_goes_alone() -> None:
     assert slow.ask(1, 0.5) == (False, "cold_start", STEP, False)
 
 
+def test_where_a_request_went_unasked_the_first_that_asks_may_go_beside_it() -> None:
+    parts = Parts()
+    parts.in_flight.count = 1
+    limit = SlowStart(parts.in_flight, parts.quotas, parts.closing)
+    assert limit.admit(0.0, 1).is_probe
+
+
 def test_without_an_answer_twice_as_many_may_be_in_flight_each_second() -> None:
     slow = Slow()
     times = (0.99, 1.0, 1.99, 2.0, 3.5, 4.49, 4.5)
@@ -79,7 +86,7 @@ def test_a_response_that_belongs_to_another_bucket_widens_it_by_one() -> None:
 
 def test_nobody_is_held_back_where_the_server_announces_what_is_left() -> None:
     slow = Slow()
-    slow.end(*[ending(0.1)] * SILENT, LEFT, ending(0.2), ending(0.3))
+    slow.end(*[ending(0.1)] * SILENT, LEFT, *[ending(0.3)] * SILENT)
     assert not slow.limit.is_over  # should the headers vanish, it begins anew
     assert slow.limit.has_credit(0.3)
     assert slow.allowed(0.3) == 100
@@ -116,6 +123,7 @@ def test_a_limit_that_was_announced_vanishes_when_silence_is_the_servers_way(
     assert len(slow.quotas) == 1
     slow.end(last)
     assert slow.limit.is_over
+    slow.end(ending(4.0))  # once it is over, silence says nothing more
     assert (len(slow.quotas) == 0) is vanished
     changes = [event.rate_limit for event in slow.events if isinstance(event, RateLimitChanged)]
     assert changes == ([100, None] if vanished else [100])

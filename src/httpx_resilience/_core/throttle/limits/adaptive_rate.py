@@ -174,7 +174,8 @@ class AdaptiveRateLimiter:
         if now - self._at >= _FINE:
             self._fade(now)
         self._accepted += 1.0
-        self._share -= self._share / _RECENT
+        if self._share:
+            self._share -= self._share / _RECENT
         self._succeeded_at = now
         if self.rate is None:
             return

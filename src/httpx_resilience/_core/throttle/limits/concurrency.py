@@ -72,10 +72,13 @@ class ConcurrencyLimiter:
 
     def ended(self, ending: Ending) -> None:
         """Count a success or a failure."""
-        if ending.is_trouble:
+        if ending.is_success:
+            if self.share:
+                self.succeeded(ending.at)
+        elif ending.is_trouble:
             flying, is_holding = self._in_flight.count, bool(self._queue)
             self.failed(ending.ticket.granted_at, ending.at, flying, is_holding=is_holding)
-        elif self.share or not ending.is_success:
+        else:
             self.succeeded(ending.at)
 
     def has_credit(self, now: float) -> bool:

@@ -57,7 +57,7 @@ class ProbeSchedule:
 
     def trickle(self, now: float, left: int) -> None:
         """Note that one went out of the units kept back; ``left`` are left."""
-        if self._kind in TRICKLING and left < MAX_PROBES and left < self.held(now):
+        if self._kind in TRICKLING and left < self.held(now):
             self.next_trickle = now + (self._unit_time if left >= 1 else 2.5 * self._unit_time)
 
     def kept(self) -> int:

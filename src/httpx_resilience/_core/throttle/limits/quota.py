@@ -154,7 +154,8 @@ class Quota:
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
-        evidence.newest_sent = max(evidence.newest_sent, sent)
+        if sent > evidence.newest_sent:
+            evidence.newest_sent = sent
         if sent >= self._unseen_at:
             self._unseen = 0
         evidence.add(announced.remaining, reset, received)
@@ -165,11 +166,10 @@ class Quota:
         if self.limit is not None and self.is_counted and announced.reset_in is not None:
             self._fill(self.limit, announced.remaining, reset, sent, received, outstanding)
         self._plan()
-        self._repeats.remember(announced, clock.version)
         is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
         is_alone = self.is_counted and len(evidence.resets) == 1
         if is_recognised and is_alone and announced.reset_at is not None:
-            self._repeats.allow(received, self.end.low)
+            self._repeats.remember(announced, clock.version, received, self.end.low)
 
     def repeat(
         self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
@@ -181,12 +181,12 @@ class Quota:
             nothing was learned.
         """
         evidence, last = self.evidence, self._repeats
-        limit, remaining = announced[0], announced[1]
+        limit, remaining, *others = announced
         since = evidence.newest_sent
         if (
-            limit != self.limit
-            or announced[2:] != last.announced  # when it ends, and what it is about
-            or not since <= received < last.until
+            not since <= received < last.until
+            or limit != self.limit
+            or others != last.others  # when it ends, and what it is about
             or remaining is None
             or remaining <= last.low_mark
             or version != last.clock_version
@@ -220,7 +220,6 @@ class Quota:
             self._refill.forget()
             self._bucket.reset()
         self.limit = limit
-        self._schedule()
 
     def _fill(
         self,
@@ -266,26 +265,28 @@ class Quota:
 
     def _plan(self) -> None:
         """Work out when the window ends."""
-        window, reset = self._window, self.evidence.latest_reset
+        evidence, window = self.evidence, self._window
+        reset = evidence.latest_reset
         high = reset.high + GUARD + self.penalty
         if window.kind == SLIDING_COUNTER:
-            if self.evidence.remaining <= 0 and self.limit:
+            if evidence.remaining <= 0 and self.limit:
                 high += _BOUNDARY_UNITS * window.span / self.limit
         elif self.window is not None:
             # Whatever is fixed or a log gives a unit back a window after its first request.
             high = min(high, window.first_received + self.window + GUARD)
         self.end = WindowEnd(min(reset.low, high), min(reset.nominal, high), high)
-        self._schedule()
 
-    def _schedule(self) -> None:
-        window = self._window
-        self._probes.plan(self.end, window.kind, self.limit, window.span, self._unit_time())
+    def _planned(self) -> ProbeSchedule:
+        """Return the probes, by what is known now: few responses come while any is kept back."""
+        window, probes = self._window, self._probes
+        probes.plan(self.end, window.kind, self.limit, window.span, self._unit_time())
+        return probes
 
     # What may go.
 
     def fast_path_credit(self, outstanding: int) -> int:
         """Return how many units may go without a look at anything; 0 if unknown."""
-        if not self.has_evidence or self.kind == BUCKET or not self.is_counted:
+        if not self.has_evidence or self._window.kind == BUCKET or not self.is_counted:
             return 0
         return self.left(outstanding) - MAX_PROBES
 
@@ -304,8 +305,11 @@ class Quota:
             if self.evidence.remaining > 0:
                 return OPEN
             return self._past_reset(now, outstanding, settles_at)
-        left, probes = self.left(outstanding), self._probes
-        if left >= cost + MAX_PROBES or left - probes.held(now) >= cost:
+        left = self.left(outstanding)
+        if left >= cost + MAX_PROBES:
+            return OPEN
+        probes = self._planned()
+        if left - probes.held(now) >= cost:
             return OPEN
         kind = self.kind
         if kind == BUCKET and self.limit is not None:
@@ -325,7 +329,9 @@ class Quota:
         if self.limit is not None:
             self._bucket.take(self.limit, cost, now)
         if self.has_evidence and self.is_counted:
-            self._probes.trickle(now, self.left(outstanding))
+            left = self.left(outstanding)
+            if left < MAX_PROBES:  # no more are ever kept back
+                self._planned().trickle(now, left)
 
     def next_unit_at(self, now: float) -> float:
         """Return the time before which surely no unit comes back."""

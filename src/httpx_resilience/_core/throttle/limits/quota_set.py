@@ -86,7 +86,9 @@ class QuotaSet(dict[_Key, Quota]):
 
     def fast_path_credit(self) -> int:
         """Return how many units may go without a look at anything."""
-        outstanding = self._in_flight.units
+        outstanding, only = self._in_flight.units, self.only
+        if only is not None:
+            return only.fast_path_credit(outstanding)
         return min((quota.fast_path_credit(outstanding) for quota in self.values()), default=0)
 
     def has_credit(self, now: float) -> bool:
@@ -115,7 +117,7 @@ class QuotaSet(dict[_Key, Quota]):
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""
         mentioned: list[_Key] = []
-        policy, outstanding = self._policy, self._in_flight.units
+        outstanding = self._in_flight.units
         for limit in announced:
             key = (limit.bucket, limit.unit, limit.window, 0)
             while key in mentioned:
@@ -123,18 +125,25 @@ class QuotaSet(dict[_Key, Quota]):
             mentioned.append(key)
             quota = self.get(key)
             if quota is None:
-                quota = self[key] = Quota(limit.unit, limit.bucket)
-                self._count()
+                quota = self._add(key, limit)
             before = quota.limit
-            quota.window = policy.window or limit.window
-            quota.reserve = policy.reserve
             quota.observe(limit, sent, received, self._clock, outstanding)
-            quota.mark_low(max(MAX_PROBES, policy.low_below * (quota.limit or 0)))
+            if quota.limit is not None and quota.limit != before:
+                quota.mark_low(max(MAX_PROBES, self._policy.low_below * quota.limit))
             self._reporter.limit(quota, before, received)
         if len(self) > len(mentioned):
             self.miss(set(mentioned), received)
         while len(self) > MAX_QUOTAS:  # a server that names a new bucket each time
             del self[max(self, key=lambda key: self[key].unmentioned)]
+
+    def _add(self, key: _Key, announced: RateLimit) -> Quota:
+        policy = self._policy
+        quota = self[key] = Quota(announced.unit, announced.bucket)
+        quota.window = policy.window or announced.window
+        quota.reserve = policy.reserve
+        quota.mark_low(MAX_PROBES)
+        self._count()
+        return quota
 
     def miss(self, mentioned: set[_Key], now: float) -> None:
         """Count a response for the quotas that it did not mention; drop those long unmentioned."""

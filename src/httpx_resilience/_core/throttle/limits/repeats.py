@@ -17,27 +17,26 @@ class RepeatCache:
     """The last response of one policy.
 
     Attributes:
-        announced: What it said but for limit and remaining.
+        others: What it announced but for limit and remaining.
         until: Seconds of the driver until which repeats of it may be learned the short way.
         clock_version: Of the server's clock as it was then.
         low_mark: Units; with no more than these left, each response is looked at as a whole.
     """
 
-    __slots__ = ("announced", "clock_version", "low_mark", "until")
+    __slots__ = ("clock_version", "low_mark", "others", "until")
 
     def __init__(self) -> None:
-        self.announced: tuple[object, ...] = ()
+        self.others: list[object] = []
         self.until = -math.inf
         self.clock_version = -1
         self.low_mark: float = math.inf
 
-    def remember(self, announced: RateLimit, clock_version: int) -> None:
-        """Remember a response; whether its repeats are recognised is for ``allow`` to say."""
-        self.announced = announced[2:]
+    def remember(
+        self, announced: RateLimit, clock_version: int, received: float, end_low: float
+    ) -> None:
+        """Recognise repeats of a response for a while, and not beyond the end of the window."""
+        self.others = list(announced[2:])
         self.clock_version = clock_version
-
-    def allow(self, received: float, end_low: float) -> None:
-        """Recognise repeats for a while, and not beyond the end of the window."""
         self.until = min(end_low, received + _LONGEST)
 
     def forbid(self) -> None:
