@@ -43,6 +43,7 @@ ORDER = (
     "telemetry.records",
     "telemetry.events",
     "retry.availability",
+    "retry.parked_call",
     "retry.parking",
     "throttle",
     "call_state",

@@ -196,7 +196,7 @@ def down_for(seconds: float, answer: Answer, calls: int = 150) -> Play:
 
 def flapping(up: float, down: float, answer: Answer, calls: int = 3_000) -> Play:
     period = up + down
-    return closed_loop(lambda now: now % period >= up, answer, calls)
+    return closed_loop(lambda now: now % period < down, answer, calls)
 
 
 def failing(share: float, tasks: int, answer: Answer = CODED, calls: int = 1_000) -> Play:

@@ -38,6 +38,9 @@ KINDS = {
 }
 """Events that are part of a digest; others may come and go."""
 
+UNPARKED = Policy(park=None)
+"""What was the default when the digests were made."""
+
 FIELDS = ("scope", "reason", "delay", "attempt", "status", "rate_limit", "rate_remaining")
 
 
@@ -60,7 +63,7 @@ def cases() -> Iterator[Case]:
 
 
 def _of_shape(seed: int) -> str:
-    policy = Policy() if seed % 2 else PATIENT
+    policy = UNPARKED if seed % 2 else PATIENT
     run = play_shape(any_shape(seed), seed, requests=60, fewest=1.5, policy=policy)
     sent = [(order, f"{at:.6f}") for order, at in run.throttle.grants]
     arrived = [f"{at:.6f}" for at in run.report.arrivals]
@@ -71,7 +74,7 @@ def _of_silent(rate: int, burst: int, refusal: int, seed: int) -> str:
     limiter = TokenBucket(burst, burst / rate, full=True)
     server = RateLimitedServer(limiter, burst, has_headers=False, refusal=refusal)
     job = Job(
-        server.handle, calls=6 * rate, tasks=20, seed=seed, latency=Latency(), policy=Policy()
+        server.handle, calls=6 * rate, tasks=20, seed=seed, latency=Latency(), policy=UNPARKED
     )
     report = job.run()
     arrived = [f"{at:.6f}" for at in report.arrivals]
@@ -105,7 +108,7 @@ def _weathers() -> Sequence[list[Fault]]:
 
 
 def _of_fleet(scene: Scene, seed: int) -> str:
-    played = play(scene, seed)
+    played = play(scene._replace(policy=UNPARKED), seed)
     calls = [
         (f"{r.arrived_at:.6f}", r.attempts, f"{r.waited:.6f}", f"{r.ended_at:.6f}", r.reason)
         for r in played.records

@@ -29,7 +29,7 @@ from .retry.decision import (
     Stop,
     decide,
 )
-from .retry.parking import BUDGET
+from .retry.parked_call import BUDGET
 from .steps import Admit, Done, Pause, Recover, Reply, Result, Send
 from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
 

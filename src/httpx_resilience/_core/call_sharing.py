@@ -12,7 +12,8 @@ from .dialect.classify import Failure
 from .outcome import Call, Outcome, Waiter
 from .retry.budget import RetryBudget
 from .retry.decision import MINIMAL_ATTEMPT, Retry
-from .retry.parking import PARKED, RELEASED, ParkedCall, Parking
+from .retry.parked_call import PARKED, RELEASED, ParkedCall
+from .retry.parking import Parking
 from .steps import Admit
 from .telemetry.recorder import CallRecorder, EventRecorder
 from .telemetry.traffic import TrafficMeter
@@ -143,9 +144,11 @@ class SharedCall(CallState):
 
     def park(self, now: float) -> None:
         """Send a retry whose backoff is over, or park it."""
-        parking, budget = self._parking, self._budget
+        parking, budget, outcome, failure = self._parking, self._budget, self.outcome, self.failure
         policy, unpaid = self.policy.park, self._unpaid
         if parking is None or budget is None or policy is None or unpaid is None:
+            return
+        if outcome is None or failure is None:
             return
         self._place = place = ParkedCall(
             failed_at=self.failed_at,
@@ -162,7 +165,8 @@ class SharedCall(CallState):
         self._woken(parking.admit(place, now))
         if place.state == PARKED:
             time_left = parking.ends_at(place) - now
-            self.record.retry_parked(place.reason, time_left, len(parking), now)
+            outcome = outcome._replace(at=now)
+            self.record.retry_parked(outcome, failure, place.reason, time_left, len(parking))
         self._released(place, now)
 
     def stay_parked(self) -> Admit:

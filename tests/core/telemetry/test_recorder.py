@@ -57,7 +57,7 @@ RECORDED: dict[str, tuple[str, Callable[[CallRecorder], None]]] = {
     "recovered": ("recovered", lambda record: record.recovered(OUTCOME, 2.0, None)),
     "retry_parked": (
         "retry_parked",
-        lambda record: record.retry_parked("unavailable", 6.0, 2, AT),
+        lambda record: record.retry_parked(OUTCOME, FAILURE, "unavailable", 6.0, 2),
     ),
     "call_finished": (
         "call_finished",

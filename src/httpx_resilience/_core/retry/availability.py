@@ -20,6 +20,9 @@ _WELL = 0.5
 _SLOW = 2.0
 """Times the usual latency beyond which a success begins to count for less."""
 
+_QUICK = 0.01
+"""Seconds within which no success is slow: so much a busy client is late by itself."""
+
 _FIRST_SAMPLES, _WARM_UP = 10, 3.0
 """The quantile takes its first steps as if it had seen so many latencies; over their number."""
 
@@ -124,4 +127,4 @@ class Availability:
             step = max(step, _WARM_UP / self._samples)
             self._samples += 1
         self.usual *= 1.0 + step if latency > self.usual else 1.0 - step / _ABOVE
-        self.slow = _SLOW * self.usual
+        self.slow = max(_QUICK, _SLOW * self.usual)

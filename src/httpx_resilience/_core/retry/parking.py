@@ -23,22 +23,11 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ..dialect.classify import Failure
-from ..policy import ParkPolicy
 from ..telemetry.events import Event, OriginRecovered, OriginUnavailable
 from .availability import IN_A_ROW, Availability
-from .budget import RetryBudget
-
-PARKED, RELEASED, EXPIRED, LEFT = range(4)
-
-PAID, RELEASE, PROBE = "backoff", "release", "probe"
-"""How a retry came to be sent: paid for when its backoff was over, released by successes, or to
-find out whether the origin is back."""
-
-UNAVAILABLE, BUDGET = "unavailable", "budget"
-"""Why a retry parks."""
+from .parked_call import BUDGET, EXPIRED, LEFT, PAID, PARKED, PROBE, RELEASE, RELEASED, ParkedCall
 
 _SHARE, _FASTEST, _FASTER = 0.25, 0.4, 0.01
 """Calls that a success releases; at most, after many good ones in a row; more by each. With an
@@ -65,10 +54,13 @@ _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
 _IDLE = 1.0
 """Seconds between probes where calls are parked although the origin is available."""
 
-_UNPAID, _LAST_ATTEMPT = 1.5, 6.0
+_UNPAID = 1.5
 """Times the seconds between probes after which one goes although the budget is spent, if nobody has
-sent anything: else workers that are all parked would wait for each other. In an outage, seconds for
-which last attempts are saved, about as long as calls are patient."""
+sent anything: else workers that are all parked would wait for each other."""
+
+_SAVED = 6.0
+"""Seconds for which the last probe that can be paid is saved in an outage, and the last attempts of
+calls; about as long as calls are patient."""
 
 _QUIET, _APART = 0.8, 0.2
 """Of those seconds: how long no new call has come before one of the last probes is used; how far
@@ -91,85 +83,6 @@ _SHORTEST = 0.1
 
 _REPORTED = 1.0
 """Seconds that an outage lasts before it is logged, so that chance failures are not."""
-
-
-class ParkedCall:
-    """One failed call, from the end of its backoff until its retry has come back.
-
-    Attributes:
-        failed_at: When its first attempt failed.
-        give_up_at: When its time ends, whatever happens.
-        cost: Tokens of the budget that its retry costs.
-        budget: The retry budget that it draws on.
-        policy: How long it waits.
-        attempts: How many it has made.
-        last: Whether it has only one left.
-        is_paced: Whether the throttle keeps its scope to a rate that the server bears.
-        may_go: Whether the server lets its scope send at a time.
-        may_probe: Whether it would be sent at once.
-        state: PARKED, RELEASED, EXPIRED or LEFT.
-        source: How its retry came to be sent.
-        reason: Why it was parked.
-        parked_at: When, or None if it was not.
-        paid: Tokens that its retry took.
-        wake: The driver's own: by what it wakes whoever waits.
-    """
-
-    __slots__ = (
-        "attempts",
-        "budget",
-        "cost",
-        "failed_at",
-        "give_up_at",
-        "is_paced",
-        "last",
-        "may_go",
-        "may_probe",
-        "number",
-        "paid",
-        "parked_at",
-        "policy",
-        "reason",
-        "source",
-        "state",
-        "wake",
-    )
-
-    def __init__(
-        self,
-        *,
-        failed_at: float,
-        give_up_at: float,
-        cost: float,
-        budget: RetryBudget,
-        policy: ParkPolicy,
-        attempts: int,
-        last: bool,
-        is_paced: Callable[[], bool],
-        may_go: Callable[[float], bool],
-        may_probe: Callable[[float], bool],
-    ) -> None:
-        self.failed_at = failed_at
-        self.give_up_at = give_up_at
-        self.cost = cost
-        self.budget = budget
-        self.policy = policy
-        self.attempts = attempts
-        self.last = last
-        self.is_paced = is_paced
-        self.may_go = may_go
-        self.may_probe = may_probe
-        self.number = 0
-        self.state = EXPIRED
-        self.source = PAID
-        self.reason = UNAVAILABLE
-        self.parked_at: float | None = None
-        self.paid = 0.0
-        self.wake: Any = None
-
-    def __repr__(self) -> str:
-        state = ("parked", "released", "expired", "left")[self.state]
-        return f"<ParkedCall {self.number} {state}>"
 
 
 class Parking:
@@ -416,10 +329,12 @@ class Parking:
 
         Saved is the last that can be paid, and in an outage the last attempt of a call.
         """
-        first = oldest[0]
-        if self.availability.unavailable_since is not None and all(call.last for call in oldest):
-            return max(_LAST_ATTEMPT, self._silence())
-        return 0.0 if first.budget.tokens >= 2.0 * _PROBE_COST * first.cost else self._silence()
+        first, silence = oldest[0], self._silence()
+        affordable = first.budget.tokens / (_PROBE_COST * first.cost) if first.cost else math.inf
+        if affordable >= 1.0 and self.availability.unavailable_since is not None:
+            if affordable < 2.0 or all(call.last for call in oldest):
+                return max(_SAVED, silence)
+        return 0.0 if affordable >= 2.0 else silence
 
     def _silence(self) -> float:
         """Return the seconds without a request after which a probe goes that nobody pays for."""

@@ -220,17 +220,16 @@ class CallRecorder:
             parked=self._state.parked or None,
         )
 
-    def retry_parked(self, reason: str, time_left: float, queued: int, now: float) -> None:
+    def retry_parked(
+        self, outcome: Outcome, failure: Failure, reason: str, time_left: float, queued: int
+    ) -> None:
         """Record that a retry waits for its origin to recover."""
-        state = self._state
-        if state.outcome is None:
-            return
         self._record(
             _DEBUG,
             RetryParked,
-            now,
-            self._of(state.outcome, state.failure),
-            elapsed=now - state.first_sent,
+            outcome.at,
+            self._of(outcome, failure),
+            elapsed=outcome.at - self._state.first_sent,
             reason=reason,
             time_left=time_left,
             queued=queued,
