@@ -23,7 +23,12 @@ from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import Cancelled, Outcome, Woken
 from httpx_resilience._core.retry.budget import RetryBudget
-from httpx_resilience._core.retry.decision import CLOSED, REASONS, THROTTLE_TIMEOUT
+from httpx_resilience._core.retry.decision import (
+    CLOSED,
+    REASONS,
+    THROTTLE_TIMEOUT,
+    UNAVAILABLE,
+)
 from httpx_resilience._core.steps import Admit, Done, Pause, Send
 from httpx_resilience._core.telemetry.events import AttemptFinished, Level, Recovered
 from httpx_resilience._core.telemetry.recorder import PendingEvent
@@ -185,7 +190,7 @@ def test_a_rate_limit_whose_wait_the_server_named_costs_no_token() -> None:
     assert budget.balance(START) == 3.0
 
 
-def test_every_reason_but_the_throttles_is_reached() -> None:
+def test_every_reason_but_those_of_waits_is_reached() -> None:
     outage, lost = coded(503, "service_unavailable"), Answer(transport_failure=CONNECTION_LOST)
     empty = RetryBudget(BudgetPolicy(floor=0.0))
     brief = Policy(retry=RetryPolicy(retry_for=0.2))
@@ -200,7 +205,7 @@ def test_every_reason_but_the_throttles_is_reached() -> None:
         play(lost, is_replayable=lambda: False),
         play(outage, policy=None),
     ]
-    others = (THROTTLE_TIMEOUT, CLOSED)
+    others = (THROTTLE_TIMEOUT, CLOSED, UNAVAILABLE)
     assert reasons(played) == [reason for reason in REASONS if reason not in others]
 
 

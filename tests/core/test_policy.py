@@ -11,11 +11,13 @@ from httpx_resilience import (
     Backoff,
     BudgetPolicy,
     ErrorClass,
+    ParkPolicy,
     Policy,
     RetryPolicy,
     ThrottlePolicy,
 )
 
+CONFIGS = (Policy, RetryPolicy, BudgetPolicy, ThrottlePolicy, ParkPolicy)
 QUICK = Backoff(initial=0.1, maximum=1.0)
 
 
@@ -26,6 +28,10 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (budget.ratio, budget.window, budget.floor) == (0.1, 60.0, 3.0)
     assert (budget.maximum, budget.heal_after) == (200.0, 30.0)
     assert (Policy().retry, Policy().budget) == (retry, budget)
+    park = ParkPolicy()
+    assert (park.patience, park.ride_out, park.drain) == (6.5, 10.0, 45.0)
+    assert (park.max_parked, park.fail_fast_after) == (10_000, None)
+    assert Policy().park == park
 
 
 @pytest.mark.parametrize("config", [RetryPolicy(), BudgetPolicy(), Policy(), QUICK])
@@ -51,10 +57,7 @@ def test_equal_configs_compare_and_hash_equal() -> None:
 
 
 def test_a_repr_is_what_would_be_written() -> None:
-    names: dict[str, Any] = {
-        kind.__name__: kind
-        for kind in (Policy, RetryPolicy, BudgetPolicy, ThrottlePolicy, Backoff, ErrorClass)
-    }
+    names: dict[str, Any] = {kind.__name__: kind for kind in (*CONFIGS, Backoff, ErrorClass)}
     for policy in (Policy(), Policy(budget=None, retry=RetryPolicy(deadline=5.0))):
         assert eval(repr(policy), names) == policy
 

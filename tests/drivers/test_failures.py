@@ -15,7 +15,7 @@ from httpx_resilience import (
 )
 from support import contract
 from support.clients import Counted, call, resilient
-from support.contract import CODES, EXCEPTIONS, METHODS, UNCODED
+from support.contract import CODES, EXCEPTIONS, METHODS, UNCODED, with_parking
 from support.scripted import OK, Ear, Reply, coded, get
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +64,7 @@ def check_line(line: dict[str, Any], expected: dict[str, object]) -> None:
 async def test_every_exception_of_httpx_is_repeated_as_the_table_says(
     name: str, method: str
 ) -> None:
-    expected, error, ear = EXCEPTIONS[name][method], made(name), Ear()
+    expected, error, ear = with_parking(EXCEPTIONS[name][method]), made(name), Ear()
     transport, inner = resilient(error, on_event=ear, budget=Counted())
     with pytest.raises(type(error)) as caught:
         await call(transport, method=method, content=b"body")
@@ -80,7 +80,8 @@ async def test_every_exception_of_httpx_is_repeated_as_the_table_says(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("code", CODES)
 async def test_every_code_is_repeated_as_the_table_says(code: str, method: str) -> None:
-    (status, expected), ear = CODES[code], Ear()
+    (status, unparked), ear = CODES[code], Ear()
+    expected = with_parking(unparked)
     transport, inner = resilient(coded(status, code), on_event=ear, budget=Counted())
     response = await call(transport, method=method, content=b"body")
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
@@ -98,7 +99,7 @@ async def test_every_code_is_repeated_as_the_table_says(code: str, method: str) 
 async def test_every_response_without_a_code_is_repeated_as_the_table_says(
     status: int, method: str
 ) -> None:
-    expected, ear = UNCODED[status][method], Ear()
+    expected, ear = with_parking(UNCODED[status][method]), Ear()
     page = Reply(status, (b"<html>nobody home</html>",))
     transport, inner = resilient(page, on_event=ear, budget=Counted())
     response = await call(transport, method=method, content=b"body")

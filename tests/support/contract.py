@@ -15,6 +15,7 @@ class Expected(NamedTuple):
     delays: tuple[float, ...] = ()
     budget: float = 3.0
     escalated: bool = False
+    parked: float | None = None
 
 
 PERMANENT = Expected(1, "permanent", "permanent")
@@ -22,6 +23,26 @@ RATE_LIMITED = Expected(4, "rate_limited", "attempts_exhausted", (0.75, 1.5, 3.0
 TRANSIENT = Expected(4, "transient", "attempts_exhausted", (0.375, 1.125, 3.375), 0.0)
 CONNECTION = Expected(4, "connection", "attempts_exhausted", (0.375, 1.125, 3.375), 0.0)
 NEVER_SENT = CONNECTION._replace(budget=2.25)
+LATE = 4.75
+"""Seconds from the third failure, which shows an outage, to the last attempt, which is saved for
+the end of the call's patience: 6.5 s after its first failure, less 0.25."""
+
+PARKED = 4.375
+"""Seconds of them that it is parked: all but a backoff."""
+
+
+def with_parking(expected: Expected) -> Expected:
+    """Return what becomes of a lone call whose third failure shows an outage: its last is a probe.
+
+    A probe costs three quarters of what a retry does.
+    """
+    if expected.error_class not in ("transient", "connection") or len(expected.delays) < 3:
+        return expected
+    cost = round((3.0 - expected.budget) / 3, 6)
+    budget = round(3.0 - 2.75 * cost, 2)
+    return expected._replace(delays=(*expected.delays[:2], LATE), budget=budget, parked=PARKED)
+
+
 INTERNAL = Expected(2, "internal", "attempts_exhausted", (0.375,), 2.0, escalated=True)
 
 CODES = {
@@ -166,5 +187,6 @@ def last_line(
         "idempotent": IDEMPOTENT[method],
         "maybe_applied": perhaps_processed and method != "GET",
         "escalated": True if expected.escalated else None,
+        "parked": expected.parked,
     }
     return {name: value for name, value in line.items() if value is not None}
