@@ -26,7 +26,7 @@ SCRIPTS: dict[str, tuple[Line, ...]] = {
     "permanent": (coded(404, "secret_not_found"),),
 }
 COSTS = {"outage": (1, 1, 1), "gives up": (1, 1, 0.75), "refused": (0.25, 0, 1)}
-"""Tokens that the retries of each script cost; after three failures in a row the next is a probe."""
+"""Tokens that the retries of each script cost; after three failures in a row one is a probe."""
 
 POLICIES = {
     "default": Policy(),

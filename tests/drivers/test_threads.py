@@ -35,6 +35,7 @@ POLICY = Policy(
         }
     ),
     throttle=None,
+    park=None,
 )
 
 

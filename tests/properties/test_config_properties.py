@@ -14,6 +14,7 @@ from httpx_resilience import (
     Dialect,
     ErrorClass,
     ErrorSpec,
+    ParkPolicy,
     Policy,
     RetryPolicy,
     ThrottlePolicy,
@@ -22,7 +23,8 @@ from httpx_resilience._core import checks
 from httpx_resilience._core.dialect.catalog import TOKEN
 
 NAMESPACE: dict[str, Any] = {
-    kind.__name__: kind for kind in (Backoff, BudgetPolicy, Policy, RetryPolicy, ThrottlePolicy)
+    kind.__name__: kind
+    for kind in (Backoff, BudgetPolicy, ParkPolicy, Policy, RetryPolicy, ThrottlePolicy)
 } | {"ErrorClass": ErrorClass}
 
 anything = st.one_of(
@@ -35,7 +37,7 @@ anything = st.one_of(
     st.sampled_from(["equal", "full", "none"]),
     st.lists(st.integers(), max_size=2),
 )
-kinds = st.sampled_from([Backoff, BudgetPolicy, RetryPolicy, ThrottlePolicy, Policy])
+kinds = st.sampled_from([Backoff, BudgetPolicy, ParkPolicy, RetryPolicy, ThrottlePolicy, Policy])
 tokens = st.from_regex(r"[A-Za-z0-9_.:-]{1,12}", fullmatch=True)
 classes = st.sampled_from(list(ErrorClass))
 

@@ -1,5 +1,7 @@
 """The retry budget under outages, blips, noise and overload: what it costs and saves, for fleets.
 
+It alone: no retry parks here (see ``outages``).
+
 ``PYTHONPATH=tests python -m simulation.budgets`` prints it: medians over seeds, for 1, 30, 300 and
 500 processes that together make the same calls. ``... budgets SEED`` prints one seed's.
 """
@@ -19,6 +21,7 @@ SEEDS = range(3)
 WARM = 65.0
 """Seconds of well-being before anything happens: budgets are full then."""
 
+UNPARKED = Policy(park=None)
 NO_RETRIES = Policy(retry=RetryPolicy(max_attempts=1), budget=None)
 
 Measure = Callable[[Played], float]
@@ -33,12 +36,12 @@ class Row(NamedTuple):
 
 def outage(rate: float, seconds: float, answer: Answer = CODED) -> Scene:
     fault = Fault("outage", WARM, WARM + seconds, answer=answer)
-    return Scene(1, rate, lambda chance: Machine(chance, [fault]), WARM + seconds)
+    return Scene(1, rate, lambda chance: Machine(chance, [fault]), WARM + seconds, UNPARKED)
 
 
 def noise(rate: float, seconds: float, share: float, answer: Answer = CODED) -> Scene:
     fault = Fault("brown_out", 0.0, WARM + seconds, share, answer)
-    return Scene(1, rate, lambda chance: Machine(chance, [fault]), WARM + seconds)
+    return Scene(1, rate, lambda chance: Machine(chance, [fault]), WARM + seconds, UNPARKED)
 
 
 STALL, STALLED = 25.0, 10.0
@@ -49,6 +52,7 @@ LOADED = Scene(
     280.0,
     lambda chance: Machine(chance, [Fault("stall", STALL, STALL + STALLED)], capacity=300.0),
     STALL + STALLED + 45.0,
+    UNPARKED,
     timeout=1.0,
 )
 """93 % of its capacity; a queue of 600 holds two seconds' work, and clients wait for one."""

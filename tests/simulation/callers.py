@@ -162,7 +162,8 @@ class Caller:
         self.parking = None
         if policy.park is not None and policy.budget is not None:
             emit = self.report.events.append
-            self.parking = Parking("https://sim", chance.random, emit)
+            own = Random(hash(chance.getstate()))  # it takes nothing from the calls' chance
+            self.parking = Parking("https://sim", own.random, emit)
         self._method = method
         self._orders = itertools.count()
         self.ended = Record(-1, 0.0)  # the call that ended last

@@ -15,8 +15,11 @@ NEAR = Latency(0.005, 0.005)
 class Arrivals:
     """Calls of one process at a mean rate, the gaps exponentially distributed, until a time."""
 
-    def __init__(self, caller: Caller, *, rate: float, until: float) -> None:
+    def __init__(
+        self, caller: Caller, *, rate: float, until: float, chance: Random | None = None
+    ) -> None:
         self.caller = caller
+        self._chance = chance or caller.chance
         self.records: list[Record] = []
         self._rate = rate
         self._until = until
@@ -24,7 +27,7 @@ class Arrivals:
 
     def _arrange(self) -> None:
         caller = self.caller
-        when = caller.engine.now + caller.chance.expovariate(self._rate)
+        when = caller.engine.now + self._chance.expovariate(self._rate)
         if when <= self._until:
             caller.engine.at(when, self._arrive)
 
@@ -47,6 +50,7 @@ class Scene(NamedTuple):
         until: When the last call arrives.
         policy: Of each process.
         timeout: Seconds after which an attempt is given up.
+        fixed_arrivals: Calls come at the same times whatever the policy.
     """
 
     clients: int
@@ -55,6 +59,7 @@ class Scene(NamedTuple):
     until: float
     policy: Policy = Policy()
     timeout: float = math.inf
+    fixed_arrivals: bool = False
 
 
 class Played(NamedTuple):
@@ -89,7 +94,9 @@ def play(
             name=name,
         )
         caller.watchers = watch(caller) if watch is not None else ()
-        fleet.append(Arrivals(caller, rate=scene.rate / scene.clients, until=scene.until))
+        arrivals = Random(f"{seed} {name}") if scene.fixed_arrivals else None
+        rate = scene.rate / scene.clients
+        fleet.append(Arrivals(caller, rate=rate, until=scene.until, chance=arrivals))
     engine.run()
     records = [record for arrivals in fleet for record in arrivals.records]
     records.sort(key=lambda record: record.arrived_at)

@@ -122,7 +122,7 @@ def open_loop(
         def server(chance: Random) -> Server:
             return Machine(chance, faults, capacity=capacity, queue=queue)
 
-        scene = Scene(clients, rate, server, end + after, policy, timeout)
+        scene = Scene(clients, rate, server, end + after, policy, timeout, fixed_arrivals=True)
         played = play(scene, seed)
         records = [record for record in played.records if record.arrived_at >= begin]
         arrivals = sorted(at for caller in played.callers for at in caller.report.arrivals)

@@ -45,7 +45,7 @@ def test_beside_three_other_spenders_few_are_refused_and_every_call_ends_well(
 
 
 @pytest.mark.parametrize("one_way", [0.001, 0.05, 0.4])
-def test_a_thousand_calls_to_a_host_that_refuses_connections_end_within_ten_seconds(
+def test_a_thousand_calls_to_a_host_that_refuses_connections_end_within_fifteen_seconds(
     one_way: float,
 ) -> None:
     job = Job(
@@ -59,7 +59,7 @@ def test_a_thousand_calls_to_a_host_that_refuses_connections_end_within_ten_seco
     report = job.run()
     assert sum(report.reasons.values()) == 1000
     assert "success" not in report.reasons
-    assert report.finished_at < 10.0
+    assert report.finished_at < 15.0
 
 
 @pytest.mark.parametrize("kind", ["aligned", "anchored", "log", "bucket_full"])

@@ -7,7 +7,7 @@ import sys
 from random import Random
 from typing import NamedTuple
 
-from httpx_resilience import Policy, ThrottlePolicy
+from httpx_resilience import ParkPolicy, Policy, ThrottlePolicy
 from simulation.callers import Answer, Caller, Respond, Server, Watcher
 from simulation.engine import Engine
 from simulation.fleet import Played, Scene, play
@@ -37,6 +37,7 @@ class Weather(NamedTuple):
         limiter: Kind of the rate limiter before it, a limit of its own for each process; or none.
         limit: Requests that it lets through in its window.
         window: In seconds.
+        parks: Retries park.
     """
 
     clients: int
@@ -47,6 +48,7 @@ class Weather(NamedTuple):
     limiter: str | None
     limit: int
     window: float
+    parks: bool = False
 
 
 def any_weather(seed: int) -> Weather:
@@ -70,6 +72,7 @@ def any_weather(seed: int) -> Weather:
         limiter=limiter,
         limit=limit,
         window=window,
+        parks=seed % 2 == 0,
     )
 
 
@@ -152,7 +155,7 @@ def outlive(weather: Weather, seed: int) -> Outlived:
             caller.server = Limited(RateLimitedServer(limiter, weather.limit), caller.server)
         hints.append(NothingTooEarly())
         watchers: list[Watcher] = [hints[-1]]
-        if all(fault.answer.body != UNCODED.body for fault in weather.faults):
+        if not weather.parks and all(fault.answer.body != UNCODED.body for fault in weather.faults):
             # What a proxy refuses may be a silent limiter's refusal, and cost nothing.
             budgets.append(WithinBudget())
             watchers.append(budgets[-1])
@@ -165,7 +168,7 @@ def outlive(weather: Weather, seed: int) -> Outlived:
             chance, weather.faults, capacity=weather.rate / weather.load, queue=3 * weather.rate
         ),
         END,
-        Policy(throttle=ThrottlePolicy()),
+        Policy(throttle=ThrottlePolicy(), park=ParkPolicy() if weather.parks else None),
         weather.timeout,
     )
     played = play(scene, seed, watch)

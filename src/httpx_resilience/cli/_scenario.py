@@ -1,6 +1,6 @@
 """The demo's calls: what each one meets, and how it is to end, side by side.
 
-Every reason to stop is met but ``throttle_timeout``, every error class, and every way in which a
+Every reason to stop is met but those of long waits, every error class, and every way in which a
 connection may break. What is to happen follows from the request alone, so it can be compared with
 what did happen.
 """
@@ -192,7 +192,7 @@ _TRANSIENT = [
         name="no-budget-left",
         faults=(_BUSY,),
         ends=Ending(BUDGET_EXHAUSTED, "503"),
-        policy=Policy(budget=BudgetPolicy(floor=0.0)),
+        policy=Policy(budget=BudgetPolicy(floor=0.0), park=None),
     ),
     Scene(name="no-policy", faults=(_BUSY,), ends=Ending(DISABLED, "503"), policy=None),
 ]
@@ -266,7 +266,6 @@ _CONNECTION = [
         name="nobody-listens",
         ends=Ending(ATTEMPTS_EXHAUSTED, "ConnectError", 3),
         policy=_THREE_ATTEMPTS,
-        count=2,
         is_written=False,
         is_down=True,
     ),

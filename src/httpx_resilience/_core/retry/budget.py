@@ -106,6 +106,11 @@ class RetryBudget:
         """What ``balance`` said or would have said when the budget was last drawn on or paid."""
         return self._tokens
 
+    @property
+    def rate(self) -> float:
+        """First attempts that succeeded per second, as of the last of them."""
+        return self._rate
+
     def balance(self, now: float) -> float:
         """Return the tokens that a retry could draw on now."""
         with self._lock:

@@ -51,8 +51,9 @@ so many seconds."""
 _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
 """Seconds between probes at an outage's beginning, and the most that they grow to with its age."""
 
-_IDLE = 1.0
-"""Seconds between probes where calls are parked although the origin is available."""
+_IDLE, _IDLE_SHARE, _SHORTEST_IDLE = 1.0, 3.0, 0.03
+"""Seconds between probes where calls are parked although the origin is available: at most; times
+those between the client's usual successes, a third of which these add; at least."""
 
 _UNPAID = 1.5
 """Times the seconds between probes after which one goes although the budget is spent, if nobody has
@@ -320,7 +321,7 @@ class Parking:
     def _step(self, now: float) -> float:
         known = self.availability
         if known.unavailable_since is None:
-            return _IDLE
+            return self._idle()
         age = now - max(known.unavailable_since, known.good_at)
         return min(_LAST_PROBE, max(_FIRST_PROBE, age))
 
@@ -331,14 +332,20 @@ class Parking:
         """
         first, silence = oldest[0], self._silence()
         affordable = first.budget.tokens / (_PROBE_COST * first.cost) if first.cost else math.inf
-        if affordable >= 1.0 and self.availability.unavailable_since is not None:
-            if affordable < 2.0 or all(call.last for call in oldest):
-                return max(_SAVED, silence)
+        is_precious = affordable < 2.0 or all(call.last for call in oldest)
+        if is_precious and affordable >= 1.0 and self.availability.unavailable_since is not None:
+            return max(_SAVED, silence)
         return 0.0 if affordable >= 2.0 else silence
+
+    def _idle(self) -> float:
+        """Return the seconds between probes of an origin that is available."""
+        first = next(iter(self._parked.values()), None)
+        rate = 0.0 if first is None else first.budget.rate
+        return min(_IDLE, max(_SHORTEST_IDLE, _IDLE_SHARE / rate)) if rate else _IDLE
 
     def _silence(self) -> float:
         """Return the seconds without a request after which a probe goes that nobody pays for."""
-        return max(_IDLE, _UNPAID * self._step(self._sent_at))
+        return max(self._idle(), _UNPAID * self._step(self._sent_at))
 
     @property
     def _sent_at(self) -> float:
