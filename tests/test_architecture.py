@@ -45,6 +45,7 @@ ORDER = (
     "retry.availability",
     "retry.parked_call",
     "retry.parking",
+    "retry.origin_status",
     "throttle",
     "call_state",
     "telemetry.advice",

@@ -8,6 +8,7 @@ from ._core.dialect.envelope import ErrorInfo
 from ._core.headers import HeaderFamily
 from ._core.policy import BudgetPolicy, ParkPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.retry.backoff import Backoff
+from ._core.retry.origin_status import OriginStatus
 from ._core.telemetry.events import (
     AttemptFinished,
     AttemptStarted,
@@ -80,6 +81,7 @@ __all__ = [
     "Level",
     "Listener",
     "OriginRecovered",
+    "OriginStatus",
     "OriginUnavailable",
     "ParkPolicy",
     "Policy",

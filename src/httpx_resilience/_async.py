@@ -11,6 +11,7 @@ from ._core.dialect.dialect import Dialect
 from ._core.outcome import Cancelled, Closed, HookDone, Waiter, Woken
 from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
+from ._core.retry.origin_status import OriginStatus
 from ._core.steps import Admit, CallFlow, Done, Pause, Reply, Send
 from ._core.throttle import RateLimitStatus
 from ._exchange import Lifetime
@@ -171,6 +172,18 @@ class AsyncResilientTransport(http.AsyncBaseTransport):
         """
         now = time.monotonic() if self._runtime is None else self._runtime.now()
         return self._calls.statuses(now)
+
+    def origins(self) -> tuple[OriginStatus, ...]:
+        """Return a snapshot of what is known of the servers, for a status page.
+
+        Returns:
+            A row for each origin; empty before the first call.
+
+        >>> AsyncResilientTransport().origins()
+        ()
+        """
+        now = time.monotonic() if self._runtime is None else self._runtime.now()
+        return self._calls.registry.origins(now)
 
     async def aclose(self) -> None:
         """Close the inner transport, and end the calls that wait; nothing more is sent.

@@ -16,6 +16,7 @@ from ._core.lru import LRUMap
 from ._core.outcome import Call
 from ._core.policy import Policy
 from ._core.retry.budget import RetryBudget
+from ._core.retry.origin_status import OriginStatus, origin_status
 from ._core.retry.parking import Parking
 from ._core.telemetry.events import Event
 from ._core.telemetry.recorder import shown_path
@@ -285,6 +286,13 @@ class Registry:
         unlearned = (throttle for throttle in routed if throttle.signature is None)
         throttles = {id(throttle): throttle for throttle in (*self._throttles.values(), *unlearned)}
         return tuple(status for throttle in throttles.values() for status in throttle.status(now))
+
+    def origins(self, now: float) -> tuple[OriginStatus, ...]:
+        """Return what is known of every origin, the least recently used first."""
+        return tuple(
+            origin_status(config.origin, config.parking, config.budget, now)
+            for config in self._configs.values()
+        )
 
     def notify_all(self) -> None:
         """End every wait, for the throttle or between two attempts."""

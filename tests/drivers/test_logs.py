@@ -41,7 +41,8 @@ OF_A_FAILURE: dict[str, type] = {
     "request_id": str,
     "status_mismatch": bool,
 }
-OF_A_SCOPE: dict[str, type] = {"event": str, "schema": int, "origin": str, "scope": str}
+OF_AN_ORIGIN: dict[str, type] = {"event": str, "schema": int, "origin": str}
+OF_A_SCOPE: dict[str, type] = {**OF_AN_ORIGIN, "scope": str}
 RATES: dict[str, type] = {"rate_limit": int, "rate_remaining": int, "rate_reset_in": float}
 NAMED = {"event": str, "schema": int, "origin": str, "call_id": str, "method": str, "path": str}
 CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -54,7 +55,11 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "retry_scheduled": (
         {**ALWAYS, "error_class": str, "delay": float, "delay_source": str, "time_left": float},
-        {**OF_A_FAILURE, "budget": float},
+        {**OF_A_FAILURE, "budget": float, "parked": float},
+    ),
+    "retry_parked": (
+        {**ALWAYS, "error_class": str, "reason": str, "time_left": float, "queued": int},
+        {name: kind for name, kind in OF_A_FAILURE.items() if name != "status_mismatch"},
     ),
     "gave_up": (
         {**ALWAYS, "error_class": str, "reason": str, "time_left": float},
@@ -63,11 +68,20 @@ CONTRACT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "delay": float,
             "delay_source": str,
             "budget": float,
+            "parked": float,
             "escalated": bool,
             "advice": str,
         },
     ),
-    "recovered": ({**ALWAYS, "status": int}, {"budget": float}),
+    "recovered": (
+        {**ALWAYS, "status": int},
+        {"budget": float, "parked": float, "delay_source": str},
+    ),
+    "origin_unavailable": (
+        {**OF_AN_ORIGIN, "reason": str, "failures": int, "elapsed": float, "queued": int},
+        {"status": int, "code": str, "exception_type": str},
+    ),
+    "origin_recovered": ({**OF_AN_ORIGIN, "elapsed": float, "queued": int, "released": int}, {}),
     "throttle_held": ({**OF_A_SCOPE, "reason": str, "queued": int}, {"delay": float}),
     "throttle_released": ({**OF_A_SCOPE, "reason": str, "elapsed": float}, {}),
     "throttle_delayed": (
@@ -96,8 +110,11 @@ LEVELS = {
     "call_finished": "debug",
     "attempt_finished": "debug",
     "retry_scheduled": "warning",
+    "retry_parked": "debug",
     "gave_up": "warning",
     "recovered": "info",
+    "origin_unavailable": "warning",
+    "origin_recovered": "info",
     "throttle_held": "info",
     "throttle_released": "info",
     "throttle_delayed": "debug",
@@ -117,6 +134,7 @@ STORIES: dict[str, tuple[Line, ...]] = {
     "gives up": (UNAVAILABLE,),
     "internal": (coded(500, "internal_error"),),
     "lost": (httpx.ReadError("x"),),
+    "back late": (UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, OK),
     "refused": (httpx.ConnectError("x"), OK),
     "too long": (coded(429, "rate_limited", {"Retry-After": "3600"}),),
     "hinted": (coded(429, "rate_limited", {"Retry-After": "1"}), OK),

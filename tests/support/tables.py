@@ -65,6 +65,7 @@ WHEN = {
     "throttle_timeout": "The rate limit does not admit the attempt within `max_wait`",
     "not_idempotent": "The server may have processed the request, and repeating it is not safe",
     "body_not_replayable": "The request body is a stream that cannot be read twice",
+    "unavailable": "The origin was unavailable for longer than the call is parked",
     "closed": "The transport was closed while the call waited for its next attempt",
     "disabled": "The call was sent with the policy `None`",
 }
@@ -83,6 +84,8 @@ SOURCES = {
     "retry_after": "`Retry-After` or one of its variants",
     "rate_limit_reset": "The rate-limit reset of a 429",
     "error_body": "A field of the error body that the dialect names (`Envelope.wait`)",
+    "release": "The call was parked, and released as other calls succeeded",
+    "probe": "The call was parked, and sent to find out whether the origin is back",
 }
 
 LINE_ONLY = {
@@ -94,12 +97,16 @@ LINE_ONLY = {
 
 
 SHARED = {
-    "reason": "Why a call ended, or why a scope holds calls",
+    "reason": "Why a call ended or was parked, why a scope holds calls, or how an origin fails",
     "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
     "of a scope, until it is looked at again; of a call that waited, how long it did",
     "delay_source": "What the delay follows",
     "elapsed": "Seconds: since the call's first send; for which a scope held calls; "
-    "that a summary covers",
+    "for which an origin was unavailable; that a summary covers",
+    "time_left": "Seconds until `retry_for` or the deadline ends; "
+    "of a parked call, until it gives up",
+    "parked": "Seconds that the call was parked",
+    "queued": "Calls that wait for the rate limit, or are parked",
     "budget": "Tokens in the origin's retry budget, after this event",
 }
 
@@ -179,7 +186,7 @@ def reasons() -> str:
 def defaults() -> str:
     policy = Policy()
     rows = []
-    for part in (policy.retry, policy.budget, policy.throttle):
+    for part in (policy.retry, policy.budget, policy.throttle, policy.park):
         assert part is not None
         said = described(type(part))
         for field in fields(part):
@@ -476,6 +483,7 @@ MADE: dict[str, Callable[[], str]] = {
     "sources": lambda: named_in(RetryScheduled, "delay_source", SOURCES, "delay_source"),
     "history": lambda: attributes(CallHistory, "verbose"),
     "attempt": lambda: attributes(Attempt),
+    "origins": lambda: attributes(httpx_resilience.OriginStatus),
     "info": lambda: attributes(ErrorInfo),
     "status": lambda: attributes(RateLimitStatus),
     "envelope": lambda: settings(Envelope),

@@ -151,6 +151,11 @@ class Parking:
     def __len__(self) -> int:
         return len(self._parked)
 
+    @property
+    def calls(self) -> Sequence[ParkedCall]:
+        """The parked calls, the longest parked first."""
+        return tuple(self._parked.values())
+
     # A retry whose backoff is over.
 
     def admit(self, call: ParkedCall, now: float) -> Sequence[ParkedCall]:
