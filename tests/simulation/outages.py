@@ -255,6 +255,10 @@ ROWS: dict[str, tuple[Play, Columns]] = {
     "cold, 20 workers, refused 5 s": (down_for(5.0, UNREACHABLE), ("lost",)),
     "cold, 20 workers, 503 for 3 s": (down_for(3.0, CODED), ("lost",)),
     "cold, 20 workers, 503 for 5 s": (down_for(5.0, CODED), ("lost",)),
+    "300 calls at once, refused 3 s": (
+        closed_loop(lambda now: now < 3.0, UNREACHABLE, 300, 300, end=3.0),
+        ("lost", "seconds"),
+    ),
     "flapping 1/1 s, refused": (flapping(1.0, 1.0, UNREACHABLE), ("lost",)),
     "flapping 1/1 s, 503": (flapping(1.0, 1.0, CODED), ("lost",)),
     "10 % failures at 20/s": (noise(0.1, 20.0), RODE_OUT),

@@ -37,6 +37,7 @@ HOLDS: dict[tuple[str, str], tuple[float, float]] = {
     ("cold, 20 workers, refused 5 s", "lost"): (0, 0),
     ("cold, 20 workers, 503 for 3 s", "lost"): (0, 0),
     ("cold, 20 workers, 503 for 5 s", "lost"): (0, 0),
+    ("300 calls at once, refused 3 s", "lost"): (0, 0),
     ("flapping 1/1 s, refused", "lost"): (0, 20),
     ("flapping 1/1 s, 503", "lost"): (0, 20),
     ("10 % failures at 20/s", "success"): (0.999, 1.0),

@@ -53,7 +53,8 @@ _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
 
 _IDLE, _IDLE_SHARE, _SHORTEST_IDLE = 1.0, 3.0, 0.03
 """Seconds between probes where calls are parked although the origin is available: at most; times
-those between the client's usual successes, a third of which these add; at least."""
+those between the client's usual successes, or between the calls that an outage left, so that these
+are worked off in three times its length if nobody else calls; at least."""
 
 _UNPAID = 1.5
 """Times the seconds between probes after which one goes although the budget is spent, if nobody has
@@ -102,6 +103,7 @@ class Parking:
 
     __slots__ = (
         "__weakref__",
+        "_backlog_rate",
         "_calm_until",
         "_credit",
         "_emit",
@@ -137,6 +139,7 @@ class Parking:
         self._pace = _SHARE
         self._share = 1.0
         self._keep_until = -math.inf
+        self._backlog_rate = 0.0
         self._calm_until = -math.inf
         self._numbers = itertools.count()
         self._parked: dict[int, ParkedCall] = {}
@@ -345,7 +348,7 @@ class Parking:
     def _idle(self) -> float:
         """Return the seconds between probes of an origin that is available."""
         first = next(iter(self._parked.values()), None)
-        rate = 0.0 if first is None else first.budget.rate
+        rate = 0.0 if first is None else max(first.budget.rate, self._backlog_rate)
         return min(_IDLE, max(_SHORTEST_IDLE, _IDLE_SHARE / rate)) if rate else _IDLE
 
     def _silence(self) -> float:
@@ -408,6 +411,7 @@ class Parking:
         head = next(iter(self._parked.values()), None)
         if head is None:
             self._timer_call, self._timer_deadline, self._probe_at = None, math.inf, math.inf
+            self._backlog_rate = 0.0
             self._ends.clear()
             return ()
         until = min(self._probe_at, self._ends[0][0])
@@ -441,6 +445,9 @@ class Parking:
 
     def _recovered(self, since: float, now: float) -> None:
         """Go on with an origin that is back."""
+        oldest = next(iter(self._parked.values()), None)
+        if oldest is not None:
+            self._backlog_rate = len(self._parked) / max(_FIRST_PROBE, now - oldest.failed_at)
         self._set_probe(now)
         if self._reported_since is None:
             return
