@@ -17,6 +17,7 @@ from .evidence import Evidence
 from .probes import ProbeSchedule
 from .refill import RefillMeasure
 from .repeats import RepeatCache
+from .short_windows import ShortWindow
 from .token_bucket import Bucket
 from .window_estimate import WindowEstimate
 from .windows import (
@@ -67,6 +68,7 @@ class Quota:
         "_processed",
         "_refill",
         "_repeats",
+        "_short",
         "_unseen",
         "_unseen_at",
         "_window",
@@ -100,6 +102,7 @@ class Quota:
         self._probes = ProbeSchedule()
         self._repeats = RepeatCache()
         self._bucket = Bucket()
+        self._short = ShortWindow()
         self._unseen = 0
         self._unseen_at = -math.inf
         self._processed = 0
@@ -151,6 +154,8 @@ class Quota:
             is_late=sent < evidence.newest_sent,
         ):
             self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
+        if self._short.seconds is not None or announced.remaining + 1 == self.limit:
+            self._measure(announced, reset, sent, received, clock)
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
@@ -168,8 +173,26 @@ class Quota:
         self._repeats.remember(announced, clock.version)
         is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
         is_alone = self.is_counted and len(evidence.resets) == 1
-        if is_recognised and is_alone and announced.reset_at is not None:
+        is_long = is_recognised and self._short.seconds is None
+        if is_long and is_alone and announced.reset_at is not None:
             self._repeats.allow(received, self.end.low)
+
+    def _measure(
+        self,
+        announced: RateLimit,
+        reset: ResetInterval,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+    ) -> None:
+        """See whether it is a short window, and where its end is."""
+        short, window = self._short, self._window
+        if window.first_received == received and self.limit is not None:
+            short.opened(self.limit, self.window, announced, reset, sent, received, clock)
+        if short.seconds is not None:
+            short.answered(received, announced.remaining)
+            if window.kind == SLIDING_COUNTER:  # a log that was met in time gives but a part back
+                window.distrust(LOG)
 
     def repeat(
         self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
@@ -255,7 +278,9 @@ class Quota:
         self._repeats.forbid()
         self._unseen = 0
         self._refill.restart()
-        self._window.distrust(SLIDING_COUNTER if at_reset else INDETERMINATE)
+        is_guess = self._short.refuse()
+        is_counter = at_reset and not is_guess
+        self._window.distrust(SLIDING_COUNTER if is_counter else INDETERMINATE)
         self._bucket.reset()
         self.penalty = min(1.0, self.penalty + 0.25)
         self.end = _NEVER
@@ -271,6 +296,8 @@ class Quota:
         if window.kind == SLIDING_COUNTER:
             if self.evidence.remaining <= 0 and self.limit:
                 high += _BOUNDARY_UNITS * window.span / self.limit
+        elif self._short.seconds is not None:
+            high = min(high, self._short.end())
         elif self.window is not None:
             # Whatever is fixed or a log gives a unit back a window after its first request.
             high = min(high, window.first_received + self.window + GUARD)
@@ -278,8 +305,8 @@ class Quota:
         self._schedule()
 
     def _schedule(self) -> None:
-        window = self._window
-        self._probes.plan(self.end, window.kind, self.limit, window.span, self._unit_time())
+        window, limit = self._window, None if self._short.seconds else self.limit
+        self._probes.plan(self.end, window.kind, limit, window.span, self._unit_time())
 
     # What may go.
 
