@@ -17,6 +17,7 @@ SEEDS = range(24)
     [
         ("honest", 0.0, 1.1),
         ("headers only on 429s", 20.0, 1.2),
+        ("headers on 20 % of responses", 5.0, 1.2),
     ],
 )
 def test_of_a_hundred_calls_few_are_refused(name: str, refused: float, slow: float) -> None:

@@ -8,6 +8,7 @@
 """
 
 import math
+from collections import deque
 
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
@@ -69,8 +70,8 @@ class Quota:
         "_refill",
         "_repeats",
         "_short",
+        "_silent_at",
         "_unseen",
-        "_unseen_at",
         "_window",
         "bucket",
         "end",
@@ -103,8 +104,8 @@ class Quota:
         self._repeats = RepeatCache()
         self._bucket = Bucket()
         self._short = ShortWindow()
+        self._silent_at: deque[float] = deque()
         self._unseen = 0
-        self._unseen_at = -math.inf
         self._processed = 0
 
     @property
@@ -160,8 +161,8 @@ class Quota:
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
         evidence.newest_sent = max(evidence.newest_sent, sent)
-        if sent >= self._unseen_at:
-            self._unseen = 0
+        if self._unseen:
+            self._see(sent)
         evidence.add(announced.remaining, reset, received)
         was_full = evidence.remaining + outstanding + 1 >= (self.limit or math.inf)
         self._refill.measure(
@@ -219,8 +220,8 @@ class Quota:
         self._processed += 1
         if sent > since:
             evidence.newest_sent = since = sent
-        if self._unseen and sent >= self._unseen_at:
-            self._unseen = 0
+        if self._unseen:
+            self._see(sent)
         window, resets = evidence.remaining_window, evidence.resets
         while window:
             at, least = window[-1]
@@ -270,13 +271,20 @@ class Quota:
         """Count a response that did not mention this policy: it may have taken a unit."""
         self._processed += 1
         self._unseen += 1
-        self._unseen_at = received
+        self._silent_at.append(received)
+
+    def _see(self, sent: float) -> None:
+        """Count no more the silent responses that came before a request went: its answer does."""
+        silent = self._silent_at
+        while silent and silent[0] <= sent:
+            silent.popleft()
+        self._unseen = len(silent)
 
     def distrust(self, *, at_reset: bool) -> None:
         """Forget the evidence after a refusal; ``at_reset``: nothing comes back at a reset."""
         self.evidence.clear()
         self._repeats.forbid()
-        self._unseen = 0
+        self._see(math.inf)
         self._refill.restart()
         is_guess = self._short.refuse()
         is_counter = at_reset and not is_guess

@@ -38,6 +38,7 @@ class QuotaSet(dict[_Key, Quota]):
         self._clock = clock
         self._in_flight = in_flight
         self.only: Quota | None = None
+        self._announcements = self._silent = self._silence = 0
 
     def __delitem__(self, key: _Key) -> None:
         super().__delitem__(key)
@@ -53,6 +54,15 @@ class QuotaSet(dict[_Key, Quota]):
         if only is not None:
             return bool(only.evidence.remaining_window)
         return any(quota.has_evidence for quota in self.values())
+
+    @property
+    def patience(self) -> float:
+        """How many times more silent answers than from others show that it announces no more.
+
+        That is the number of answers to one that announces something, if not all of them do.
+        """
+        before = self._silent - self._silence
+        return 1.0 + before / max(1, self._announcements) if before else 1.0
 
     def are_drained(self, outstanding: int) -> bool:
         """Return whether any of them has nothing left."""
@@ -108,12 +118,17 @@ class QuotaSet(dict[_Key, Quota]):
                 in_flight.forget(ending.sent + ABANDONED - SETTLED)
         else:
             if ending.is_answered and self:
+                self._silent += 1
+                self._silence += 1
                 self.miss(set(), at)
-            if is_probe:
+            if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
 
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""
+        if announced and announced[0].remaining is not None:
+            self._announcements += 1
+            self._silence = 0
         mentioned: list[_Key] = []
         policy, outstanding = self._policy, self._in_flight.units
         for limit in announced:
@@ -162,6 +177,7 @@ class QuotaSet(dict[_Key, Quota]):
         for quota in self.values():
             self._reporter.vanished(quota)
         self.clear()
+        self._announcements = self._silent = self._silence = 0
         self._count()
 
     def resets(self, now: float) -> list[float]:

@@ -56,8 +56,9 @@ class SlowStart:
         """Return whether one more may go; always, where quotas say what is left."""
         if self._quotas.has_evidence:
             return OPEN
-        if self.is_over:
-            return self._unannounced.admit(now, cost)
+        counted = self._unannounced.admit(now, cost)
+        if self.is_over or not counted.is_open:
+            return counted
         in_flight = self._in_flight.count
         if in_flight == 0:
             self._at = now
@@ -77,13 +78,16 @@ class SlowStart:
     def ended(self, ending: Ending) -> None:
         """Admit one more, or start over."""
         if ending.closes:
-            if ending.is_refused and ending.announced and not self._was_announced:
+            is_partial = not self._was_announced or self._quotas.patience > 1.0
+            if ending.is_refused and ending.announced and is_partial:
                 self._unannounced.refused(ending, self._closing.until)
             self.is_over = False
             self._allowed, self._at = 1, self._closing.until
         elif any(limit.remaining is not None for limit in ending.announced):
             self.is_over = False  # should the headers vanish, it starts over
             self._allowed, self._silent, self._was_announced = 1, 0, True
+            if self._unannounced.room is not None:
+                self._unannounced.interrupt()
         elif not self._quotas.has_evidence:
             if ending.is_success:
                 self._unannounced.accepted(ending)
@@ -98,7 +102,7 @@ class SlowStart:
         """Admit one more; all of them, if silence is the server's way."""
         self._allowed += 1
         self._silent += ending.is_success
-        self.is_over = self.is_over or self._silent >= SILENT
+        self.is_over = self.is_over or self._silent >= SILENT * self._quotas.patience
 
     def has_credit(self, now: float) -> bool:
         """Return whether quotas say what is left, or the server never does."""

@@ -7,7 +7,7 @@ Nothing is known before the first refusal. From then on time is cut into periods
 2. The time from one such beginning to the next is a period's length. Once that many went, the rest
    wait until it is over.
 3. One request at a time goes beyond, and is refused alone, to see whether there is more room: while
-   that differs from period to period, and else every few periods.
+   that differs from period to period or a period's length is unknown, and else every few periods.
 """
 
 import math
@@ -55,7 +55,7 @@ class UnannouncedLimit:
             self._full += 1
             self._begin(now)
             return OPEN
-        if self._full % _LOOK_EACH < _LOOK_EACH - 1:
+        if self._length < math.inf and self._full % _LOOK_EACH < _LOOK_EACH - 1:
             return Admission(False, EXHAUSTED, over_at)
         in_flight = self._in_flight
         settles_at = in_flight.last_started_at + SETTLED if in_flight.count else -math.inf
@@ -85,6 +85,10 @@ class UnannouncedLimit:
         before, self.room = self.room, int(max(1, min(self._accepted, limit)))
         self._full = 0 if self.room == before else _LOOK_EACH - 1
         self._begin(opens_at)
+
+    def interrupt(self) -> None:
+        """Measure no period in which the server says itself what is left."""
+        self._opened_at, self._length = -math.inf, math.inf
 
     def _begin(self, at: float) -> None:
         self._began_at = at
