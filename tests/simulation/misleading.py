@@ -63,6 +63,7 @@ class Misleading:
 
     def __init__(self, kind: str, limit: int, window: float, habit: Habit, chance: Random) -> None:
         self._habit, self._limit, self._chance = habit, limit, chance
+        self._is_fixed = kind in ("aligned", "anchored")
         self._nodes = [LIMITERS[kind](limit, window) for _ in range(habit.nodes)]
         self._times: list[float] = []
         self._answers: list[Answer] = []
@@ -87,13 +88,13 @@ class Misleading:
         return status, [(name.encode(), value.encode()) for name, value in headers]
 
     def _stale(self, answer: Answer, now: float) -> Answer:
-        """Return what the server would have said a while ago."""
+        """Return what the server would have said a while ago; of a window that is over, nothing."""
         self._times.append(now)
         self._answers.append(answer)
         index = bisect_right(self._times, now - self._habit.lag) - 1
-        if index < 0 or self._answers[index].reset <= now:
+        if index < 0 or (self._is_fixed and self._answers[index].reset <= now):
             return Answer(answer.accepted, self._limit, answer.reset)
-        return self._answers[index]
+        return Answer(answer.accepted, self._answers[index].remaining, answer.reset)
 
 
 class Result(NamedTuple):

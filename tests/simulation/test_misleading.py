@@ -18,6 +18,9 @@ SEEDS = range(24)
         ("honest", 0.0, 1.1),
         ("headers only on 429s", 20.0, 1.2),
         ("headers on 20 % of responses", 5.0, 1.2),
+        ("remaining one too many", 0.5, 1.2),
+        ("stale by 100 ms", 2.0, 1.3),
+        ("stale by 1 s", 0.5, 1.2),
     ],
 )
 def test_of_a_hundred_calls_few_are_refused(name: str, refused: float, slow: float) -> None:

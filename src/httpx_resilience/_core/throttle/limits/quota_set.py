@@ -38,7 +38,7 @@ class QuotaSet(dict[_Key, Quota]):
         self._clock = clock
         self._in_flight = in_flight
         self.only: Quota | None = None
-        self._announcements = self._silent = self._silence = 0
+        self._silent = self._silence = 0
 
     def __delitem__(self, key: _Key) -> None:
         super().__delitem__(key)
@@ -62,7 +62,10 @@ class QuotaSet(dict[_Key, Quota]):
         That is the number of answers to one that announces something, if not all of them do.
         """
         before = self._silent - self._silence
-        return 1.0 + before / max(1, self._announcements) if before else 1.0
+        if not before:
+            return 1.0
+        answered = max((quota.processed for quota in self.values()), default=0)
+        return 1.0 + before / max(1, answered - self._silent)
 
     def are_drained(self, outstanding: int) -> bool:
         """Return whether any of them has nothing left."""
@@ -111,6 +114,9 @@ class QuotaSet(dict[_Key, Quota]):
         if ending.closes:
             if ending.is_refused:
                 self.distrust(at_reset=is_probe)
+                only = self.only
+                if only is not None and ending.ticket.cost == 1 and _has_left(ending.announced):
+                    only.suspect()
         elif ending.announced:
             if not ending.is_learned:
                 self.learn(ending.announced, ending.sent, at)
@@ -126,8 +132,7 @@ class QuotaSet(dict[_Key, Quota]):
 
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""
-        if announced and announced[0].remaining is not None:
-            self._announcements += 1
+        if self._silence and any(limit.remaining is not None for limit in announced):
             self._silence = 0
         mentioned: list[_Key] = []
         policy, outstanding = self._policy, self._in_flight.units
@@ -177,7 +182,7 @@ class QuotaSet(dict[_Key, Quota]):
         for quota in self.values():
             self._reporter.vanished(quota)
         self.clear()
-        self._announcements = self._silent = self._silence = 0
+        self._silent = self._silence = 0
         self._count()
 
     def resets(self, now: float) -> list[float]:
@@ -195,3 +200,8 @@ class QuotaSet(dict[_Key, Quota]):
             for quota in self.values()
             if quota.has_evidence and now < quota.end.high < math.inf and quota.left(0) <= 0
         ]
+
+
+def _has_left(announced: tuple[RateLimit, ...]) -> bool:
+    """Return whether a response says that of a limit on requests something is left."""
+    return len(announced) == 1 and announced[0].unit == "requests" and bool(announced[0].remaining)

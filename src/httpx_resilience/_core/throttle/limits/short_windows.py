@@ -123,7 +123,7 @@ class ShortWindow:
     def _is_on_time(self, received: float) -> bool:
         return self.seconds is not None and received <= self._began_at + self.seconds + _ON_TIME
 
-    def answered(self, received: float, remaining: int | None) -> None:
+    def answered(self, received: float, remaining: int) -> None:
         """Count a request that took a unit, and left so many."""
         self._answered.append(received)
         self._is_drained = self._is_drained or remaining == 0
