@@ -7,6 +7,7 @@ import pytest
 
 from core.throttle.books import FINE, Parts, announce, ending
 from httpx_resilience import RateLimitChanged, RateLimitLow
+from httpx_resilience._core.headers import Wait
 from httpx_resilience._core.throttle import Ticket
 from httpx_resilience._core.throttle.admission import Ending
 from httpx_resilience._core.throttle.in_flight import ABANDONED
@@ -359,3 +360,14 @@ def test_silent_probes_end_what_was_known_when_they_are_more_than_usual(
     assert not parts.quotas
     parts.quotas.vanish()
     assert parts.quotas.patience == 1.0
+
+
+def test_a_refusal_hints_at_the_servers_clock_if_it_says_itself_how_long_to_wait() -> None:
+    parts = Parts()
+    announced = announce(0, 1.0, end=10.0, reset_at=EPOCH + 10.0)
+    asks = ending(1.0, failure=after(REFUSED, 9.0), closes=True, announced=(announced,))
+    parts.quotas.ended(asks._replace(failure=REFUSED._replace(wait=Wait(9.0, "rate_limit_reset"))))
+    parts.quotas.ended(asks._replace(announced=(announce(0, 1.0),)))
+    assert parts.clock.offset(1.0) is None
+    parts.quotas.ended(asks)
+    assert parts.clock.offset(1.0) == (EPOCH - 1.0, EPOCH + 2.0)

@@ -113,6 +113,7 @@ class QuotaSet(dict[_Key, Quota]):
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
         if ending.closes:
             if ending.is_refused:
+                self._hint_at_clock(ending)
                 self.distrust(at_reset=is_probe)
                 only = self.only
                 if only is not None and ending.ticket.cost == 1 and _has_left(ending.announced):
@@ -129,6 +130,14 @@ class QuotaSet(dict[_Key, Quota]):
                 self.miss(set(), at)
             if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
+
+    def _hint_at_clock(self, ending: Ending) -> None:
+        """Learn from a reset and the wait until then what the server's clock shows."""
+        wait = None if ending.failure is None else ending.failure.wait
+        if wait is not None and wait.source == "retry_after" and len(ending.announced) == 1:
+            reset_at = ending.announced[0].reset_at
+            if reset_at is not None:
+                self._clock.hint(reset_at, wait.seconds, ending.sent, ending.at)
 
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""

@@ -14,6 +14,10 @@ from .windows import UNKNOWN as UNKNOWN_KIND
 
 _FIXED_VOTES = 2
 
+_UNDATED = 3.0
+"""Seconds after which a reset by a clock that is not known is not waited for any longer: ours may
+be a minute off, and a refusal says what the server's shows."""
+
 _FIRST_GAP, _MAX_GAP = 1.0, 60.0
 """Seconds between probes while a server says "none left" and not until when."""
 
@@ -106,6 +110,9 @@ class WindowEstimate:
                 low, high = local
                 nominal = (low + high) / 2
                 return ResetInterval(announced.reset_at, low - g, nominal, high + g, 0.0)
+            # All that is known is by our own clock, which may be wrong.
+            at = received + min(announced.reset_in, _UNDATED)
+            return ResetInterval(announced.reset_at, received, at, at + g, 0.0)
         low, high = sent + announced.reset_in, received + announced.reset_in
         nominal = (low + high) / 2
         return ResetInterval(nominal, low - g, nominal, high + g, g + received - sent)
