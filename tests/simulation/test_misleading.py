@@ -21,6 +21,7 @@ SEEDS = range(24)
         ("remaining one too many", 0.5, 1.2),
         ("stale by 100 ms", 2.0, 1.3),
         ("stale by 1 s", 0.5, 1.2),
+        ("remaining without reset", 2.0, 1.2),
         ("no Date, a wrong clock", 1.0, 1.2),
     ],
 )

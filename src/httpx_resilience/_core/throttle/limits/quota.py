@@ -201,6 +201,8 @@ class Quota:
         is_new = window.first_received == received
         if is_new:
             short.opened(limit, self.window, announced, reset, sent, received, clock)
+        elif remaining == limit - 1:
+            short.refuse()  # there are several counters, and their windows end one after the other
         if short.seconds is not None:
             short.answered(received, remaining)
             if window.kind == SLIDING_COUNTER:  # a log that was met in time gives but a part back
@@ -309,6 +311,10 @@ class Quota:
         self._bucket.reset()
         self.penalty = min(1.0, self.penalty + 0.25)
         self.end = _NEVER
+
+    def reopens(self, at: float) -> None:
+        """Learn from a refusal without a reset when there is room again."""
+        self._window.reopens(at)
 
     def suspect(self) -> None:
         """Learn that it refused a request though something was left by its own word."""

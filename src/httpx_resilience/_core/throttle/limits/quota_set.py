@@ -113,8 +113,10 @@ class QuotaSet(dict[_Key, Quota]):
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
         if ending.closes:
             if ending.is_refused:
-                self._hint_at_clock(ending)
-                self.distrust(at_reset=is_probe)
+                self._learn_from_wait(ending)
+                # Where no reset is announced, a probe that is refused was a guess, and no more.
+                is_guess = any(limit.reset_in is None for limit in ending.announced)
+                self.distrust(at_reset=is_probe and not is_guess)
                 only = self.only
                 if only is not None and ending.ticket.cost == 1 and _has_left(ending.announced):
                     only.suspect()
@@ -131,13 +133,16 @@ class QuotaSet(dict[_Key, Quota]):
             if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
 
-    def _hint_at_clock(self, ending: Ending) -> None:
-        """Learn from a reset and the wait until then what the server's clock shows."""
+    def _learn_from_wait(self, ending: Ending) -> None:
+        """Learn when the limit resets from how long a refusal asks to wait."""
         wait = None if ending.failure is None else ending.failure.wait
-        if wait is not None and wait.source == "retry_after" and len(ending.announced) == 1:
-            reset_at = ending.announced[0].reset_at
-            if reset_at is not None:
-                self._clock.hint(reset_at, wait.seconds, ending.sent, ending.at)
+        if wait is None or wait.source != "retry_after" or len(ending.announced) != 1:
+            return
+        (announced,) = ending.announced
+        if announced.reset_at is not None:
+            self._clock.hint(announced.reset_at, wait.seconds, ending.sent, ending.at)
+        elif announced.reset_in is None and self.only is not None:
+            self.only.reopens(ending.at + wait.seconds)
 
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""
