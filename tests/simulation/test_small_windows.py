@@ -6,7 +6,7 @@ import pytest
 
 from simulation.small_windows import CALLS, LEAST, ROWS, Row, play
 
-TYPICAL = 5
+TYPICAL = 3
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.throttle.books import ask
+from core.throttle.books import ask, held_until
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle.limits.quota import Quota
@@ -180,3 +180,11 @@ def test_a_probe_that_was_refused_for_a_guess_does_not_make_it_a_sliding_counter
     guessed.distrust(at_reset=True)
     careful.distrust(at_reset=True)
     assert (guessed.kind, careful.kind) == (INDETERMINATE, SLIDING_COUNTER)
+
+
+def test_a_second_beginning_within_a_window_shows_several_counters() -> None:
+    clock, quota = ServerClock(), Quota()
+    clock.observe(EPOCH, 0.0, 0.0)
+    for at, left in ((0.0, 49), (0.1, 49), (0.2, 0)):
+        quota.observe(RateLimit(50, left, 6.0, EPOCH + 6.0), at, at, clock, 0)
+    assert held_until(ask(quota, 1.0)) > 6.0
