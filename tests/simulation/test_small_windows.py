@@ -6,7 +6,7 @@ import pytest
 
 from simulation.small_windows import CALLS, LEAST, ROWS, Row, play
 
-TYPICAL = 3
+TYPICAL = 5
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
