@@ -107,11 +107,8 @@ def test_a_window_of_which_something_was_left_confirms_nothing() -> None:
     assert opened(at=5.01, end=11.0, remaining=30, known=bucket).seconds is None
 
 
-def test_where_a_single_unit_is_back_it_is_a_log_if_the_next_comes_soon_and_else_no_window() -> (
-    None
-):
-    assert opened(at=5.01, end=5.5, remaining=0, known=drained()).seconds == LENGTH
-    bucket = opened(at=5.01, end=11.0, remaining=0, known=drained())
+def test_where_a_single_unit_is_back_it_is_a_bucket() -> None:
+    bucket = opened(at=5.01, end=5.5, remaining=0, known=drained())
     assert bucket.seconds is None
     assert opened(at=20.0, end=26.0, known=bucket).seconds is None  # for good
 

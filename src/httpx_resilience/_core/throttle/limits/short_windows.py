@@ -98,13 +98,10 @@ class ShortWindow:
         if self._is_refuted or received == self._began_at:
             return
         if self._is_drained and self._is_on_time(received):
-            if announced.remaining:
-                self._is_confirmed = True
-            elif reset.nominal - received < LENGTH / 2:
-                return  # a log that gives back one unit after the other
-            else:
+            if not announced.remaining:
                 self.refuse()
                 return
+            self._is_confirmed = True
         if not self._is_confirmed:
             length = LENGTH if stated is None else stated
             is_likely = (
