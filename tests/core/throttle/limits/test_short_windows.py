@@ -107,6 +107,13 @@ def test_a_window_of_which_something_was_left_confirms_nothing() -> None:
     assert opened(at=5.01, end=11.0, remaining=30, known=bucket).seconds is None
 
 
+def test_where_a_single_unit_is_back_it_is_a_log_if_the_next_surely_comes_soon() -> None:
+    short = opened(granularity=1e-7)
+    short.answered(0.1, 0)
+    assert opened(at=5.01, end=6.1, remaining=0, granularity=1e-7, known=short).seconds == LENGTH
+    assert opened(at=5.02, end=11.0, remaining=0, granularity=1e-7, known=short).seconds is None
+
+
 def test_where_a_single_unit_is_back_it_is_a_bucket() -> None:
     bucket = opened(at=5.01, end=5.5, remaining=0, known=drained())
     assert bucket.seconds is None

@@ -9,7 +9,8 @@ where people give them a few seconds, these are mostly five. So:
 2. Not if a longer window, aligned to the clock, might end later: where the reset may stand on the
    clock's grid of ten seconds.
 3. Where nothing was left, a response on time that shows more than its own unit to be back confirms
-   the length, and it holds from then on. A bucket that announces its next token returns but one.
+   the length, and it holds from then on. A bucket that announces its next token returns but one; so
+   may a log, which is known if its reset is no whole second and moved a little only.
 4. A window may be a log in truth. So a unit is back when fewer requests than the limit were
    answered within the last such length: that holds for logs and for windows that a request begins.
 5. A refusal refutes it for good: the scope pays for the guess with one request at the most.
@@ -99,7 +100,9 @@ class ShortWindow:
             return
         if self._is_drained and self._is_on_time(received):
             if not announced.remaining:
-                self.refuse()
+                is_log = announced.granularity < _AS_IT_IS and reset.low - received < LENGTH / 2
+                if not is_log:
+                    self.refuse()
                 return
             self._is_confirmed = True
         if not self._is_confirmed:
