@@ -116,6 +116,17 @@ class Run(NamedTuple):
         first = self.throttle.first_response_at or 0.0
         return self.shape.limit == 1 and first > 1.0 and self.refused == 1
 
+    @property
+    def guessed_wrong(self) -> bool:
+        """Whether a refusal is the price of the length that is assumed of a short window.
+
+        Ten units or more, a multiple of five, whose resets are in whole seconds and come about
+        five seconds after the first request, are taken for five seconds' until one is refused.
+        """
+        shape = self.shape
+        may_guess = shape.limit >= 10 and shape.limit % 5 == 0 and shape.reset_format != "float"
+        return may_guess and 4.0 < shape.window < 12.0 and self.refused == 1
+
     def __str__(self) -> str:
         return (
             f"{self.shape}: {self.report.statuses}, refused at {self.report.refused_at[:5]}, "

@@ -12,7 +12,7 @@ GROUPS = 10
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_every_seed_gives_the_trace_that_it_always_gave(group: int) -> None:
-    # For a change that is meant to change what happens: python -m simulation.traces
+    # For a change that is meant to change what happens: python -m simulation.traces <seeds>
     known = json.loads(traces.FILE.read_text(encoding="utf-8"))
     names = list(CASES)[group::GROUPS]
     changed = [name for name in names if CASES[name].digest() != known[name]]

@@ -1,8 +1,9 @@
 """What happens in simulations, seed by seed, as digests: a change of the core that should change
 nothing that happens is known by them.
 
-``PYTHONPATH=tests python -m simulation.traces`` writes ``traces.json`` anew. That is done only for
-a change that is meant to change what happens, and its commit says why.
+``PYTHONPATH=tests python -m simulation.traces "shape 55" fleet`` writes these, and those of a whole
+group, anew; without names it lists the ones that changed. Digests are written anew only for a
+change that is meant to change what happens, and its commit says why.
 
 A digest covers what is sent and when (times rounded to a microsecond), what is answered, why calls
 end, and the events of the kinds that there were when this file was made.
@@ -128,12 +129,18 @@ def _hash(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def main() -> None:
-    """Write every digest anew."""
-    digests = {case.name: case.digest() for case in cases()}
+def main(names: Sequence[str]) -> None:
+    """Write the digests of these seeds and groups anew; without names list what changed."""
+    digests: dict[str, str] = json.loads(FILE.read_text(encoding="utf-8"))
+    for case in cases():
+        is_named = case.name in names or case.name.split()[0] in names
+        if (names and not is_named) or (digest := case.digest()) == digests.get(case.name):
+            continue
+        sys.stdout.write(f"{case.name} {'written' if is_named else 'changed'}\n")
+        if is_named:
+            digests[case.name] = digest
     FILE.write_text(json.dumps(digests, indent=0) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {len(digests)} digests\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

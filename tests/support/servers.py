@@ -91,8 +91,11 @@ def serving_wsgi(app: "WSGIApplication", statuses: Counter[int]) -> Iterator[str
 
 
 @contextlib.contextmanager
-def serving_asgi(app: ASGIApp, statuses: Counter[int]) -> Iterator[str]:
-    """Serve an ASGI application from a thread; the value is its URL. Count what it answers."""
+def serving_asgi(app: ASGIApp, statuses: Counter[int], keep_alive: int = 5) -> Iterator[str]:
+    """Serve an ASGI application from a thread; the value is its URL. Count what it answers.
+
+    ``keep_alive``: seconds after which it closes an idle connection.
+    """
 
     async def counted(scope: Any, receive: Receive, send: Send) -> None:
         async def start(message: Message) -> None:
@@ -103,7 +106,13 @@ def serving_asgi(app: ASGIApp, statuses: Counter[int]) -> Iterator[str]:
         await app(scope, receive, start)
 
     config = uvicorn.Config(
-        counted, http="h11", ws="none", lifespan="off", log_config=None, access_log=False
+        counted,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=keep_alive,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -134,3 +134,42 @@ def test_a_server_epoch_becomes_an_interval_of_our_time() -> None:
     clock = ServerClock()
     clock.observe(1000.0, sent=10.0, received=10.5)
     assert clock.to_local(1030.0, now=10.5) == (39.0, 40.5)
+
+
+# Servers without Date.
+
+
+def hinted(*refused_at: float, wait: float = 30.0) -> ServerClock:
+    """Return what refusals say, whose limit resets so much later, rounded up both."""
+    clock = ServerClock()
+    for at in refused_at:
+        server = EPOCH + at
+        clock.hint(math.ceil(server + wait), wait, at, at)
+    return clock
+
+
+@pytest.mark.parametrize("at", [10.0, 10.3, 10.999])
+def test_a_refusal_that_says_when_and_how_long_hints_at_the_clock(at: float) -> None:
+    low, high = bounds(hinted(at), at)
+    assert low <= EPOCH <= high
+    assert high - low == pytest.approx(3.0)
+
+
+def test_further_hints_narrow_it_and_one_that_contradicts_begins_anew() -> None:
+    clock = hinted(10.0, 20.1)
+    low, high = bounds(clock, 21.0)
+    assert low <= EPOCH <= high
+    assert high - low < 2.2
+    version = clock.version
+    clock.hint(EPOCH + 1000.0, 10.0, 30.0, 30.0)
+    assert bounds(clock, 30.0) == (EPOCH + 959.0, EPOCH + 962.0)
+    assert clock.version == version + 1
+
+
+def test_a_date_counts_more_than_hints() -> None:
+    clock = hinted(10.0)
+    answer(clock, 50.0, ahead=EPOCH + 60.0)
+    low, high = bounds(clock, 50.1)
+    assert low <= EPOCH + 60.0 <= high
+    clock.hint(EPOCH + 1000.0, 10.0, 60.0, 60.0)
+    assert bounds(clock, 50.1) == (low, high)

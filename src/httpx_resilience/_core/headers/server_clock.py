@@ -48,6 +48,7 @@ class ServerClock:
         "_date",
         "_high",
         "_high_at",
+        "_hint",
         "_low",
         "_low_at",
         "_next",
@@ -61,6 +62,7 @@ class ServerClock:
         self._low = self._low_at = self._high = self._high_at = 0.0
         self._date, self._next = 0.0, -math.inf
         self._seen = 0
+        self._hint: tuple[float, float] | None = None
         self.version = 0
         self._restarts = (_FAR, _FAR)  # after which response, the last two, older first
         self._recent: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
@@ -99,6 +101,25 @@ class ServerClock:
         self._low, self._high = low, high
         self._low_at = self._high_at = received
 
+    def hint(self, reset_at: float, wait: float, sent: float, received: float) -> None:
+        """Learn from a refusal that says when its limit resets, and how long that takes.
+
+        That counts only while there was no Date. Either number may be rounded down or up.
+
+        Args:
+            reset_at: Epoch seconds of the reset on the server's clock.
+            wait: Seconds until then.
+            sent: When the request began to be sent.
+            received: When the response's headers had arrived.
+        """
+        low, high = reset_at - wait - 1.0 - received, reset_at - wait + 2.0 - sent
+        known = self._hint
+        if known is not None and low <= known[1] and known[0] <= high:
+            low, high = max(low, known[0]), min(high, known[1])
+        if (low, high) != known:
+            self._hint = low, high
+            self.version += 1
+
     def offset(self, now: float) -> tuple[float, float] | None:
         """Return between which bounds the server's clock is ahead of ours; None if unknown.
 
@@ -106,7 +127,7 @@ class ServerClock:
             now: The present, monotonic.
         """
         if not self._seen:
-            return None
+            return self._hint
         if self._has_several_clocks():
             lows = (low - DRIFT * max(0.0, now - at) for low, _, at in self._recent)
             highs = (high + DRIFT * max(0.0, now - at) for _, high, at in self._recent)

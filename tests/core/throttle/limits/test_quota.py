@@ -76,6 +76,14 @@ def test_what_is_in_flight_reserved_or_unseen_is_not_left() -> None:
     assert quota.left(5) == 11
 
 
+def test_of_silent_responses_those_are_counted_that_came_after_the_latest_request_went() -> None:
+    quota = observe(Quota(), 20, 0.0)
+    for at in (1.0, 1.5, 2.0, 2.5):
+        quota.miss(at)
+    assert observe(quota, 17, 1.6, 2.6).left(0) == 17 - 2
+    assert observe(quota, 15, 3.0).left(0) == 15
+
+
 @pytest.mark.parametrize(("sent", "left"), [(1.0, 18), (2.0, 19), (2.5, 19)])
 def test_a_response_that_did_not_mention_it_is_counted_until_one_was_sent_after_it(
     sent: float, left: int

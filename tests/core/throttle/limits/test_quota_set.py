@@ -7,6 +7,7 @@ import pytest
 
 from core.throttle.books import FINE, Parts, announce, ending
 from httpx_resilience import RateLimitChanged, RateLimitLow
+from httpx_resilience._core.headers import Wait
 from httpx_resilience._core.throttle import Ticket
 from httpx_resilience._core.throttle.admission import Ending
 from httpx_resilience._core.throttle.in_flight import ABANDONED
@@ -323,3 +324,50 @@ def test_what_may_be_a_unit_kept_back_is_never_taken_the_short_way(
         parts.clock.observe(EPOCH + start, start + 0.1, start + 0.1)
         parts.learn(start + 0.1, left(999, start + 0.1, start + 60.0))
     assert (parts.repeat(left(remaining, 180.2, 240.0), 180.2) >= 0) is short
+
+
+# Servers that announce on a part of their responses.
+
+
+def partly_announced(*, silent: int, announced: int = 1) -> Parts:
+    """Return what is known after so many silent answers to each that announced something."""
+    parts = Parts()
+    for at in range(announced):
+        parts.learn(float(at), announce(90 - at, float(at)))
+        for _ in range(silent):
+            parts.quotas.ended(ending(float(at) + 0.5))
+    parts.learn(float(announced), announce(0, float(announced)))
+    return parts
+
+
+@pytest.mark.parametrize(("silent", "patience"), [(0, 1.0), (1, 1.75), (4, 4.0)])
+def test_patience_is_the_number_of_answers_to_one_that_announces(
+    silent: int, patience: float
+) -> None:
+    parts = partly_announced(silent=silent, announced=3)
+    parts.quotas.ended(ending(10.0))  # it may be the beginning of silence
+    assert parts.quotas.patience == patience
+
+
+@pytest.mark.parametrize(("silent", "probes"), [(0, 1), (4, 12)])
+def test_silent_probes_end_what_was_known_when_they_are_more_than_usual(
+    silent: int, probes: int
+) -> None:
+    parts = partly_announced(silent=silent, announced=3)
+    for index in range(probes):
+        assert len(parts.quotas) == 1
+        parts.quotas.ended(ending(70.0 + index, is_probe=True))
+    assert not parts.quotas
+    parts.quotas.vanish()
+    assert parts.quotas.patience == 1.0
+
+
+def test_a_refusal_hints_at_the_servers_clock_if_it_says_itself_how_long_to_wait() -> None:
+    parts = Parts()
+    announced = announce(0, 1.0, end=10.0, reset_at=EPOCH + 10.0)
+    asks = ending(1.0, failure=after(REFUSED, 9.0), closes=True, announced=(announced,))
+    parts.quotas.ended(asks._replace(failure=REFUSED._replace(wait=Wait(9.0, "rate_limit_reset"))))
+    parts.quotas.ended(asks._replace(announced=(announce(0, 1.0),)))
+    assert parts.clock.offset(1.0) is None
+    parts.quotas.ended(asks)
+    assert parts.clock.offset(1.0) == (EPOCH - 1.0, EPOCH + 2.0)

@@ -1,5 +1,7 @@
 """Slow start: one probe, then more, until a server shows whether it announces what is left."""
 
+import math
+
 import pytest
 
 from core.throttle.books import Parts, announce, ending
@@ -127,3 +129,55 @@ def test_a_limit_that_was_announced_vanishes_when_silence_is_the_servers_way(
     assert (len(slow.quotas) == 0) is vanished
     changes = [event.rate_limit for event in slow.events if isinstance(event, RateLimitChanged)]
     assert changes == ([100, None] if vanished else [100])
+
+
+# What only refusals announce.
+
+ANNOUNCES = ending(1.1, failure=after(REFUSED, 9.0), closes=True, announced=(announce(0, 1.1),))
+
+
+def refused() -> Slow:
+    """Return one whose server takes two requests and announces nothing until it refuses."""
+    slow = Slow()
+    slow.end(ending(0.2), ending(0.3), ANNOUNCES)
+    return slow
+
+
+def test_after_a_refusal_own_requests_are_counted_though_slow_start_allows_more() -> None:
+    slow = refused()
+    opens_at = slow.closing.until
+    for count in range(2):
+        assert slow.ask(0, opens_at).is_open
+        slow.limit.started(opens_at, 1)
+        slow.end(ending(opens_at + 0.1 * count, sent=opens_at))
+    slow.in_flight.last_started_at = opens_at
+    assert slow.ask(1, opens_at + 0.3).reason == "exhausted"
+
+
+def test_refusals_that_announce_nothing_or_of_a_server_that_always_does_are_not_counted() -> None:
+    silent, always = Slow(), Slow()
+    silent.end(ending(0.2), CLOSES)
+    always.end(LEFT, ANNOUNCES)
+    assert silent.limit._unannounced.room is None
+    assert always.limit._unannounced.room is None
+
+
+def test_no_period_is_measured_in_which_the_server_says_what_is_left() -> None:
+    slow = refused()
+    first = slow.limit._unannounced
+    slow.end(LEFT)
+    assert first.room == 2
+    assert (first._opened_at, first._length) == (-math.inf, math.inf)
+
+
+def test_more_silence_shows_no_silent_server_where_only_every_fourth_response_announces() -> None:
+    slow = Slow()
+    for at in (1.0, 2.0):
+        slow.end(ending(at, announced=(announce(90, at),)))
+        slow.end(*[ending(at + 0.1) for _ in range(3)])
+    slow.end(ending(3.0, announced=(announce(80, 3.0),)))
+    slow.quotas.distrust(at_reset=False)
+    slow.end(*[ending(3.1) for _ in range(8)])
+    assert not slow.limit.is_over
+    slow.end(ending(3.2))
+    assert slow.limit.is_over

@@ -56,9 +56,12 @@ def test_a_reset_in_epoch_seconds_is_as_exact_as_the_servers_clock_is_known() ->
     assert reset[2:] == pytest.approx((129.6, 131.2, 0.0))
 
 
-def test_a_reset_in_epoch_seconds_counts_from_now_where_the_servers_clock_is_unknown() -> None:
-    reset = read(WindowEstimate(), 30.0, reset_at=EPOCH + 30)
-    assert reset == pytest.approx((130.2, 129.0, 130.2, 131.4, 1.4))
+@pytest.mark.parametrize(("reset_in", "nominal"), [(30.0, 103.4), (2.0, 102.4), (0.0, 100.4)])
+def test_a_reset_by_a_clock_that_is_unknown_is_not_waited_for_long(
+    reset_in: float, nominal: float
+) -> None:
+    reset = read(WindowEstimate(), reset_in, reset_at=EPOCH + 30)
+    assert reset == pytest.approx((EPOCH + 30, 100.4, nominal, nominal + 1.0, 0.0))
 
 
 @pytest.mark.parametrize(("grains", "finest"), [((0.1, 1.0), 0.1), ((1.0, 0.1), 0.1)])

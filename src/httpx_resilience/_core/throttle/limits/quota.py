@@ -8,15 +8,18 @@
 """
 
 import math
+from collections import deque
 
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
 from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
 from .evidence import Evidence
+from .lag import Lag
 from .probes import ProbeSchedule
 from .refill import RefillMeasure
 from .repeats import RepeatCache
+from .short_windows import ShortWindow
 from .token_bucket import Bucket
 from .window_estimate import WindowEstimate
 from .windows import (
@@ -39,6 +42,9 @@ _BOUNDARY_UNITS = 1.25
 """A sliding counter gives nothing at its reset: wait for this many units' worth more. The former
 window's L requests lose one unit's weight in window / L."""
 
+_APART = 1.5
+"""Seconds between the ends of windows that certainly are two, though they are rounded."""
+
 _NEVER = WindowEnd(math.inf, math.inf, math.inf)
 
 
@@ -55,6 +61,7 @@ class Quota:
         limit: Units a window; None if unknown.
         window: Seconds of the window, where stated.
         reserve: Units kept back for others.
+        processed: Responses, whether they mentioned it or not.
         penalty: Seconds by which the end of a window is doubted after refusals.
         unmentioned: Responses in a row that did not mention it.
         low_until: Until when it is not to be said again that it runs low.
@@ -63,12 +70,14 @@ class Quota:
 
     __slots__ = (
         "_bucket",
+        "_is_odd",
+        "_lag",
         "_probes",
-        "_processed",
         "_refill",
         "_repeats",
+        "_short",
+        "_silent_at",
         "_unseen",
-        "_unseen_at",
         "_window",
         "bucket",
         "end",
@@ -77,6 +86,7 @@ class Quota:
         "limit",
         "low_until",
         "penalty",
+        "processed",
         "reserve",
         "unit",
         "unmentioned",
@@ -100,9 +110,12 @@ class Quota:
         self._probes = ProbeSchedule()
         self._repeats = RepeatCache()
         self._bucket = Bucket()
+        self._short = ShortWindow()
+        self._lag = Lag()
+        self._is_odd = False  # a short window, or a server that may say too much
+        self._silent_at: deque[float] = deque()
         self._unseen = 0
-        self._unseen_at = -math.inf
-        self._processed = 0
+        self.processed = 0
 
     @property
     def kind(self) -> str:
@@ -132,17 +145,18 @@ class Quota:
         """Learn from a response's headers; ``outstanding`` units are in flight beside it."""
         evidence, window = self.evidence, self._window
         self.unmentioned = 0
-        self._processed += 1
+        self.processed += 1
         self._repeats.forbid()
         if announced.limit is not None and announced.limit != self.limit:
             self._take_limit(announced.limit)
-        if announced.remaining is None or received < evidence.newest_sent:
+        remaining = announced.remaining
+        if remaining is None or received < evidence.newest_sent:
             return  # no evidence, or older than what there is
         stated = self.window / self.limit if self.window and self.limit else 0.0
         reset = window.read_reset(announced, sent, received, clock, stated)
         kind = window.kind
         if window.learn(
-            announced.remaining,
+            remaining,
             reset,
             received,
             limit=self.limit,
@@ -151,25 +165,53 @@ class Quota:
             is_late=sent < evidence.newest_sent,
         ):
             self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
+        if self._is_odd or remaining + 1 >= (self.limit or math.inf):
+            self._look_closer(announced, remaining, reset, sent, received, clock)
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
         if sent > evidence.newest_sent:
             evidence.newest_sent = sent
-        if sent >= self._unseen_at:
-            self._unseen = 0
-        evidence.add(announced.remaining, reset, received)
+        if self._unseen:
+            self._see(evidence.newest_sent)
+        evidence.add(remaining, reset, received)
         was_full = evidence.remaining + outstanding + 1 >= (self.limit or math.inf)
         self._refill.measure(
-            self._processed, evidence.remaining, received, window.span, was_full=was_full
+            self.processed, evidence.remaining, received, window.span, was_full=was_full
         )
         if self.limit is not None and self.is_counted and announced.reset_in is not None:
-            self._fill(self.limit, announced.remaining, reset, sent, received, outstanding)
+            self._fill(self.limit, remaining, reset, sent, received, outstanding)
         self._plan()
         is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
         is_alone = self.is_counted and len(evidence.resets) == 1
-        if is_recognised and is_alone and announced.reset_at is not None:
+        if is_recognised and is_alone and not self._is_odd and announced.reset_at is not None:
             self._repeats.remember(announced, clock.version, received, self.end.low)
+
+    def _look_closer(
+        self,
+        announced: RateLimit,
+        remaining: int,
+        reset: ResetInterval,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+    ) -> None:
+        """See whether it is a short window, and whether too much is said to be left."""
+        short, lag, window, limit = self._short, self._lag, self._window, self.limit or 0
+        is_new = window.first_received == received
+        if is_new:
+            short.opened(limit, self.window, announced, reset, sent, received, clock)
+        elif remaining == limit - 1:
+            short.refuse()  # there are several counters, and their windows end one after the other
+        if short.seconds is not None:
+            short.answered(received, remaining)
+            if window.kind == SLIDING_COUNTER:  # a log that was met in time gives but a part back
+                window.distrust(LOG)
+        if is_new and reset.nominal - self.end.nominal > max(_APART, window.span / 2):
+            lag.begin()
+        lag.observe(limit, remaining, sent, received)
+        self._see(max(sent, self.evidence.newest_sent))
+        self._is_odd = short.seconds is not None or lag.is_suspected
 
     def repeat(
         self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
@@ -193,11 +235,11 @@ class Quota:
         ):
             return -1
         self.unmentioned = 0
-        self._processed += 1
+        self.processed += 1
         if sent > since:
             evidence.newest_sent = since = sent
-        if self._unseen and sent >= self._unseen_at:
-            self._unseen = 0
+        if self._unseen:
+            self._see(since)
         window, resets = evidence.remaining_window, evidence.resets
         while window:
             at, least = window[-1]
@@ -244,20 +286,39 @@ class Quota:
 
     def miss(self, received: float) -> None:
         """Count a response that did not mention this policy: it may have taken a unit."""
-        self._processed += 1
+        self.processed += 1
         self._unseen += 1
-        self._unseen_at = received
+        self._silent_at.append(received)
+
+    def _see(self, newest_sent: float) -> None:
+        """Count what was answered, and what the latest evidence may not include."""
+        silent = self._silent_at
+        while silent and silent[0] <= newest_sent:
+            silent.popleft()
+        self._unseen = len(silent) + self._lag.uncounted(newest_sent)
 
     def distrust(self, *, at_reset: bool) -> None:
         """Forget the evidence after a refusal; ``at_reset``: nothing comes back at a reset."""
         self.evidence.clear()
         self._repeats.forbid()
-        self._unseen = 0
+        self._lag.begin()
+        self._see(math.inf)
         self._refill.restart()
-        self._window.distrust(SLIDING_COUNTER if at_reset else INDETERMINATE)
+        is_guess = self._short.refuse()
+        is_counter = at_reset and not is_guess
+        self._window.distrust(SLIDING_COUNTER if is_counter else INDETERMINATE)
         self._bucket.reset()
         self.penalty = min(1.0, self.penalty + 0.25)
         self.end = _NEVER
+
+    def reopens(self, at: float) -> None:
+        """Learn from a refusal without a reset when there is room again."""
+        self._window.reopens(at)
+
+    def suspect(self) -> None:
+        """Learn that it refused a request though something was left by its own word."""
+        self._lag.suspect()
+        self._is_odd = True
 
     def mark_low(self, units: float) -> None:
         """Look at each response as a whole when no more than these units are left."""
@@ -271,6 +332,8 @@ class Quota:
         if window.kind == SLIDING_COUNTER:
             if evidence.remaining <= 0 and self.limit:
                 high += _BOUNDARY_UNITS * window.span / self.limit
+        elif self._short.seconds is not None:
+            high = min(high, self._short.end())
         elif self.window is not None:
             # Whatever is fixed or a log gives a unit back a window after its first request.
             high = min(high, window.first_received + self.window + GUARD)
@@ -279,7 +342,8 @@ class Quota:
     def _planned(self) -> ProbeSchedule:
         """Return the probes, by what is known now: few responses come while any is kept back."""
         window, probes = self._window, self._probes
-        probes.plan(self.end, window.kind, self.limit, window.span, self._unit_time())
+        limit = None if self._short.seconds else self.limit
+        probes.plan(self.end, window.kind, limit, window.span, self._unit_time())
         return probes
 
     # What may go.

@@ -38,6 +38,7 @@ class QuotaSet(dict[_Key, Quota]):
         self._clock = clock
         self._in_flight = in_flight
         self.only: Quota | None = None
+        self._silent = self._silence = 0
 
     def __delitem__(self, key: _Key) -> None:
         super().__delitem__(key)
@@ -53,6 +54,18 @@ class QuotaSet(dict[_Key, Quota]):
         if only is not None:
             return bool(only.evidence.remaining_window)
         return any(quota.has_evidence for quota in self.values())
+
+    @property
+    def patience(self) -> float:
+        """How many times more silent answers than from others show that it announces no more.
+
+        That is the number of answers to one that announces something, if not all of them do.
+        """
+        before = self._silent - self._silence
+        if not before:
+            return 1.0
+        answered = max((quota.processed for quota in self.values()), default=0)
+        return 1.0 + before / max(1, answered - self._silent)
 
     def are_drained(self, outstanding: int) -> bool:
         """Return whether any of them has nothing left."""
@@ -102,7 +115,13 @@ class QuotaSet(dict[_Key, Quota]):
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
         if ending.closes:
             if ending.is_refused:
-                self.distrust(at_reset=is_probe)
+                self._learn_from_wait(ending)
+                # Where no reset is announced, a probe that is refused was a guess, and no more.
+                is_guess = any(limit.reset_in is None for limit in ending.announced)
+                self.distrust(at_reset=is_probe and not is_guess)
+                only = self.only
+                if only is not None and ending.ticket.cost == 1 and _has_left(ending.announced):
+                    only.suspect()
         elif ending.announced:
             if not ending.is_learned:
                 self.learn(ending.announced, ending.sent, at)
@@ -110,12 +129,27 @@ class QuotaSet(dict[_Key, Quota]):
                 in_flight.forget(ending.sent + ABANDONED - SETTLED)
         else:
             if ending.is_answered and self:
+                self._silent += 1
+                self._silence += 1
                 self.miss(set(), at)
-            if is_probe:
+            if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
+
+    def _learn_from_wait(self, ending: Ending) -> None:
+        """Learn when the limit resets from how long a refusal asks to wait."""
+        wait = None if ending.failure is None else ending.failure.wait
+        if wait is None or wait.source != "retry_after" or len(ending.announced) != 1:
+            return
+        (announced,) = ending.announced
+        if announced.reset_at is not None:
+            self._clock.hint(announced.reset_at, wait.seconds, ending.sent, ending.at)
+        elif announced.reset_in is None and self.only is not None:
+            self.only.reopens(ending.at + wait.seconds)
 
     def learn(self, announced: tuple[RateLimit, ...], sent: float, received: float) -> None:
         """Learn from a response's headers."""
+        if self._silence and any(limit.remaining is not None for limit in announced):
+            self._silence = 0
         mentioned: list[_Key] = []
         outstanding = self._in_flight.units
         for limit in announced:
@@ -171,6 +205,7 @@ class QuotaSet(dict[_Key, Quota]):
         for quota in self.values():
             self._reporter.vanished(quota)
         self.clear()
+        self._silent = self._silence = 0
         self._count()
 
     def resets(self, now: float) -> list[float]:
@@ -188,3 +223,8 @@ class QuotaSet(dict[_Key, Quota]):
             for quota in self.values()
             if quota.has_evidence and now < quota.end.high < math.inf and quota.left(0) <= 0
         ]
+
+
+def _has_left(announced: tuple[RateLimit, ...]) -> bool:
+    """Return whether a response says that of a limit on requests something is left."""
+    return len(announced) == 1 and announced[0].unit == "requests" and bool(announced[0].remaining)

@@ -9,10 +9,15 @@ import math
 
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
+from .hidden_resets import HiddenReset
 from .windows import BUCKET, FIXED, INDETERMINATE, LOG, LONGEST, SLIDING_COUNTER, ResetInterval
 from .windows import UNKNOWN as UNKNOWN_KIND
 
 _FIXED_VOTES = 2
+
+_UNDATED = 3.0
+"""Seconds after which a reset by a clock that is not known is not waited for any longer: ours may
+be a minute off, and a refusal says what the server's shows."""
 
 _FIRST_GAP, _MAX_GAP = 1.0, 60.0
 """Seconds between probes while a server says "none left" and not until when."""
@@ -30,6 +35,7 @@ class WindowEstimate:
     __slots__ = (
         "_finest",
         "_gap",
+        "_hidden",
         "_reset_key",
         "_since_low",
         "_votes",
@@ -44,6 +50,7 @@ class WindowEstimate:
         self.first_received = math.inf
         self._finest = math.inf
         self._gap = 0.0
+        self._hidden = HiddenReset()
         self._reset_key = -math.inf
         self._since_low = 0
         self._votes = 0
@@ -58,6 +65,10 @@ class WindowEstimate:
         """Take the window for another kind after a refusal."""
         self.kind = kind
         self._votes = 0
+
+    def reopens(self, at: float) -> None:
+        """Learn from a refusal without a reset when there is room again."""
+        self._hidden.refused(at)
 
     def read_reset(
         self,
@@ -94,6 +105,9 @@ class WindowEstimate:
         # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
         g = self._finest = min(self._finest, announced.granularity)
         if announced.reset_in is None:
+            end = self._hidden.observe(announced.remaining or 0, received)
+            if end is not None:
+                return ResetInterval(end, end, end, end, _FIRST_GAP)
             least = max(_FIRST_GAP, unit_time)
             doubled = 2 * self._gap if announced.remaining == 0 else 0.0
             self._gap = max(least, min(_MAX_GAP, doubled))
@@ -106,6 +120,9 @@ class WindowEstimate:
                 low, high = local
                 nominal = (low + high) / 2
                 return ResetInterval(announced.reset_at, low - g, nominal, high + g, 0.0)
+            # All that is known is by our own clock, which may be wrong.
+            at = received + min(announced.reset_in, _UNDATED)
+            return ResetInterval(announced.reset_at, received, at, at + g, 0.0)
         low, high = sent + announced.reset_in, received + announced.reset_in
         nominal = (low + high) / 2
         return ResetInterval(nominal, low - g, nominal, high + g, g + received - sent)
