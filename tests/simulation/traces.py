@@ -1,8 +1,9 @@
 """What happens in simulations, seed by seed, as digests: a change of the core that should change
 nothing that happens is known by them.
 
-``PYTHONPATH=tests python -m simulation.traces`` writes ``traces.json`` anew. That is done only for
-a change that is meant to change what happens, and its commit says why.
+``PYTHONPATH=tests python -m simulation.traces silent`` writes those of one group into
+``traces.json`` anew (``shape``, ``silent``, ``fleet``; without a word all of them). That is done
+only for a change that is meant to change what happens, and its commit says why.
 
 A digest covers what is sent and when (times rounded to a microsecond), what is answered, why calls
 end, and the events of the kinds that there were when this file was made.
@@ -126,10 +127,15 @@ def _hash(*parts: object) -> str:
 
 
 def main() -> None:
-    """Write every digest anew."""
-    digests = {case.name: case.digest() for case in cases()}
-    FILE.write_text(json.dumps(digests, indent=0) + "\n", encoding="utf-8")
-    sys.stdout.write(f"wrote {len(digests)} digests\n")
+    """Write the digests of the groups that are named anew, or every digest; keep the others."""
+    groups = sys.argv[1:]
+    known = json.loads(FILE.read_text(encoding="utf-8")) if groups else {}
+    digests = {
+        case.name: case.digest() for case in cases() if not groups or case.name.split()[0] in groups
+    }
+    changed = sum(known.get(name) != digest for name, digest in digests.items())
+    FILE.write_text(json.dumps({**known, **digests}, indent=0) + "\n", encoding="utf-8")
+    sys.stdout.write(f"wrote {len(digests)} digests, {changed} of which changed\n")
 
 
 if __name__ == "__main__":
