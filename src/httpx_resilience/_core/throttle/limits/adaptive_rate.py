@@ -52,9 +52,9 @@ _EACH = (0.002, 0.01)
 """Bounds of the growth between them per request, so that few of a slow pace are refused."""
 
 _SET_POINT = 25.0
-"""Successes to a refusal: what is grown over so many is taken back at a refusal, twice that if
-it comes twice as soon, and ever more where more than one in twelve is refused. Where a bucket bears no burst, a pace that is hardly ever refused leaves
-much of it."""
+"""Successes to a refusal: what is grown over so many is taken back at a refusal, twice that if it
+comes twice as soon, and ever more where more than one in twelve is refused. Where a bucket bears no
+burst, a pace that is hardly ever refused leaves much of it."""
 
 _HOLD = 4
 """Successes at the present pace before it recovers."""
