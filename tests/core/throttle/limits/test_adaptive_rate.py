@@ -535,3 +535,12 @@ def test_after_twenty_successes_one_503_may_be_chance(successes: int, is_lower: 
     assert (rate_of(one) < before) is is_lower
     before = rate_of(one)
     assert rate_of(refuse(one, 50.2)) < before  # and not another one, soon after
+
+
+@pytest.mark.parametrize(("step", "holds"), [(0.7, False), (0.1, True)])
+def test_503s_in_a_row_hold_everybody_only_if_several_come_within_a_second(
+    step: float, holds: bool
+) -> None:
+    one = refuse(accept(limiter(), 0.0), *each(0.01, 0.01, 3), *each(0.7, step, 4))
+    assert one.rate is not None
+    assert one.window.is_on is holds

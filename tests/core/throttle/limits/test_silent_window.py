@@ -177,6 +177,13 @@ def test_a_limit_that_is_lowered_is_met_once() -> None:
     assert talk.window.limit == 10
 
 
+def test_a_window_that_is_refused_long_before_its_limit_is_looked_at_soon() -> None:
+    talk = Talk().learned(20)
+    talk.accepted(20.1, 5)
+    talk.refused(20.2)
+    assert talk.window.admit(20.21).retry_at == pytest.approx(20.25)
+
+
 def test_now_and_then_more_goes_and_a_limit_that_was_raised_is_found() -> None:
     talk, at, limits, server = Talk().learned(20), 20.0, [], FixedWindow(40, 10.0, aligned=True)
     while at < 200.0:
