@@ -216,8 +216,7 @@ class SharedCall(CallState):
         """Return whether it shows an origin in trouble; what the throttle paces shows a limit."""
         if failure.error_class not in _TROUBLE:
             return False
-        throttle = self._own_throttle
-        return throttle is None or not throttle.is_surely_pacing
+        return not self._is_pacing()
 
     def _is_pacing(self) -> bool:
         throttle = self._own_throttle

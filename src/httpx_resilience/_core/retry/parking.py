@@ -202,7 +202,7 @@ class Parking:
 
     def tick(self, now: float) -> Sequence[ParkedCall]:
         """Give up whose patience is over, send a probe if it is time; return the calls to wake."""
-        woken = self._expire(now)
+        woken = [*self._release(now), *self._expire(now)]
         self._report(now)
         if self._probe_at <= now:
             probe = self._choose_probe(now) if self._sent_at <= self._probe_set_at else None
@@ -268,9 +268,9 @@ class Parking:
 
     def _release(self, now: float) -> list[ParkedCall]:
         """Release whom the credit pays for, and who is paced anyway; return them."""
-        released, is_available = [], self.availability.unavailable_since is None
+        released = []
         for call in self._oldest():
-            if is_available and call.is_paced():
+            if call.is_paced():
                 released.append(self._take(call, RELEASE))
             elif self._credit >= 1.0 and call.may_go(now):
                 self._credit -= 1.0

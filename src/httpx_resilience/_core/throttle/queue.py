@@ -109,6 +109,11 @@ class TicketQueue:
             return new[0] if new else None
         return retries[0] if not new or retries[0] < new[0] else new[0]
 
+    def longest_waiting(self) -> Ticket:
+        """Return the ticket whose attempt has waited longest; there must be one."""
+        waiting = (t for t in (*self._new, *self._retries) if t.state == WAITING)
+        return min(waiting, key=lambda ticket: ticket.arrived_at)
+
     def remove(self, ticket: Ticket, state: int) -> None:
         """Take a waiting ticket out, into another state."""
         ticket.state = state

@@ -29,6 +29,7 @@ from .limits.adaptive_rate import AdaptiveRateLimiter
 from .limits.closing import Closing
 from .limits.concurrency import ConcurrencyLimiter
 from .limits.quota_set import QuotaSet
+from .limits.silent_window import RISKY
 from .limits.slow_start import SlowStart
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .reporter import ThrottleReporter, seconds_until
@@ -217,6 +218,8 @@ class Throttle:
                 if not admission.is_open:
                     retry_at, reason = admission.retry_at, admission.reason
                     break
+                if admission is RISKY:
+                    head = queue.longest_waiting()
                 self._admit(head, admission, now)
                 credit = self._fast_path_credit(now) if admission is OPEN else 0
             queue.remove(head, GRANTED)
@@ -427,12 +430,7 @@ class Throttle:
     @property
     def is_pacing(self) -> bool:
         """Whether it holds refused calls to a rate of their own."""
-        return self._rate.rate is not None
-
-    @property
-    def is_surely_pacing(self) -> bool:
-        """Whether it does, and refusals cannot be an outage's."""
-        return self._rate.is_proven
+        return self._rate.is_holding
 
     @property
     def is_idle(self) -> bool:

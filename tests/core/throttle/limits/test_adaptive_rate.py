@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.throttle.books import Parts, announce, ending, held_until
+from core.throttle.books import Parts, announce, ending
 from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle.limits.adaptive_rate import SLOWEST, AdaptiveRateLimiter
 from simulation.servers import TokenBucket
@@ -296,7 +296,10 @@ def test_a_later_refusal_sets_the_rate_a_little_below_what_was_taken_since(
     one.rate = 28.0
     refuse(accept(one, *each(50.1, 0.01, accepted)), 50.5, surely=True)
     assert one.ceiling == pytest.approx(ceiling)
-    assert rate_of(one) == pytest.approx(max(0.8, 1 - 3 / (accepted + 1)) * ceiling)
+    grown, sooner = 25 * 0.002, 25 / (accepted + 1)  # in twenty-five successes
+    taken_back = 28.0 * math.exp(-grown * sooner * max(1.0, sooner / 2))
+    below = max(0.8, 1 - 3 / (accepted + 1)) * ceiling
+    assert rate_of(one) == pytest.approx(max(below, taken_back))
 
 
 def test_what_was_taken_is_measured_over_the_last_refusals_too() -> None:
@@ -452,12 +455,7 @@ def tried(one: AdaptiveRateLimiter, *outcomes: bool, at: float = 50.1) -> Adapti
 
 def is_sure(one: AdaptiveRateLimiter, at: float = 50.2) -> bool:
     """Whether it is proven to be a limiter: a refusal begins no other trial."""
-    return held_until_or_now(refuse(one, at), at) > at
-
-
-def held_until_or_now(one: AdaptiveRateLimiter, at: float) -> float:
-    admission = one.admit(at, 1)
-    return at if admission.is_open else held_until(admission)
+    return refuse(one, at).open_at(at) > at
 
 
 def test_a_trial_admits_twelve_beside_those_that_the_server_may_have_room_for() -> None:
@@ -525,7 +523,7 @@ def test_what_was_known_of_a_limiter_that_is_forgotten_counts_no_more(says_so: b
     before = rate_of(one)
     refuse(one, 190.1)
     assert rate_of(one) == before / 2  # nothing was accepted at this rate
-    assert one.admit(190.1, 1).is_open  # a trial, for it may be none
+    assert one.open_at(190.1) <= 190.1  # a trial, for it may be none
 
 
 @pytest.mark.parametrize(("successes", "is_lower"), [(18, True), (19, False)])
@@ -537,3 +535,12 @@ def test_after_twenty_successes_one_503_may_be_chance(successes: int, is_lower: 
     assert (rate_of(one) < before) is is_lower
     before = rate_of(one)
     assert rate_of(refuse(one, 50.2)) < before  # and not another one, soon after
+
+
+@pytest.mark.parametrize(("step", "holds"), [(0.7, False), (0.1, True)])
+def test_503s_in_a_row_hold_everybody_only_if_several_come_within_a_second(
+    step: float, holds: bool
+) -> None:
+    one = refuse(accept(limiter(), 0.0), *each(0.01, 0.01, 3), *each(0.7, step, 4))
+    assert one.rate is not None
+    assert one.window.is_on is holds

@@ -12,7 +12,9 @@ one is what was refilled in between, give or take one: its rate, measured.
 4. A 429 says itself that it limits. A 503 may be an outage or a flaky proxy: only several of them
    amid successes are taken for a limiter. An outage accepts nothing. And where nothing limits,
    requests fare no worse for coming at once: until it is settled, some that wait are admitted at
-   each refusal, when a limiter's bucket is empty, and only a limiter refuses most of them.
+   each refusal (``trial``).
+5. Where nothing is accepted for long and then much at once there is no rate, but a window
+   (``silent_window``): then that alone is asked.
 """
 
 import math
@@ -21,6 +23,8 @@ from ..admission import OPEN, Admission, Ending
 from ..in_flight import InFlight
 from ..reasons import SILENT_LIMIT
 from .quota_set import QuotaSet
+from .silent_window import SilentWindow
+from .trial import Trial
 
 SLOWEST, _UNPROVEN = 0.5, 1.0
 """Requests per second that are always let through, if it surely is a limiter and if not."""
@@ -46,6 +50,11 @@ _RECOVERY, _PROBING, _BEYOND = math.log(2.0), 0.05, 0.2
 
 _EACH = (0.002, 0.01)
 """Bounds of the growth between them per request, so that few of a slow pace are refused."""
+
+_SET_POINT = 25.0
+"""Successes to a refusal: what is grown over so many is taken back at a refusal, twice that if it
+comes twice as soon, and ever more where more than one in twelve is refused. Where a bucket bears no
+burst, a pace that is hardly ever refused leaves much of it."""
 
 _HOLD = 4
 """Successes at the present pace before it recovers."""
@@ -74,13 +83,12 @@ _CHANCE = 20
 _PATIENCE, _DOUBT = 3.0, 60.0
 """Seconds without a success that show an outage; for which 503s are not looked at after it."""
 
-_TRIAL, _TRIAL_SIZE = 0.02, 12
-"""Seconds that a trial takes; requests that it admits beside those that the server may have room
-for again when they come."""
+_REST = 5.0
+"""Seconds without a success after which a burst begins."""
 
-_PROVEN, _DISPROVEN = 5, -4
-"""Refusals beyond successes in trials that show a limiter, and that show none. A 503 that comes
-with a chance of 0.3 reaches the former once in seventy times, (0.3 / 0.7)^5."""
+_DRY, _AT_ONCE = 0.6, 4.0
+"""Share of 503s in the last outcomes that may be a window's, about seven in a row; how many within
+about a second there must be: a client that calls now and then meets several by chance."""
 
 
 class AdaptiveRateLimiter:
@@ -89,12 +97,15 @@ class AdaptiveRateLimiter:
     Attributes:
         rate: Requests per second; None while nothing limits in silence.
         ceiling: The rate that was measured between refusals.
+        window: What is known of windows, which have no rate.
     """
 
     __slots__ = (
         "_accepted",
         "_at",
         "_began_at",
+        "_burst",
+        "_burst_from",
         "_clean",
         "_decreased_at",
         "_doubted_until",
@@ -108,15 +119,12 @@ class AdaptiveRateLimiter:
         "_rate_at",
         "_refused",
         "_refused_at",
-        "_score",
         "_share",
         "_succeeded_at",
-        "_trial_from",
-        "_trial_left",
-        "_trial_room",
-        "_trial_until",
+        "_trial",
         "ceiling",
         "rate",
+        "window",
     )
 
     def __init__(self, in_flight: InFlight, quotas: QuotaSet) -> None:
@@ -128,20 +136,27 @@ class AdaptiveRateLimiter:
         self._at = self._began_at = -math.inf
         self._succeeded_at = self._refused_at = -math.inf
         self._share = 0.0
+        self._burst = 0
+        self._burst_from = -math.inf
+        self.window = SilentWindow()
         self._doubted_until = -math.inf
         self._paced_at = self._decreased_at = self._rate_at = self._next_at = -math.inf
         self._measured, self._measured_from = 0.0, 0.0
         self._clean = 0
-        self._score = self._trial_left = self._trial_room = 0
-        self._trial_from = self._trial_until = -math.inf
+        self._trial = Trial()
         self._is_certain = False
 
     def admit(self, now: float, cost: int) -> Admission:
         """Return whether the next request may go."""
-        if self.rate is None:
-            return OPEN
+        window, answer = self.window, OPEN
+        if window.is_on:
+            answer = window.admit(now)
+            if window.is_learned:
+                return answer
         open_at = self.open_at(now)
-        return OPEN if now >= open_at else Admission(False, SILENT_LIMIT, open_at)
+        if not answer.is_open:
+            return answer._replace(retry_at=max(open_at, answer.retry_at))
+        return answer if now >= open_at else Admission(False, SILENT_LIMIT, open_at)
 
     def ended(self, ending: Ending) -> None:
         """Learn from a response."""
@@ -152,6 +167,8 @@ class AdaptiveRateLimiter:
             self.refused(sent, at, surely=ending.is_refused)
         elif failure is not None and not (ending.is_refused or ending.is_trouble):
             self.accepted(sent, at)  # a 404 is no refusal
+        elif self.window.is_on:
+            self.window.accepted(sent, at, self._burst, self._burst_from)
 
     def _is_silent(self, ending: Ending) -> bool:
         """Return whether it is a refusal that nothing which the server announces explains."""
@@ -165,7 +182,13 @@ class AdaptiveRateLimiter:
 
     def has_credit(self, now: float) -> bool:
         """Return whether there is no rate to keep to."""
-        return self.rate is None
+        return self.rate is None and not self.window.is_on
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether refused calls are held to what is accepted."""
+        window = self.window
+        return self.rate is not None or (window.is_on and not window.is_paused)
 
     # What a response says.
 
@@ -173,16 +196,23 @@ class AdaptiveRateLimiter:
         """Count a request that the server took."""
         if now - self._at >= _FINE:
             self._fade(now)
+            if now - self._succeeded_at > _REST and not self.window.is_on:
+                self._burst, self._burst_from = 0, now
         self._accepted += 1.0
         if self._share:
             self._share -= self._share / _RECENT
         self._succeeded_at = now
+        if self.window.is_on or self.rate is not None:
+            self.window.accepted(sent, now, self._burst, self._burst_from)
+            if self.window.is_learned:
+                self._forget()
+        self._burst += 1
         if self.rate is None:
             return
         if sent >= self._paced_at:
             self._measured += 1.0
-        if self._is_of_trial(sent):
-            self._try(-1, now)
+        if self._trial.is_of(sent):
+            self._try(now, is_refused=False)
         elif sent >= self._decreased_at:
             self._clean += 1
 
@@ -193,15 +223,35 @@ class AdaptiveRateLimiter:
         self._share += (1.0 - self._share) / _RECENT
         self._refused_at = now
         self._is_certain = self._is_certain or surely
-        if self.rate is None:
+        window = self.window
+        if self.rate is None and not window.is_on:
             if surely or self._looks_like_a_limit(now):
                 self._begin(now)
-        elif self._is_outage(now):
+                self._tell_window(sent, now)
+            return
+        self._tell_window(sent, now)
+        if self.rate is None:
+            self._weigh_window(now, surely=surely)
+        elif self._is_outage(now) and (not window.is_on or window.is_outage(now)):
             self._doubt(now)
-        elif self._is_of_trial(sent):
-            self._try(+1, now)
+        elif self._trial.is_of(sent):
+            self._try(now, is_refused=True)
         elif sent >= self._decreased_at:
             self._weigh(self.rate, sent, now)
+
+    def _weigh_window(self, now: float, *, surely: bool) -> None:
+        """Go on without windows, if a refusal showed that there are none."""
+        window = self.window
+        if not window.is_on:
+            self._begin(now)
+        elif not surely and window.is_outage(now):
+            window.pause()
+            if not window.is_on:
+                self._doubt(now)
+
+    def _tell_window(self, sent: float, now: float) -> None:
+        holds = self._is_certain or (self._share >= _DRY and self._refused >= _AT_ONCE)
+        self.window.refused(sent, now, holds=holds, burst_from=self._burst_from)
 
     def _fade(self, now: float) -> None:
         if self._at == -math.inf:
@@ -223,7 +273,7 @@ class AdaptiveRateLimiter:
         self.ceiling = max(SLOWEST, lately)
         self._paced_at = self._measured_from = now
         self._measured = 0.0
-        self._score = 0
+        self._trial.start_over()
         self._pace(_START * self.ceiling, now)
 
     def _weigh(self, rate: float, sent: float, now: float) -> None:
@@ -233,33 +283,22 @@ class AdaptiveRateLimiter:
             self._decrease(rate, seconds, now)
         self._clean = 0
         if not self._is_sure:
-            self._trial_from, self._trial_until = now, now + _TRIAL
-            self._trial_room = math.ceil(self.ceiling * (now - sent + _TRIAL))
-            self._trial_left = self._trial_room + _TRIAL_SIZE
-
-    @property
-    def is_proven(self) -> bool:
-        """Whether there is a rate, and surely a limiter behind it: no outage, no flaky proxy."""
-        return self.rate is not None and self._is_sure
+            self._trial.begin(self.ceiling, sent, now)
 
     @property
     def _is_sure(self) -> bool:
-        return self._is_certain or self._score >= _PROVEN
+        return self._is_certain or self._trial.is_proven
 
-    def _is_of_trial(self, sent: float) -> bool:
-        return self._trial_from <= sent <= self._trial_until
-
-    def _try(self, step: int, now: float) -> None:
+    def _try(self, now: float, *, is_refused: bool) -> None:
         """Take in an outcome of a trial."""
-        if self._trial_room > 0:
-            self._trial_room -= 1
-        elif self._score < _PROVEN and self._measured >= 1.0:  # an outage refuses all, too
-            self._score += step
-        if self._score <= _DISPROVEN:
+        counts = self._measured >= 1.0  # an outage refuses all, too
+        self._trial.outcome(is_refused=is_refused, counts=counts)
+        if self._trial.is_disproven:
             self._doubt(now)
 
     def _doubt(self, now: float) -> None:
         self._forget()
+        self.window.forget()
         self._doubted_until = now + _DOUBT
 
     def _decrease(self, rate: float, seconds: float, now: float) -> None:
@@ -268,7 +307,10 @@ class AdaptiveRateLimiter:
             return
         self.ceiling = min(rate, max(self._measured / seconds, rate / 2))
         steady = _STEADY / (self._clean + 1)
-        self._pace(max(_LEAST, 1.0 - steady) * self.ceiling, now)
+        below = max(_LEAST, 1.0 - steady) * self.ceiling
+        grown = _SET_POINT * self._growth(rate) / rate
+        sooner = _SET_POINT / (self._clean + 1)
+        self._pace(max(below, rate * math.exp(-grown * sooner * max(1.0, sooner / 2))), now)
         if self._measured > _SAMPLE:
             self._measured, self._measured_from = self._measured / 2, now - seconds / 2
 
@@ -299,8 +341,7 @@ class AdaptiveRateLimiter:
         if self._is_over(self.rate, now):
             self._forget()
             return -math.inf
-        is_trial = self._trial_left > 0 and now <= self._trial_until
-        return -math.inf if is_trial else self._next_at
+        return -math.inf if self._trial.admits(now) else self._next_at
 
     def _is_over(self, rate: float, now: float) -> bool:
         calm = now - self._refused_at
@@ -313,10 +354,12 @@ class AdaptiveRateLimiter:
 
     def started(self, now: float, cost: int = 1) -> None:
         """Note that a request went."""
+        if self.window.is_on:
+            self.window.started(now)
         if self.rate is None:
             return
-        if self._trial_left > 0 and now <= self._trial_until:
-            self._trial_left -= 1
+        if self._trial.admits(now):
+            self._trial.started()
             return
         self._grow(self.rate, now)
         # A timer that was a little late does not slow the pace; an idle while saves nothing up.
@@ -330,7 +373,10 @@ class AdaptiveRateLimiter:
             if self._clean >= _HOLD:
                 self.rate = min(knee, rate * math.exp(_RECOVERY * used))
         else:
-            slowly = rate < _FAR * self.ceiling
-            least, most = (each * rate for each in _EACH)
-            growth = max(least, min(_PROBING, most)) if slowly else _BEYOND
+            growth = self._growth(rate) if rate < _FAR * self.ceiling else _BEYOND
             self.rate = rate * math.exp(min(_RECOVERY, growth) * used)
+
+    def _growth(self, rate: float) -> float:
+        """Return the growth per second of a rate that probes."""
+        least, most = (each * rate for each in _EACH)
+        return max(least, min(_PROBING, most))
