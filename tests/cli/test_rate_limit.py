@@ -12,7 +12,8 @@ import pytest
 from httpx_resilience import AsyncResilientTransport, Policy
 from httpx_resilience.cli import _rate_limit, main
 from httpx_resilience.cli._chart import ASCII, BLOCKS, axis, bars, counts, step_for
-from httpx_resilience.cli._trials import JOB, Trial, least_seconds
+from httpx_resilience.cli._rate_limit import JOB, least_seconds
+from httpx_resilience.cli._trials import Trial
 from httpx_resilience.testing import Limit
 from support.commands import Ran, Run
 
