@@ -64,7 +64,8 @@ def demo(
     """Watch it deal with a server that misbehaves, one that limits, or one that goes away.
 
     Runs a few hundred calls and shows what they came to. Takes some seconds, outage a quarter of a
-    minute, rate-limit half a minute; needs no network, and ends with status 0 if everything went as it should.
+    minute, rate-limit half a minute; needs no network, and ends with status 0 if everything went as
+    it should.
     """
     watched = named("--scenario", scenario, _SCENARIOS)(seed)
     level = (Level.DEBUG if verbose else Level.INFO) if as_json else None

@@ -133,10 +133,10 @@ def _introduction(job: InterruptedJob) -> str:
     until = job.down_at + job.down_for
     return (
         "One job three times, at the same time, each against a vault of its own on this\n"
-        f"machine: {job.reads} reads and {job.writes} writes by {job.tasks} workers, with pauses of "
-        f"{job.pause:g} s on average.\n"
-        f"From {job.down_at:g} s to {until:g} s the vault answers {_STATUS} to everything. The plain "
-        "retries\nwait up to 0.5, 1 and 2 s; httpx-resilience has its default policy.\n"
+        f"machine: {job.reads} reads and {job.writes} writes by {job.tasks} workers, with pauses "
+        f"in between.\nFrom {job.down_at:g} s to {until:g} s the vaults answer {_STATUS} to "
+        "everything. The three retries come\nafter 0.5, 1 and 2 s at most; httpx-resilience is as "
+        "it comes.\n"
     )
 
 
