@@ -1,20 +1,19 @@
 """``demo --scenario rate-limit``: what it shows, and that it notices what is wrong."""
 
-import io
 import json
 import re
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 
 import httpx
 import pytest
 
 from httpx_resilience import AsyncResilientTransport, Policy
-from httpx_resilience.cli import _rate_limit, main
+from httpx_resilience.cli import _rate_limit
 from httpx_resilience.cli._chart import ASCII, BLOCKS, axis, bars, counts, step_for
-from httpx_resilience.cli._trials import JOB, Trial, least_seconds
+from httpx_resilience.cli._rate_limit import JOB, least_seconds
+from httpx_resilience.cli._trials import Trial
 from httpx_resilience.testing import Limit
-from support.commands import Ran, Run
+from support.commands import Ran, Run, captured, cells
 
 pytest_plugins = ["support.command_fixtures"]
 
@@ -27,18 +26,9 @@ WAYS = ["bare httpx", "retries only", "with the throttle"]
 
 @pytest.fixture(scope="module")
 def shown() -> Ran:
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setenv("COLUMNS", "80")
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_rate_limit, "JOB", SMALL)
-        status = main(["demo", "--scenario", "rate-limit"])
-    return Ran(status, out.getvalue(), err.getvalue())
-
-
-def cells(shown: Ran, first: str) -> list[str]:
-    """Return what the table says of each way."""
-    line = next(line for line in shown.out.splitlines() if line.startswith(first))
-    return re.split(r"\s{2,}", line.removeprefix(first).strip())
+        return captured("demo", "--scenario", "rate-limit")
 
 
 def test_with_the_throttle_every_call_succeeds_and_no_429_comes(shown: Ran) -> None:
@@ -120,7 +110,7 @@ def test_an_unknown_scenario_is_one_line(run: Run) -> None:
     ran = run("demo", "--scenario", "rate-limits")
     assert (ran.status, ran.out) == (2, "")
     assert ran.complaint == (
-        "--scenario: got 'rate-limits', allowed is faults or rate-limit "
+        "--scenario: got 'rate-limits', allowed is faults or rate-limit or outage "
         "(did you mean 'rate-limit'?)"
     )
 

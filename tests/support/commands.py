@@ -1,12 +1,16 @@
 """What tests of the command line have in their hands."""
 
+import io
+import re
 import signal
 import subprocess
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pytest
 
+from httpx_resilience.cli import main
 from httpx_resilience.testing import FakeScaiVault
 
 PROGRAM = """
@@ -33,6 +37,21 @@ class Ran:
         assert len(lines) == 1, self.err
         assert lines[0].startswith("httpx-resilience: ")
         return lines[0].removeprefix("httpx-resilience: ")
+
+
+def captured(*arguments: str) -> Ran:
+    """Run a command in this process, at 80 columns; for fixtures of a module."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setenv("COLUMNS", "80")
+        status = main(arguments)
+    return Ran(status, out.getvalue(), err.getvalue())
+
+
+def cells(ran: Ran, first: str) -> list[str]:
+    """Return what a table has in the row that begins so."""
+    line = next(line for line in ran.out.splitlines() if line.startswith(first))
+    return re.split(r"\s{2,}", line.removeprefix(first).strip())
 
 
 class Run(Protocol):

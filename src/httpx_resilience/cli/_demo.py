@@ -11,6 +11,7 @@ from .. import Level, Listener
 from ._faults import Faults
 from ._lines import JsonLines
 from ._options import named
+from ._outage import Outage
 from ._rate_limit import RateLimited
 from ._screen import complain, console, quiet_log
 
@@ -35,7 +36,11 @@ class _Scenario(Protocol):
         """Show what they came to."""
 
 
-_SCENARIOS: dict[str, Callable[[int], _Scenario]] = {"faults": Faults, "rate-limit": RateLimited}
+_SCENARIOS: dict[str, Callable[[int], _Scenario]] = {
+    "faults": Faults,
+    "rate-limit": RateLimited,
+    "outage": Outage,
+}
 
 
 def demo(
@@ -44,7 +49,8 @@ def demo(
         typer.Option(
             metavar="NAME",
             help="faults: a server that fails in every way; rate-limit: one with small limits, "
-            "called bare, with retries only, and with the throttle.",
+            "called bare, with retries only, and with the throttle; outage: one that goes away for "
+            "3 s, called bare, with three plain retries, and by default.",
         ),
     ] = "faults",
     as_json: Annotated[
@@ -55,10 +61,11 @@ def demo(
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the order of the calls.")] = 1,
 ) -> None:
-    """Watch it deal with a server that misbehaves, or one that limits.
+    """Watch it deal with a server that misbehaves, one that limits, or one that goes away.
 
-    Runs a few hundred calls and shows what they came to. Takes some seconds, rate-limit half a
-    minute; needs no network, and ends with status 0 if everything went as it should.
+    Runs a few hundred calls and shows what they came to. Takes some seconds, outage a quarter of a
+    minute, rate-limit half a minute; needs no network, and ends with status 0 if everything went as
+    it should.
     """
     watched = named("--scenario", scenario, _SCENARIOS)(seed)
     level = (Level.DEBUG if verbose else Level.INFO) if as_json else None

@@ -1,19 +1,39 @@
-"""A job against small rate limits, the least time it can take, and what it came to each time."""
+"""A job, the ways in which it is done, and what it came to each time."""
 
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import httpx
 
 from .. import Listener
-from ..testing import Limit, SeenRequest
-
-_READS, _WRITES = Limit(30, per=2.0), Limit(10, per=2.0)
+from ..testing import SeenRequest
 
 SECRETS = 5
 """How many secrets are read."""
+
+
+class Call(NamedTuple):
+    """One call of a job.
+
+    Attributes:
+        number: Which, from 0; the vault sees it in the request id.
+        method: The HTTP method.
+        path: What is read or written.
+        pause: Seconds that its task waits before it.
+    """
+
+    number: int
+    method: str
+    path: str
+    pause: float
+
+    @property
+    def request_id(self) -> str:
+        """The same for all of its attempts."""
+        return f"call-{self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,46 +44,29 @@ class Job:
         reads: Calls that read.
         writes: Calls that write.
         tasks: How many calls are made at a time.
-        read_limit: What the vault allows.
-        write_limit: Likewise.
+        pause: Seconds that a task waits between two calls, on average.
     """
 
-    reads: int = 180
-    writes: int = 65
-    tasks: int = 50
-    read_limit: Limit = _READS
-    write_limit: Limit = _WRITES
+    reads: int
+    writes: int
+    tasks: int
+    pause: float = 0.0
 
     @property
     def calls(self) -> int:
         """All calls."""
         return self.reads + self.writes
 
-    @property
-    def least_seconds(self) -> float:
-        """The physical minimum: no client, however clever, is done sooner."""
-        return max(
-            least_seconds(self.reads, self.read_limit), least_seconds(self.writes, self.write_limit)
-        )
-
-    def in_order(self, seed: int) -> list[tuple[str, str]]:
-        """Return the method and path of each call, in an order that the seed decides."""
+    def in_order(self, seed: int) -> list[Call]:
+        """Return the calls, in an order and with pauses that the seed decides."""
+        rand = random.Random(seed)  # noqa: S311 - replayable
         calls = [("GET", path_of(number % SECRETS)) for number in range(self.reads)]
         calls += [("PUT", f"/v1/secrets/job/{number}") for number in range(self.writes)]
-        random.Random(seed).shuffle(calls)  # noqa: S311 - replayable
-        return calls
-
-
-JOB = Job()
-
-
-def least_seconds(calls: int, limit: Limit) -> float:
-    """Return the seconds that calls take at least: a full bucket at once, the rest as it refills.
-
-    >>> least_seconds(65, Limit(10, per=2.0))
-    11.0
-    """
-    return max(0, calls - limit.limit) * limit.per / limit.limit
+        rand.shuffle(calls)
+        return [
+            Call(number, method, path, 2.0 * self.pause * rand.random())
+            for number, (method, path) in enumerate(calls)
+        ]
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Trial:
     Attributes:
         name: How.
         transport: Makes what the client is built on, from what is beneath.
+        refusal: The status with which the vault refuses requests.
         requests: What the vault saw of it.
         began: When, on the vault's clock.
         seconds: How long it took.
@@ -82,6 +86,7 @@ class Trial:
 
     name: str
     transport: Callable[[httpx.AsyncBaseTransport, Sequence[Listener]], httpx.AsyncBaseTransport]
+    refusal: int = 429
     requests: list[SeenRequest] = field(default_factory=list[SeenRequest])
     began: float = 0.0
     seconds: float = 0.0
@@ -94,14 +99,25 @@ class Trial:
         return self.endings.total()
 
     @property
+    def lost(self) -> int:
+        """Calls that ended otherwise than well."""
+        return self.finished - self.succeeded
+
+    @property
     def refused(self) -> int:
-        """Requests that were answered with 429."""
-        return sum(is_refusal(request) for request in self.requests)
+        """Requests that the vault refused."""
+        return sum(self.is_refusal(request) for request in self.requests)
 
+    def is_refusal(self, request: SeenRequest) -> bool:
+        """Return whether the vault refused a request."""
+        return request.status == self.refusal
 
-def is_refusal(request: SeenRequest) -> bool:
-    """Return whether the vault's limiter refused a request."""
-    return request.status == 429
+    def losses(self) -> list[str]:
+        """Return what became of it if calls were lost, in a line; else nothing."""
+        if not self.lost:
+            return []
+        came = ", ".join(f"{count} x {word}" for word, count in sorted(self.endings.items()))
+        return [f"{self.name}, {self.lost} calls failed; what came back: {came}"]
 
 
 def path_of(number: int) -> str:
