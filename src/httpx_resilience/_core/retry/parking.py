@@ -48,6 +48,10 @@ _DRAIN, _LONGEST_DRAIN = 5.0, 40.0
 """Times an outage that parked calls are kept after it; in three they are usually released. At most
 so many seconds."""
 
+_KEPT = 2.5
+"""Seconds that they are kept on after each success, so that none is given up while they are still
+released."""
+
 _FIRST_PROBE, _LAST_PROBE = 0.5, 15.0
 """Seconds between probes at an outage's beginning, and the most that they grow to with its age."""
 
@@ -106,6 +110,7 @@ class Parking:
         "_backlog_rate",
         "_calm_until",
         "_credit",
+        "_drain_until",
         "_emit",
         "_ends",
         "_keep_until",
@@ -138,7 +143,7 @@ class Parking:
         self._credit = rand()  # so that the clients of a fleet do not release in step
         self._pace = _SHARE
         self._share = 1.0
-        self._keep_until = -math.inf
+        self._drain_until = self._keep_until = -math.inf
         self._backlog_rate = 0.0
         self._calm_until = -math.inf
         self._numbers = itertools.count()
@@ -164,7 +169,7 @@ class Parking:
     def admit(self, call: ParkedCall, now: float) -> Sequence[ParkedCall]:
         """Send a retry, park it or give it up: its state says which. Return the calls to wake."""
         is_available = self.availability.unavailable_since is None
-        if is_available and not (self._parked and now < self._keep_until):
+        if is_available and not (self._parked and now < self._drain_until):
             if self._pay(call, call.cost, now):
                 self._send(call, PAID)
                 return ()
@@ -251,13 +256,16 @@ class Parking:
         quality = known.succeeded(latency, now)
         if since is not None and known.good_at == now:
             kept = min(_LONGEST_DRAIN, _DRAIN * (now - since))
-            self._keep_until = max(self._keep_until, now + kept)
+            self._drain_until = max(self._drain_until, now + kept)
+            self._keep_until = max(self._keep_until, self._drain_until)
+        elif known.good_at == now < self._keep_until and self._parked:
+            self._keep_until = max(self._keep_until, now + _KEPT)  # it goes on
         woken: list[ParkedCall] = []
         if since is not None and known.unavailable_since is None:
             self._recovered(since, now)
         self._credit += self._quicken(quality) * quality * self._usefulness()
         if self._parked:
-            if quality >= _GOOD and sent >= self._sent_at and now >= self._keep_until:
+            if quality >= _GOOD and sent >= self._sent_at and now >= self._drain_until:
                 self._credit = max(1.0, self._credit)  # nobody else is under way: one goes on
             woken += self._release(now)
         self._credit = min(1.0, self._credit)
