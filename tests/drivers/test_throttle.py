@@ -555,7 +555,7 @@ class TestBothLoops:
     @pytest.mark.parametrize("kind", ["aligned", "anchored", "log", "counter", "bucket_full"])
     def test_asyncio_and_trio_give_the_same_trace(self, kind: str, seed: int) -> None:
         async def main() -> list[tuple[float, str, int]]:
-            server = Server(20, 5.0, kind=kind)
+            server = Server(20, 8.0, kind=kind)
             transport = AsyncResilientTransport(server, policy=PATIENT)
             chance = random.Random(seed)
 

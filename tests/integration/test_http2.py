@@ -33,6 +33,7 @@ SOON = Backoff(initial=0.02, maximum=0.02)
 POLICY = Policy(
     retry=RetryPolicy(backoff={ErrorClass.CONNECTION: SOON, ErrorClass.TRANSIENT: SOON}),
     throttle=None,
+    park=None,  # what a retry costs is paid before its wait
 )
 FREE = POLICY.replace(budget=None)
 BOUND = 10.0

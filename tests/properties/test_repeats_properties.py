@@ -75,7 +75,7 @@ def reading(server: Limiter, limit: int, now: float) -> Reading:
 @given(limit=st.sampled_from([60, 200]), seed=st.integers(0, 2**32))
 @settings(max_examples=60)
 def test_the_short_way_lets_the_same_requests_go_as_the_long_one(limit: int, seed: int) -> None:
-    chance, window = random.Random(seed), 5.0
+    chance, window = random.Random(seed), 8.0
     server = LIMITERS["aligned"](limit, window)
     ways = [Way(Throttle), Way(Thorough)]
     wire: list[int] = []

@@ -325,7 +325,7 @@ class Parking:
         if not oldest or self._probe is not None:
             self._probe_at = math.inf
             return
-        step, last_sent = self._step(now), self._sent_at
+        step, last_sent = self._step(self._sent_at), self._sent_at
         at = last_sent + (0.5 + 0.5 * self._rand()) * step
         last = self.ends_at(oldest[0]) - _LAST_CHANCE
         longest = self._saved_for(oldest, now)

@@ -115,8 +115,9 @@ class ShortWindow:
                 and (stated is not None or _may_be_assumed(limit, announced, received, clock))
             )
             self.seconds = length if is_likely else None
-        if self._answered.maxlen != limit:
-            self._answered = deque(maxlen=limit)
+        kept = min(limit, _MOST)
+        if self._answered.maxlen != kept:
+            self._answered = deque(maxlen=kept)
         self._began_at = received
         self._is_drained = False
 
