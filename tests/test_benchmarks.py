@@ -3,8 +3,10 @@
 The peers need not be there; the table names who is missing.
 """
 
+import gc
 import json
 import shutil
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +33,13 @@ COUNTED = "instructions"
 LENGTHY = {COUNTED, "happy", "shapes", "loopback", "throttle", "growth", "imports"}
 """Left to ``pytest -m soak``: they take seconds each, however little they are to do."""
 TINY = 0.01
+
+
+@pytest.fixture(autouse=True)
+def _what_other_tests_left_is_not_collected_each_round() -> Iterator[None]:
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
