@@ -1,5 +1,6 @@
 """Servers that limit without headers, and servers that only look as if they did."""
 
+from collections.abc import Iterable
 from random import Random
 from typing import NamedTuple
 
@@ -75,7 +76,23 @@ def watched(job: Job, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_rate_is_found_for_a_silent_limiter(
     rate: int, burst: int, refusal: int, tasks: int
 ) -> None:
-    for seed in range(2):
+    check_a_rate_is_found(rate, burst, refusal, tasks, range(1))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("tasks", [5, 20, 50])
+@pytest.mark.parametrize("refusal", [429, 503])
+@pytest.mark.parametrize(("rate", "burst"), SHAPES)
+def test_a_rate_is_found_for_a_silent_limiter_over_seeds(
+    rate: int, burst: int, refusal: int, tasks: int
+) -> None:
+    check_a_rate_is_found(rate, burst, refusal, tasks, range(1, 4))
+
+
+def check_a_rate_is_found(
+    rate: int, burst: int, refusal: int, tasks: int, seeds: Iterable[int]
+) -> None:
+    for seed in seeds:
         report, calls, throughput = limited(rate, burst, refusal, tasks, seed)
         lost = calls - report.reasons["success"]
         # A call may have spent its attempts before 503s were known for a limiter's.
@@ -102,7 +119,7 @@ def test_chance_is_not_taken_for_a_limiter_for_long(
     think: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for seed in range(2):
+    for seed in range(1, 2):
         job = unreliable(share, tasks, think, seed, policy)
         waits = watched(job, monkeypatch)
         report = job.run(until=60.0)

@@ -81,18 +81,18 @@ def test_no_random_server_of_many_refuses_a_request(first: int) -> None:
 
 
 def test_no_random_server_of_the_suite_refuses_a_request_for_what_is_assumed() -> None:
-    assert not any(run.guessed_wrong for run in (*runs(), *runs(Policy())))
+    assert not any(run.guessed_wrong for run in (*runs(PATIENT), *runs(Policy())))
 
 
 def test_the_random_shapes_are_what_they_are_meant_to_be() -> None:
-    shapes = [run.shape for run in runs()]
+    shapes = [run.shape for run in runs(PATIENT)]
     assert {shape.kind for shape in shapes} == set(LIMITERS)
     assert {shape.reset_format for shape in shapes} == set(RESETS)
     assert min(shape.limit for shape in shapes) == 1
     assert max(shape.limit for shape in shapes) > 900
     assert any(shape.step is not None for shape in shapes)
     assert any(shape.latency.hung_share for shape in shapes)
-    assert sum(run.scouts for run in runs()) > 500
+    assert sum(run.scouts for run in runs(PATIENT)) > 500
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 3))
