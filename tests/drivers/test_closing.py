@@ -367,7 +367,9 @@ async def test_nothing_is_sent_or_held_after_closing_at_any_time(script: str, se
     assert sent == inner.attempts, f"seed {seed}"
     assert not any(left(transport)), f"seed {seed}"
     assert all(each.at <= closed_at + 1.0 for each in ended), f"seed {seed}"
-    fields = [event.as_fields() | {"event": event.name} for event in ear.events]
+    fields: list[dict[str, Any]] = [
+        {**event.as_fields(), "event": event.name} for event in ear.events
+    ]
     shares = {
         (e["call_id"], e["attempt"] + 1): SHARES.get(e["delay_source"], 1.0)
         for e in fields

@@ -153,7 +153,8 @@ class TestAdmission:
 
     def test_a_retry_parks_behind_those_that_an_outage_left(self) -> None:
         origin = Origin().well().down()
-        origin.park(), origin.park()
+        origin.park()
+        origin.park()
         origin.first(4.0)
         assert origin.parking.availability.unavailable_since is None
         assert origin.park(now=4.5, failed_at=4.2).state == PARKED
