@@ -29,6 +29,7 @@ def spend(quota: Quota, index: int, *, limit: int = 100) -> str:
     """Spend a fixed window of a minute; return what it is taken for then."""
     start = 60.0 * index
     observe(quota, limit - 1, start + 0.1, end=start + 60, limit=limit)
+    quota.processed += limit - 1  # nobody else spends of it
     return observe(quota, 0, start + 20, end=start + 60, limit=limit).kind
 
 
@@ -39,6 +40,7 @@ def fixed(remaining: int, limit: int = 100, unit: str = "requests") -> Quota:
         spend(quota, index, limit=limit)
     observe(quota, limit, 0.0, limit=limit)
     assert quota.kind == FIXED
+    quota.processed += limit - remaining
     return observe(quota, remaining, 0.0, limit=limit)
 
 

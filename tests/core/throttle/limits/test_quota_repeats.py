@@ -89,6 +89,7 @@ def test_a_response_is_taken_the_long_way_when_the_servers_clock_turned_out_wron
 
 def test_a_response_is_taken_the_long_way_while_it_may_be_of_a_bucket() -> None:
     book = Book(starts=(180.0,))
+    book.quota.started(AT, 0, cost=100)  # nobody else spends of it
     book.observe(left(997, AT, END))
     assert book.quota.kind == UNKNOWN
     assert book.repeat(996) == -1
@@ -154,9 +155,17 @@ def test_the_least_counts_until_a_response_was_sent_after_it_was_received(
     assert book.quota.remaining == remaining
 
 
+def test_a_response_is_taken_the_long_way_while_others_spend_too() -> None:
+    book = Book()
+    book.observe(left(900, AT, END))
+    assert book.quota.fast_path_credit(0) == 0
+    assert book.repeat(899) == -1
+
+
 def test_each_response_counts_as_one_for_how_fast_units_come_back() -> None:
     book = Book(starts=(180.0,))
     book.quota.distrust(at_reset=False)
+    book.quota.started(AT, 0, cost=100)  # nobody else spends of it
     for remaining in (997, 900):
         book.observe(left(remaining, AT, END))
     for nth in range(1, 4):

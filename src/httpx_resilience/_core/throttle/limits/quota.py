@@ -5,6 +5,7 @@
    then one unit: never "full at reset". Exactly one request goes, the probe.
 3. A few units are kept back and released near that end, one by one (``probes``).
 4. A token bucket, once it is recognised, needs none of that (``token_bucket``).
+5. Where others spend of the same window, a part of it is left to them (``share``).
 """
 
 import math
@@ -19,6 +20,7 @@ from .lag import Lag
 from .probes import ProbeSchedule
 from .refill import RefillMeasure
 from .repeats import RepeatCache
+from .share import Share
 from .short_windows import ShortWindow
 from .token_bucket import Bucket
 from .window_estimate import WindowEstimate
@@ -75,6 +77,7 @@ class Quota:
         "_probes",
         "_refill",
         "_repeats",
+        "_share",
         "_short",
         "_silent_at",
         "_unseen",
@@ -112,6 +115,7 @@ class Quota:
         self._bucket = Bucket()
         self._short = ShortWindow()
         self._lag = Lag()
+        self._share = Share()
         self._is_odd = False  # a short window, or a server that may say too much
         self._silent_at: deque[float] = deque()
         self._unseen = 0
@@ -181,9 +185,20 @@ class Quota:
         )
         if self.limit is not None and self.is_counted and announced.reset_in is not None:
             self._fill(self.limit, remaining, reset, sent, received, outstanding)
+            self._share.observe(
+                window.first_received,
+                self.limit,
+                remaining,
+                evidence.remaining,
+                reset,
+                received,
+                self.processed,
+                outstanding,
+                window.span,
+            )
         self._plan()
         is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
-        is_alone = self.is_counted and len(evidence.resets) == 1
+        is_alone = self.is_counted and len(evidence.resets) == 1 and not self._share.rate
         if is_recognised and is_alone and not self._is_odd and announced.reset_at is not None:
             self._repeats.remember(announced, clock.version, received, self.end.low)
 
@@ -352,6 +367,8 @@ class Quota:
         """Return how many units may go without a look at anything; 0 if unknown."""
         if not self.has_evidence or self._window.kind == BUCKET or not self.is_counted:
             return 0
+        if self._share.rate:  # how much is kept for others changes with time
+            return 0
         return self.left(outstanding) - MAX_PROBES
 
     def admit(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Admission:
@@ -370,6 +387,10 @@ class Quota:
                 return OPEN
             return self._past_reset(now, outstanding, settles_at)
         left = self.left(outstanding)
+        if self._share.rate and left >= cost:
+            open_at = self._open_for_us_at(left - cost, outstanding + cost)
+            if now < open_at:
+                return _held_until(open_at)
         if left >= cost + MAX_PROBES:
             return OPEN
         probes = self._planned()
@@ -390,12 +411,20 @@ class Quota:
 
     def started(self, now: float, outstanding: int, cost: int = 1) -> None:
         """Note that a request went: if it came out of the units kept back, pace the next."""
+        self._share.started(cost)
         if self.limit is not None:
             self._bucket.take(self.limit, cost, now)
         if self.has_evidence and self.is_counted:
             left = self.left(outstanding)
             if left < MAX_PROBES:  # no more are ever kept back
                 self._planned().trickle(now, left)
+
+    def _open_for_us_at(self, left: int, outstanding: int) -> float:
+        """Return when no more than ``left`` units are kept for others who spend of the same."""
+        if self.limit is None or self.kind == BUCKET or self._lag.is_suspected:
+            return -math.inf  # what is counted late is not what others spend
+        ours = self._share.ours(self.processed, outstanding)
+        return self._share.open_at(ours, left, self.limit, self.end, self._window.span)
 
     def next_unit_at(self, now: float) -> float:
         """Return the time before which surely no unit comes back."""
