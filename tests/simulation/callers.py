@@ -162,7 +162,7 @@ class Caller:
         self.parking = None
         if policy.park is not None and policy.budget is not None:
             emit = self.report.events.append
-            own = Random(hash(chance.getstate()))  # it takes nothing from the calls' chance
+            own = Random(hash(chance.getstate()[1]))  # it takes nothing from the calls' chance
             self.parking = Parking("https://sim", own.random, emit)
         self._method = method
         self._orders = itertools.count()

@@ -193,8 +193,8 @@ class RetryScheduled(CallEvent):
             ``rate_limit_reset`` or ``error_body``; ``release`` or ``probe`` if it was parked, with
             the seconds since the attempt failed as its delay.
         time_left: Seconds until ``retry_for`` or the deadline ends.
-        budget: Tokens left in the origin's retry budget. A retry that may be parked is paid for when
-            it is sent.
+        budget: Tokens left in the origin's retry budget; a retry that may be parked is paid for
+            when it is sent.
         parked: Seconds that the call was parked before.
     """
 
