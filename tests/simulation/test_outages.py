@@ -4,12 +4,19 @@
 """
 
 from collections.abc import Iterable
+from functools import partial
+from random import Random
 from statistics import median
 
 import pytest
 
-from httpx_resilience import Policy
+from httpx_resilience import Policy, RetryScheduled
+from simulation.callers import Answer, Caller, Watcher
+from simulation.fleet import Scene, play
+from simulation.machines import CODED, UNREACHABLE, Fault, Machine
 from simulation.outages import NO_RETRIES, ROWS, measured
+from simulation.watchers import NothingTooEarly
+from simulation.weather import LATER
 
 SUITE, FEW, SOAK = (1, 2, 3), (1,), range(8)
 
@@ -111,3 +118,78 @@ def test_without_parking_the_same_outages_lose_most_of_what_they_hit() -> None:
     for row in ("blip 5 s at 20/s, cold", "blip 8 s at 20/s"):
         (saved,) = measured(row, "saved", Policy(park=None), FEW)
         assert saved < 0.1, row
+
+
+# Outages at random: what always holds.
+
+
+def any_outage(seed: int) -> tuple[Scene, float]:
+    """Return a fleet whose server is away once, and the latest that a call may end after it came.
+
+    The outage is shorter than a call's patience, and the origin was well before.
+    """
+    r = Random(f"outage {seed}")
+    clients, each = r.choice([1, 1, 3, 10]), r.choice([2.0, 10.0, 40.0])
+    begin = r.uniform(15.0, 30.0)
+    end = begin + r.uniform(0.2, 6.0)
+    faults = [Fault("outage", begin, end, answer=r.choice([CODED, UNREACHABLE, LATER]))]
+    server = partial(Machine, faults=faults, capacity=r.choice([10.0, 100.0]) * clients * each)
+    return Scene(clients, clients * each, server, end + 30.0), 45.0
+
+
+def check_outage(seed: int) -> None:
+    hints: list[NothingTooEarly] = []
+    probes: list[OneProbe] = []
+
+    def watch(caller: Caller) -> list[Watcher]:
+        hints.append(NothingTooEarly())
+        probes.append(OneProbe(caller))
+        return [hints[-1], probes[-1]]
+
+    scene, longest = any_outage(seed)
+    played = play(scene, seed, watch)
+    where = f"seed {seed}"
+    lost = [str(record) for record in played.records if not record.succeeded]
+    assert not lost, f"{where}: {lost[:3]}"
+    assert max(record.attempts for record in played.records) <= 4, where
+    assert max(record.took for record in played.records) <= longest, where
+    for caller in played.callers:
+        assert caller.parking is not None
+        assert caller.budget is not None
+        assert len(caller.parking) == 0, where
+        assert caller.budget.tokens >= 0.0, where
+
+
+class OneProbe:
+    """No more than one parked call is under way as a probe; tokens are never below none."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._under_way: set[int] = set()
+        self.most = 0
+
+    def sent(self, order: int, attempt: int, now: float) -> None:
+        budget = self._caller.budget
+        assert budget is None or budget.tokens >= 0.0, f"{budget} at {now}"
+        if attempt > 1 and self._last_source() == "probe":
+            self._under_way.add(order)
+        assert len(self._under_way) <= 1, f"{self._under_way} at {now}"
+
+    def received(self, order: int, answer: Answer, now: float) -> None:
+        self._under_way.discard(order)
+
+    def _last_source(self) -> str:
+        scheduled = [e for e in self._caller.report.events[-3:] if isinstance(e, RetryScheduled)]
+        return scheduled[-1].delay_source if scheduled else ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nobody_is_lost_in_a_random_outage_that_is_shorter_than_patience(seed: int) -> None:
+    check_outage(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(6, 306, 25))
+def test_nobody_is_lost_in_many_random_outages(first: int) -> None:
+    for seed in range(first, first + 25):
+        check_outage(seed)
