@@ -136,3 +136,15 @@ def test_it_is_calm_while_nothing_fails_and_all_is_at_its_usual_speed() -> None:
     for n in range(20):
         known.succeeded(USUAL, 0.3 + n)
     assert known.is_calm
+
+
+def test_one_failure_takes_nothing_from_the_health() -> None:
+    known = failed(well(), 1.0)
+    assert known.health == 1.0
+
+
+def test_the_usual_latency_is_found_quickly_at_first() -> None:
+    known = Availability()
+    for n in range(10):  # one second, of thirty that it remembers
+        known.succeeded(0.1 if n == 0 else 0.19, n * 0.1)
+    assert known.usual > 0.15

@@ -213,6 +213,12 @@ class TestRelease:
         origin.down(now=4.0)
         assert not [call for call in origin.parking.tick(4.01) if call.state == RELEASED]
 
+    def test_one_failure_takes_nothing_of_what_was_saved_up(self) -> None:
+        origin = Origin(tokens=0.5).well(seconds=1.0)
+        origin.parking.failed(None, FAILURE, 0.1)
+        call = origin.park()
+        assert origin.first(0.6) == [call]
+
     def test_whose_scope_is_closed_is_passed_over_and_the_credit_stays(self) -> None:
         origin = Origin().well().down()
         closed = origin.park(may_go=lambda now: now >= 9.0)
@@ -251,6 +257,16 @@ class TestProbes:
         assert origin.spent == 0.75
         for now in (5.0, 6.0, 6.4):
             assert not [c for c in origin.parking.tick(now) if c.state == RELEASED]
+
+    def test_others_that_come_back_do_not_let_a_second_one_go(self) -> None:
+        origin = Origin().well().down()
+        calls = [origin.park(), origin.park()]
+        origin.parking.tick(origin.probe_at())
+        origin.parking.failed(None, FAILURE, 0.7)
+        origin.parking.ended(None, 0.8)
+        origin.ends(0.9, latency=50.0)
+        assert not [c for c in origin.parking.tick(6.0) if c.state == RELEASED]
+        assert calls[1].state == PARKED
 
     def test_the_next_goes_when_it_has_come_back(self) -> None:
         origin = Origin().well().down()
@@ -409,6 +425,32 @@ class TestPatience:
         origin.parking.new_sent_at = 44.9
         origin.parking.tick(45.0)
         assert call.state == EXPIRED
+
+
+class TestCalm:
+    """While all is well, one success speaks for those of the next hundredth of a second."""
+
+    def test_it_speaks_for_first_attempts_at_the_usual_speed(self) -> None:
+        parking = Origin().well(until=0.1).parking
+        parking.succeeded(None, -0.1, 0.0, 0.0)
+        assert parking.is_calm(-0.095, 0.005)
+        assert not parking.is_calm(-0.09, 0.011)
+        assert not parking.is_calm(-10.0, 0.005)
+
+    @pytest.mark.parametrize("what", ["a failure", "a parked call", "an outage"])
+    def test_but_not_where_anything_is_amiss(self, what: str) -> None:
+        origin = Origin(tokens=0.5).well(until=0.1)
+        origin.parking.succeeded(None, -0.1, 0.0, 0.0)
+        if what == "a failure":
+            origin.parking.failed(None, FAILURE, 0.001)
+        elif what == "a parked call":
+            origin.park(now=0.001)
+        else:
+            origin.down(now=0.001)
+        assert not origin.parking.is_calm(-0.095, 0.005)
+
+    def test_nor_before_the_first(self) -> None:
+        assert not Origin().parking.is_calm(0.0, 0.1)
 
 
 class TestTimer:
