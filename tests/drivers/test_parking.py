@@ -248,3 +248,31 @@ async def test_calls_of_one_policy_park_where_the_transports_does_not() -> None:
         for _ in range(8):
             group.start_soon(one, lambda: get(extensions={"resilience": UNPACED}))
     assert reasons(ended) == {"success"}
+
+
+async def test_a_wait_that_the_server_asked_for_takes_nothing_from_patience() -> None:
+    later = coded(503, "service_unavailable", {"Retry-After": "8"})
+    transport = over(Outage(12.0, answer=later))
+    ended = await job(transport, 5, pause=0.0)
+    assert reasons(ended) == {"success"}
+
+
+async def test_a_wait_for_the_rate_limit_takes_nothing_from_patience() -> None:
+    class Limits(Outage):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if not self.sent:
+                self.sent.append(anyio.current_time())
+                return httpx.Response(429, headers={"Retry-After": "10"}, content=b"")
+            return await super().handle_async_request(request)
+
+    transport, ended = over(Limits(4.0)), list[httpx.Response]()
+
+    async def limited() -> None:
+        ended.append(await transport.handle_async_request(get()))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(limited)
+        await anyio.sleep(10.0)
+        ended += await job(transport, 4)
+    assert len(ended) == 5
+    assert reasons(ended) == {"success"}

@@ -206,6 +206,8 @@ class CallRun(SharedCall):
         budget, balance = self._budget, None
         if budget is not None and self._may_park(failure):
             self._unpaid, self._is_scheduled = decision, not self._is_unavailable
+            if self._patient_from is not None and decision.source != "backoff":
+                self._patient_from += decision.delay  # the server itself asks for that wait
             if self._is_scheduled:
                 self.record.retry_scheduled(outcome, failure, decision, budget.tokens)
             return decision

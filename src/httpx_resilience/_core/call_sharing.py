@@ -1,7 +1,7 @@
 """What a call shares with the others to its origin: who is woken, who is held back, who parks.
 
-A retry whose backoff is over is sent, parked or given up here; what comes of an attempt tells the
-parked calls whether their origin is available.
+A retry whose backoff is over is sent, parked or given up here; the outcome of each attempt shows
+whether the origin is available.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,6 +52,7 @@ class SharedCall(CallState):
     _held = 0.0
     _place: ParkedCall | None = None
     _unpaid: Retry | None = None
+    _patient_from: float | None = None
     _is_scheduled = False
     _source: str | None = None
     _recording: CallRecorder | None = None
@@ -151,7 +152,7 @@ class SharedCall(CallState):
         if outcome is None or failure is None:
             return
         self._place = place = ParkedCall(
-            failed_at=self.failed_at,
+            failed_at=now if self._patient_from is None else self._patient_from,
             give_up_at=min(self.give_up_at, self.deadline_at) - MINIMAL_ATTEMPT,
             cost=unpaid.cost,
             budget=budget,
@@ -209,6 +210,8 @@ class SharedCall(CallState):
             sent, received = outcome.sent_at, outcome.received_at
             return parking.succeeded(place, sent, received, outcome.at)
         if self._parks(failure):
+            if self._patient_from is None:
+                self._patient_from = outcome.at
             return parking.failed(place, failure, outcome.at)
         return parking.ended(place, outcome.at)
 

@@ -50,7 +50,6 @@ class CallState:
         deadline_at: When the deadline ends; never, if there is none.
         waited: Seconds that the call has waited for the rate limit.
         parked: Seconds that the call has been parked.
-        failed_at: When its first attempt failed.
         maybe_applied: The server may have carried out a change that an attempt asked for.
         outcome: Of the last attempt that failed.
         failure: What it failed with.
@@ -61,7 +60,6 @@ class CallState:
     first_sent = 0.0
     give_up_at = deadline_at = math.inf
     waited = parked = 0.0
-    failed_at = 0.0
     maybe_applied = False
     outcome: Outcome | None = None
     failure: Failure | None = None
@@ -107,8 +105,6 @@ class CallState:
 
     def failed(self, outcome: Outcome, failure: Failure) -> None:
         """Note what an attempt failed with."""
-        if self.failure is None:
-            self.failed_at = outcome.at
         self.outcome, self.failure = outcome, failure
         if failure.perhaps_processed and self.call.method not in _SAFE_METHODS:
             self.maybe_applied = True

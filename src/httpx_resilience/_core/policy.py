@@ -209,7 +209,8 @@ class ParkPolicy:
     three, and less where ``retry_for`` or a ``deadline`` ends before.
 
     Attributes:
-        patience: Seconds from the call's first failure on; at least 0.
+        patience: Seconds from the call's first failure on, not counting waits that the server asked
+            for; at least 0.
         ride_out: Seconds from the beginning of the outage on, for calls that failed in it, if the
             origin was available before; at least 0.
         drain: Seconds from the call's first failure on, while those are released that an outage

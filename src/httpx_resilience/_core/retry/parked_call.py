@@ -20,7 +20,7 @@ class ParkedCall:
     """One failed call, from the end of its backoff until its retry has come back.
 
     Attributes:
-        failed_at: When its first attempt failed.
+        failed_at: When an attempt of it failed first, not counting waits that the server asked for.
         give_up_at: When its time ends, whatever happens.
         cost: Tokens of the budget that its retry costs.
         budget: The retry budget that it draws on.

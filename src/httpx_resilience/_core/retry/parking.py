@@ -244,7 +244,7 @@ class Parking:
         return woken
 
     def is_calm(self, sent: float, received: float) -> bool:
-        """Return whether the last success tells all that such a first one would tell."""
+        """Return whether such a first success would show nothing that the last did not."""
         return received < self._calm_until and received - sent <= self.availability.slow
 
     def _learn(
@@ -312,7 +312,8 @@ class Parking:
         if call.state == PARKED:
             self._take(call, call.source, LEFT)
             return self._rearm_timer()
-        if call.state == RELEASED and call.source == RELEASE and not sent:
+        is_available = self.availability.unavailable_since is None
+        if is_available and call.state == RELEASED and call.source == RELEASE and not sent:
             self._credit = min(1.0, self._credit + 1.0)
         call.state = LEFT
         return self.ended(call, now)

@@ -24,7 +24,7 @@ def record(kind: type[T]) -> type[T]:
     made: Any = dataclass(init=False, repr=False, eq=False)(kind)
     defaults = {field.name: field.default for field in fields(made)}
     made._blank = defaults  # noqa: SLF001 - declared below
-    made._required = {name for name in defaults if defaults[name] is MISSING}  # noqa: SLF001
+    made._required = {name for name in defaults if defaults[name] is MISSING}  # noqa: SLF001 - as above
     return kind
 
 

@@ -78,7 +78,7 @@ class WindowLength:
         low, high = refused_at - self._begun_at, sent - self._begun_at
         if self._begun_at > -math.inf and high > 0.0:
             low = max(0.0, low, self.seconds.low if self.seconds.low < high else 0.0)
-            # What was enough is tried for being too long; who just did so looks anew.
+            # What was enough may be too long: something shorter is tried, every other time.
             self._is_sooner = not self._was_sooner and high < self.seconds.high
             self._was_sooner = False
             self.seconds = Span(low, high)
