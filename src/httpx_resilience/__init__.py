@@ -4,7 +4,7 @@ What is made of httpx is imported when it is first used, so that whoever uses
 ``httpx_resilience.httpx2`` needs no httpx.
 """
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from ._budget import RetryBudget
 from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
@@ -40,7 +40,7 @@ from ._core.telemetry.events import (
     TrafficSummary,
 )
 from ._core.throttle import RateLimitStatus
-from ._http.errors import ResilienceError, TokenRefused
+from ._http.errors import ResilienceError
 from ._http.results import history_of
 from ._recovery import FailedAttempt
 from .dialects.generic import GENERIC
@@ -49,7 +49,7 @@ from .instrumentation.history import Attempt, CallHistory
 from .instrumentation.redact import redact_path
 from .instrumentation.sink import Listener
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from ._httpx import (
         ApiError,
         AsyncResilientTransport,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         RefreshToken,
         ResilientTransport,
         ThrottleTimeout,
+        TokenRefused,
         TransportClosed,
         error_of,
         raise_for_error,
@@ -134,6 +135,7 @@ _OF_HTTPX = frozenset(
         "RefreshToken",
         "ResilientTransport",
         "ThrottleTimeout",
+        "TokenRefused",
         "TransportClosed",
         "error_of",
         "raise_for_error",
@@ -143,7 +145,7 @@ _OF_HTTPX = frozenset(
 """What is made of httpx."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx

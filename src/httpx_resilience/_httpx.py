@@ -18,6 +18,7 @@ from ._http.with_httpx import (
     ApiError,
     DeadlineExceeded,
     ThrottleTimeout,
+    TokenRefused,
     TransportClosed,
 )
 from ._sync import SyncTransport
@@ -32,6 +33,7 @@ __all__ = [
     "RefreshToken",
     "ResilientTransport",
     "ThrottleTimeout",
+    "TokenRefused",
     "TransportClosed",
     "error_of",
     "raise_for_error",

@@ -67,7 +67,7 @@ class ThreadCalls(Calls[SyncExchange]):
     _sink: DeferredSink
     _bound: threads.Runtime | None = None
 
-    def bind(self, _: threads.Runtime | None) -> threads.Runtime:
+    def bind(self, before: threads.Runtime | None) -> threads.Runtime:
         """Start afresh: at first use, and in the child of a fork."""
         with threads.process().lock:
             if self._bound is None or not self._bound.is_running:

@@ -171,16 +171,20 @@ class Peeked:
         """Return what follows the head, or None if nothing does.
 
         Raises:
-            Exception: What broke the body off; kept no longer: raised, it holds who holds us.
+            Exception: What broke the body off.
         """
         if self._is_broken:
-            error, self._error = self._error, None
-            raise error or self.library.ReadError("the error body broke off")
+            raise self._taken_error()
         if self.is_exhausted or self._rest is None:
             return None
         if self._is_closed:
             raise self.library.ReadError("the rest of the error body was given up before a retry")
         return self._rest
+
+    def _taken_error(self) -> Exception:
+        """Return what broke the body off, and keep it no longer: raised, it holds who holds us."""
+        error, self._error = self._error, None
+        return error or self.library.ReadError("the error body broke off")
 
 
 class Pace:

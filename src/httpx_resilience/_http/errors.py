@@ -71,30 +71,13 @@ class StatusError(ResilienceError):
         return self.info.code if self.info is not None else None
 
 
-class TokenRefused(ResilienceError):  # noqa: N818 - as its fellows
-    """The token was revoked or is not valid, or the server would not give a new one.
-
-    Raised by ``RefreshToken``; its text names the code, never the token.
-
-    Attributes:
-        code: The error code, or None if there was none.
-    """
+class TokenError(ResilienceError):
+    """What each library's ``TokenRefused`` says."""
 
     def __init__(self, message: str, *, request: Any, code: str | None) -> None:
         super().__init__(message)
         self._request: Any = request
         self.code = code
-
-    @property
-    def request(self) -> Any:
-        """The request that wanted the token.
-
-        Raises:
-            RuntimeError: The error came out of a pickle, which holds no request.
-        """
-        if self._request is None:
-            raise RuntimeError("The .request property has not been set.")
-        return self._request
 
 
 class ErrorClasses(NamedTuple):
@@ -104,3 +87,4 @@ class ErrorClasses(NamedTuple):
     deadline: type[ResilienceError]
     throttle: type[ThrottleError]
     closed: type[ResilienceError]
+    token: type[TokenError]

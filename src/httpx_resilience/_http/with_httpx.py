@@ -7,7 +7,7 @@ import httpx
 from . import fast
 from .binding import Binding, Streams
 from .bodies import AsyncOneShot, AsyncPeeked, SyncOneShot, SyncPeeked
-from .errors import ErrorClasses, ResilienceError, StatusError, ThrottleError
+from .errors import ErrorClasses, ResilienceError, StatusError, ThrottleError, TokenError
 
 fast.check(httpx)
 
@@ -37,6 +37,28 @@ class TransportClosed(ResilienceError, httpx.TransportError):  # noqa: N818 - as
     Catch it as what it is, or as ``httpx.TransportError``. A call that waits to be sent again when
     its transport is closed ends with its last response or exception instead.
     """
+
+
+class TokenRefused(TokenError):  # noqa: N818 - as its fellows
+    """The token was revoked or is not valid, or the server would not give a new one.
+
+    Raised by ``RefreshToken``; its text names the code, never the token.
+
+    Attributes:
+        code: The error code, or None if there was none.
+    """
+
+    @property
+    def request(self) -> httpx.Request:
+        """The request that wanted the token.
+
+        Raises:
+            RuntimeError: The error came out of a pickle, which holds no request.
+        """
+        if self._request is None:
+            raise RuntimeError("The .request property has not been set.")
+        request: httpx.Request = self._request
+        return request
 
 
 class ApiError(StatusError, httpx.HTTPStatusError):
@@ -78,7 +100,7 @@ class PeekedStream(SyncPeeked, httpx.SyncByteStream):
     library: ClassVar[Any] = httpx
 
 
-_ERRORS = ErrorClasses(ApiError, DeadlineExceeded, ThrottleTimeout, TransportClosed)
+_ERRORS = ErrorClasses(ApiError, DeadlineExceeded, ThrottleTimeout, TransportClosed, TokenRefused)
 
 ASYNC = Binding(httpx, Streams(AsyncOneShotStream, AsyncPeekedStream), _ERRORS, is_async=True)
 """For ``httpx.AsyncClient``."""

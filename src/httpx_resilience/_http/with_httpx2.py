@@ -7,7 +7,7 @@ import httpx2
 from . import fast
 from .binding import Binding, Streams
 from .bodies import AsyncOneShot, AsyncPeeked, SyncOneShot, SyncPeeked
-from .errors import ErrorClasses, ResilienceError, StatusError, ThrottleError
+from .errors import ErrorClasses, ResilienceError, StatusError, ThrottleError, TokenError
 
 fast.check(httpx2)
 
@@ -37,6 +37,28 @@ class TransportClosed(ResilienceError, httpx2.TransportError):  # noqa: N818 - a
     Catch it as what it is, or as ``httpx2.TransportError``. A call that waits to be sent again when
     its transport is closed ends with its last response or exception instead.
     """
+
+
+class TokenRefused(TokenError):  # noqa: N818 - as its fellows
+    """The token was revoked or is not valid, or the server would not give a new one.
+
+    Raised by ``RefreshToken``; its text names the code, never the token.
+
+    Attributes:
+        code: The error code, or None if there was none.
+    """
+
+    @property
+    def request(self) -> httpx2.Request:
+        """The request that wanted the token.
+
+        Raises:
+            RuntimeError: The error came out of a pickle, which holds no request.
+        """
+        if self._request is None:
+            raise RuntimeError("The .request property has not been set.")
+        request: httpx2.Request = self._request
+        return request
 
 
 class ApiError(StatusError, httpx2.HTTPStatusError):
@@ -78,7 +100,7 @@ class PeekedStream(SyncPeeked, httpx2.SyncByteStream):
     library: ClassVar[Any] = httpx2
 
 
-_ERRORS = ErrorClasses(ApiError, DeadlineExceeded, ThrottleTimeout, TransportClosed)
+_ERRORS = ErrorClasses(ApiError, DeadlineExceeded, ThrottleTimeout, TransportClosed, TokenRefused)
 
 ASYNC = Binding(httpx2, Streams(AsyncOneShotStream, AsyncPeekedStream), _ERRORS, is_async=True)
 """For ``httpx2.AsyncClient``."""

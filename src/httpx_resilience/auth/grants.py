@@ -134,8 +134,9 @@ class Grant:
         return response
 
     def _checked(self, binding: Binding) -> Any:
-        allowed = f"an {binding.name}.{binding.client.__name__}"
-        return checks.instance("client", self._client, binding.client, allowed)
+        name = "AsyncClient" if binding.is_async else "Client"
+        kind = getattr(binding.library, name)
+        return checks.instance("client", self._client, kind, f"an {binding.name}.{name}")
 
     def _read(self, response: http.Response) -> tuple[str, float | None]:
         if response.status_code >= 400:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._core import checks
-from .._http.errors import TokenRefused
+from .._http.binding import Binding
 from .grants import Refused
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class TokenState:
     """The token of the moment, and how the last renewal went. It neither waits nor fetches.
 
     Args:
-        library: The module ``httpx`` or ``httpx2``.
+        binding: The library.
         ahead: Seconds before its expiry at which a token is renewed.
         clock: Monotonic seconds.
 
@@ -36,8 +36,8 @@ class TokenState:
         failure: How the last one failed, or None.
     """
 
-    def __init__(self, library: Any, ahead: float, clock: Callable[[], float]) -> None:
-        self._library = library
+    def __init__(self, binding: Binding, ahead: float, clock: Callable[[], float]) -> None:
+        self._binding = binding
         self._ahead = ahead
         self._clock = clock
         self.token: str | None = None
@@ -99,7 +99,7 @@ class TokenState:
     def failed(self, error: Exception, stale: str | None) -> str | None:
         """Note that a renewal failed; return the token to go on with, if it is good for a while."""
         self.round += 1
-        self.failure = Failure(error, self._library)
+        self.failure = Failure(error, self._binding)
         return self.kept(stale)
 
     def kept(self, stale: str | None) -> str | None:
@@ -122,19 +122,19 @@ class Late(Exception):  # noqa: N818 - becomes a TimeoutException
 class Failure:
     """How a fetch failed: an error of its own for each call that waited for it."""
 
-    __slots__ = ("_error", "_library")
+    __slots__ = ("_binding", "_error")
 
-    def __init__(self, error: Exception, library: Any) -> None:
+    def __init__(self, error: Exception, binding: Binding) -> None:
         self._error = _twin(error)
-        self._library = library
+        self._binding = binding
 
     def error(self, request: http.Request) -> Exception:
         """Return the error for a call."""
         error = self._error
         if isinstance(error, Refused):
-            return TokenRefused(str(error), request=request, code=error.code)
+            return self._binding.errors.token(str(error), request=request, code=error.code)
         if isinstance(error, Late):
-            timeout: Exception = self._library.TimeoutException(str(error), request=request)
+            timeout: Exception = self._binding.library.TimeoutException(str(error), request=request)
             return timeout
         return _twin(error)
 

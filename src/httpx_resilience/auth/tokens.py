@@ -13,7 +13,6 @@ from .._core.policy import Policy
 from .._exchange.exchange import BEFORE_SEND
 from .._http.binding import Binding, door_of, library_of
 from .._http.bodies import always, is_event_stream, replayable
-from .._http.errors import TokenRefused
 from .._http.fast import copy_of
 from .._http.requests import new_id, origin_of
 from .._http.results import DIALECT, PEEKED, error_of
@@ -88,12 +87,12 @@ class TokenAuth(Generic[Request, Response, Client]):
         checks.number("fetch_timeout", fetch_timeout, low=0, above=True)
         self._fetch: Any = fetch
         self._fetch_now: Any = fetch
-        library = self.kinds.asynchronous.library
-        self._origins = _checked_origins(origins, library.URL)
+        binding = self.kinds.asynchronous
+        self._origins = _checked_origins(origins, binding.library.URL)
         self._identity = identity or f"token-{new_id()}"
         self._fetch_timeout = fetch_timeout
         self._clock = clock
-        self._state = TokenState(library, ahead, clock)
+        self._state = TokenState(binding, ahead, clock)
         self.renew()
         renew_in_children(self)
 
@@ -378,7 +377,7 @@ class _Stamped:
         if code in FINAL:
             self._auth.state.drop(self.used)
             text = f"the server refused the token: {code}"
-            raise TokenRefused(text, request=self.request, code=code)
+            raise self._binding.errors.token(text, request=self.request, code=code)
         _give_back(response, self.request, self._copies)
 
     def close(self) -> None:
