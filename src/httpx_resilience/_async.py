@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 from ._call import AsyncCalls, closed_error, finish
 from ._core.outcome import Waiter, Woken
-from ._core.steps import Admit, Done, Pause, Reply, Send
+from ._core.steps import START, Admit, Done, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
 from ._runtime.anyio import Runtime, notify, running_loop
 from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
@@ -43,7 +43,7 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
         registry = self._calls.registry
         try:
             registry.under_way.add(flow)
-            step = next(flow)
+            step = flow.send(START)
             while not isinstance(step, Done):
                 if step.wake:
                     _wake(step.wake)

@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 from ._call import closed_error, finish
 from ._core.outcome import Waiter, Woken
-from ._core.steps import Admit, Done, Pause, Reply, Send
+from ._core.steps import START, Admit, Done, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
 from ._runtime.threads import Runtime, notify, running_loop
 from ._threaded_calls import ThreadCalls
@@ -44,7 +44,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
         registry = self._calls.registry
         try:
             registry.under_way.add(flow)
-            step = next(flow)
+            step = flow.send(START)
             while not isinstance(step, Done):
                 if step.wake:
                     _wake(step.wake)

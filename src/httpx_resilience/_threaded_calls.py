@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from ._call import Calls
 from ._core.retry.origin_status import OriginStatus
-from ._core.steps import Admit, CallFlow, Reply, Step
+from ._core.steps import Admit, CallFlow, Step
 from ._core.telemetry.events import Event
 from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
 from ._exchange.threaded import SyncExchange
-from ._runtime import threads
+from ._runtime.threads import Runtime, hold_interrupts, process, release_interrupts
 from .instrumentation.history import CallHistory
 from .instrumentation.sink import DeferredSink
+
+_NONE: Sequence[Event] = ()
 
 
 class LockedFlow:
@@ -25,33 +27,31 @@ class LockedFlow:
 
     __slots__ = ("_flow", "_runtime", "_sink")
 
-    def __init__(self, flow: CallFlow, runtime: threads.Runtime, sink: DeferredSink) -> None:
+    def __init__(self, flow: CallFlow, runtime: Runtime, sink: DeferredSink) -> None:
         self._flow = flow
         self._runtime = runtime
         self._sink = sink
 
-    def __next__(self) -> Step:
-        return self.send(None)
-
-    def send(self, reply: Reply | None) -> Step:
+    def send(self, reply: Any) -> Step:
         """Take the next step, as a generator's ``send`` does."""
-        events: Sequence[Event] = ()
-        handler = threads.hold_interrupts()
+        runtime, sink, events = self._runtime, self._sink, _NONE
+        handler = hold_interrupts()
         try:
-            with self._runtime.lock:
+            with runtime.lock:
                 try:
-                    step = self._flow.send(cast("Reply", reply))
-                    if isinstance(step, Admit):  # from now on others may wake it
-                        step.waiter.wake = self._runtime.waiter()
+                    step = self._flow.send(reply)
+                    if type(step) is Admit:  # from now on others may wake it
+                        step.waiter.wake = runtime.waiter()
                 finally:
-                    events = self._sink.take()
+                    if sink.kept_back:
+                        events = sink.take()
         finally:
             try:
                 if handler is not None:
-                    threads.release_interrupts(handler)
+                    release_interrupts(handler)
             finally:
                 if events:
-                    self._sink.hand_out(events)
+                    sink.hand_out(events)
         return step
 
     def close(self) -> None:
@@ -65,24 +65,25 @@ class ThreadCalls(Calls[SyncExchange]):
     exchange_type = SyncExchange
     sink_type = DeferredSink
     _sink: DeferredSink
-    _bound: threads.Runtime | None = None
+    _bound: Runtime | None = None
 
-    def bind(self, before: threads.Runtime | None) -> threads.Runtime:
+    def bind(self, before: Runtime | None) -> Runtime:
         """Start afresh: at first use, and in the child of a fork."""
-        with threads.process().lock:
+        with process().lock:
             if self._bound is None or not self._bound.is_running:
                 self._sink.take()
                 self.start_afresh()
-                self._bound = threads.Runtime()
+                self._bound = Runtime()
             return self._bound
 
     def begin(
-        self, transport: Any, request: Any, runtime: threads.Runtime, life: Lifetime
+        self, transport: Any, request: Any, runtime: Runtime, life: Lifetime
     ) -> tuple[CallFlow, SyncExchange, CallHistory]:
         """Return a call's flow, and what the driver holds of it while it waits."""
         with runtime.lock:
-            flow, exchange, history = super().begin(transport, request, runtime, life)
-        return cast("CallFlow", LockedFlow(flow, runtime, self._sink)), exchange, history
+            flow, exchange, history = Calls.begin(self, transport, request, runtime, life)
+        locked: Any = LockedFlow(flow, runtime, self._sink)
+        return locked, exchange, history
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every rate limit."""
@@ -95,4 +96,4 @@ class ThreadCalls(Calls[SyncExchange]):
             return super().origins(now)
 
     def _lock(self) -> Any:
-        return threads.process().lock if self._bound is None else self._bound.lock
+        return process().lock if self._bound is None else self._bound.lock

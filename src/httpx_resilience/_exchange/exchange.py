@@ -77,6 +77,9 @@ class Exchange:
         "previous",
     )
 
+    needs_copy = False
+    """Whether the request is changed for each send, so that it has to be our own."""
+
     def __init__(
         self,
         binding: Binding,
@@ -103,7 +106,7 @@ class Exchange:
         if type(request.stream) is not binding.byte_stream:  # it may be refused, before any wait
             self._prepare(seen)
 
-    def _prepare(self, seen: RequestHeaders, *, is_changed: bool = False) -> None:
+    def _prepare(self, seen: RequestHeaders) -> None:
         """Make the request to send: when it is sent, for a call that waits needs no copy."""
         self._unprepared = None
         self._request, self._is_replayable = prepare(
@@ -112,7 +115,7 @@ class Exchange:
             self._call,
             self._dialect.dialect,
             seen,
-            is_changed=is_changed or BEFORE_SEND in self._request.extensions,
+            is_changed=self.needs_copy or BEFORE_SEND in self._request.extensions,
         )
 
     @property

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from .._core.outcome import HookDone, Outcome, Woken, make_outcome
 from .._core.steps import Admit, Pause, Recover, Send
 from .._http.bodies import PEEK_SECONDS, decode, without_this_frame
-from .._http.requests import RequestHeaders
 from .._runtime.threads import SLICE
 from .exchange import Exchange
 
@@ -34,14 +33,16 @@ class SyncExchange(Exchange):
 
     __slots__ = ()
 
+    needs_copy = True  # for its timeouts are changed
+
     def send(self, step: Send) -> Outcome:
         """Send the request once; return what it came to."""
         request = self._next()
         attempt, clock, cut_at = self.last, self._runtime.now, step.cut_at
-        timeouts = request.extensions.get("timeout")
+        timeouts: Any = None
         sent_at = clock()
         if cut_at is not None:
-            self._bound(timeouts, cut_at - sent_at)
+            timeouts = self._bound(cut_at - sent_at)
         try:
             attempt.response = self._transport.handle_request(request)
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
@@ -62,21 +63,20 @@ class SyncExchange(Exchange):
                 at = max(at, cut_at) if is_cut else at
             outcome = self._raised(attempt, sent_at, at, cut=is_cut)
         else:
-            outcome = self._failed(response, sent_at, at, cut_at, timeouts)
+            outcome = self._failed(response, sent_at, at, cut_at)
         attempt.outcome = outcome
         return outcome
 
-    def _prepare(self, seen: RequestHeaders, *, is_changed: bool = True) -> None:
-        super()._prepare(seen, is_changed=is_changed)  # for its timeouts are changed
-
-    def _bound(self, timeouts: Any, left: float, phases: tuple[str, ...] = _PHASES) -> None:
-        """Let each operation take so many seconds at most."""
+    def _bound(self, left: float, phases: tuple[str, ...] = _PHASES) -> Any:
+        """Let each operation take so many seconds at most; return the user's own timeouts."""
+        timeouts = self._request.extensions.get("timeout")
         own: Mapping[str, float | None] = timeouts or {}
         bounds = dict(own)
         for phase in phases:
             bound = own.get(phase)
             bounds[phase] = max(_LEAST, left if bound is None else min(bound, left))
         self._request.extensions["timeout"] = bounds
+        return timeouts
 
     def _unbound(self, timeouts: Any) -> None:
         """Give operations the user's own timeouts again."""
@@ -86,7 +86,7 @@ class SyncExchange(Exchange):
             self._request.extensions["timeout"] = timeouts
 
     def _failed(
-        self, response: http.Response, sent_at: float, at: float, cut_at: float | None, own: Any
+        self, response: http.Response, sent_at: float, at: float, cut_at: float | None
     ) -> Outcome:
         wall = time.time()
         headers, body = response.headers.raw, b""
@@ -94,7 +94,7 @@ class SyncExchange(Exchange):
         if peeked is not None:
             if not peeked.is_exhausted:
                 left = PEEK_SECONDS if cut_at is None else min(PEEK_SECONDS, cut_at - at)
-                self._bound(own, left, ("read",))
+                own = self._bound(left, ("read",))
                 peeked.look(self._runtime)
                 self._unbound(own)
             body = decode(peeked.head, encoding)

@@ -7,6 +7,7 @@ notice Ctrl-C on Windows.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,6 @@ from typing import Any
 
 SLICE = 1.0
 """Seconds that a thread waits at most before it looks."""
-
-Handler = Callable[[int, FrameType | None], Any]
 
 
 class _Process:
@@ -120,8 +119,11 @@ class Flight:
 # does is put off, for some microseconds.
 
 _main = threading.main_thread().ident
-_set: Any = getattr(signal.signal, "__wrapped__", signal.signal)  # without its enums: 0.2 µs
-_get: Any = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+_get_ident = threading.get_ident
+_SIGINT = int(signal.SIGINT)
+_DEFAULT = signal.default_int_handler
+_bare: Any = sys.modules.get("_signal", signal)  # without enums, which take ten times as long
+_set, _get = _bare.signal, _bare.getsignal
 _interrupts: list[FrameType | None] = []
 
 
@@ -129,28 +131,27 @@ def _put_off(_: int, frame: FrameType | None) -> None:
     _interrupts.append(frame)
 
 
-def hold_interrupts() -> Handler | None:
+def hold_interrupts() -> Any:
     """Put off what Ctrl-C does in this thread; return what it did, or None if it does nothing."""
-    if threading.get_ident() != _main:
+    if _get_ident() != _main:
         return None
-    handler: Any = _get(signal.SIGINT)
-    if not callable(handler) or handler is _put_off:
+    handler = _get(_SIGINT)
+    if handler is not _DEFAULT and (not callable(handler) or handler is _put_off):
         return None
     try:
-        _set(signal.SIGINT, _put_off)
+        _set(_SIGINT, _put_off)
     except ValueError:  # another interpreter's main thread, which no signal reaches
         return None
-    taken: Handler = handler
-    return taken
+    return handler
 
 
-def release_interrupts(handler: Handler) -> None:
+def release_interrupts(handler: Any) -> None:
     """Let Ctrl-C do again what it did, and do it now if it was put off."""
-    _set(signal.SIGINT, handler)
+    _set(_SIGINT, handler)
     if _interrupts:
         frame = _interrupts[-1]
         _interrupts.clear()
-        handler(signal.SIGINT, frame)
+        handler(_SIGINT, frame)
 
 
 def _in_child() -> None:

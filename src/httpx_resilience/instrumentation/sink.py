@@ -152,22 +152,23 @@ class DeferredSink(EventSink):
     """Keeps events back while a lock is held, and hands them out afterwards.
 
     A listener may take its time, and may itself send requests: not while others wait for the lock.
+
+    Attributes:
+        kept_back: The events so far, under the lock.
     """
 
-    __slots__ = ("_kept_back",)
+    __slots__ = ("kept_back",)
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         super().__init__(listeners)
-        self._kept_back: list[Event] = []
+        self.kept_back: list[Event] = []
 
     def _hand_out(self, event: Event, logger: Any) -> None:
-        self._kept_back.append(event)
+        self.kept_back.append(event)
 
     def take(self) -> Sequence[Event]:
         """Return the events that were kept back, under the lock; keep them no longer."""
-        if not self._kept_back:
-            return ()
-        events, self._kept_back = self._kept_back, []
+        events, self.kept_back = self.kept_back, []
         return events
 
     def hand_out(self, events: Sequence[Event]) -> None:
