@@ -2,7 +2,7 @@
 
 This runs for every response, so it is quick: a name is recognised by one dictionary lookup of its
 raw bytes, once it has been seen; what servers repeat (a Date for a second, a limit for ever, a
-reset for a window) is parsed once. Where a response differs from the one before in what remains,
+reset for a window) is parsed once. Where a response differs from one of the last in what remains,
 and in nothing else that counts, that is all that is read of it.
 """
 
@@ -19,6 +19,9 @@ from .values import MAX_FIELD, clipped, http_date, number, unquoted
 
 _NOTHING = Reading()
 _LONGEST_DATE = 64
+
+_KEPT, _LONGEST_KEPT = 64, 512
+"""Responses that are remembered, before all are forgotten; bytes of what counts in one of them."""
 
 _Found = Sequence[tuple[Role, bytes]]
 _Headers = Sequence[tuple[bytes, bytes]]
@@ -48,19 +51,15 @@ class _Layout(NamedTuple):
         return list(zip(self.roles, map(_value_of, self.pick(headers)), strict=True))
 
 
-class _Last(NamedTuple):
-    """The response before, as far as the next one may repeat it.
+class _Known(NamedTuple):
+    """A response of late, as far as the next ones may repeat it.
 
     Attributes:
-        layout: Of its headers.
-        others: Its headers that count, but for what remains.
         limit: What it announced.
         rest: Of what it announced, all that comes after the remainder.
         date: What it announced.
     """
 
-    layout: _Layout
-    others: object
     limit: int
     rest: tuple[object, ...]
     date: float
@@ -93,7 +92,7 @@ class RateLimitReader:
     (7, 30.0)
     """
 
-    __slots__ = ("_families", "_last", "_roles")
+    __slots__ = ("_families", "_known", "_layout", "_roles")
 
     def __init__(self, families: Iterable[HeaderFamily] = ()) -> None:
         self._families = tuple(families)
@@ -103,7 +102,9 @@ class RateLimitReader:
                 f"RateLimitReader.families[{at}]", family, HeaderFamily, "a HeaderFamily"
             )
         self._roles = Roles(self._families)
-        self._last: _Last | None = None
+        self._layout: _Layout | None = None
+        # By what counts beside the remainder: the reset of a bucket moves to and fro.
+        self._known: dict[object, _Known] = {}
 
     def __repr__(self) -> str:
         return f"RateLimitReader(families={self._families!r})"
@@ -128,12 +129,11 @@ class RateLimitReader:
         """
         if from_cache or not headers:
             return _NOTHING
-        last, layout = self._last, None
-        names = list(map(_name_of, headers))
-        if last is not None and names == last.layout.names:  # in place: the way of most responses
-            layout, others, limit, rest, date = last
-            if layout.pick_others(headers) == others:
-                value = headers[layout.at][1]
+        names, layout = list(map(_name_of, headers)), self._layout
+        if layout is not None and names == layout.names:  # in place: the way of most responses
+            known = self._known.get(layout.pick_others(headers))
+            if known is not None:
+                value, (limit, rest, date) = headers[layout.at][1], known
                 if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
                     repeated = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
                     return make_reading(((repeated,), date, None))
@@ -143,7 +143,7 @@ class RateLimitReader:
         if not found:
             return _NOTHING
         reading = self._read(found, wall)
-        self._last = self._to_remember(names, headers, found, reading, layout)
+        self._remember(names, headers, found, reading)
         return reading
 
     def _found(self, headers: _Headers) -> _Found:
@@ -152,21 +152,24 @@ class RateLimitReader:
             roles.forget()
         return [(role, value) for name, value in headers if (role := roles[name]) is not None]
 
-    def _to_remember(
-        self,
-        names: list[bytes],
-        headers: _Headers,
-        found: _Found,
-        reading: Reading,
-        layout: _Layout | None,
-    ) -> _Last | None:
-        """Return what the next response may repeat; None unless one policy gives all of it."""
+    def _remember(
+        self, names: list[bytes], headers: _Headers, found: _Found, reading: Reading
+    ) -> None:
+        """Keep what the next responses may repeat, if one policy gives all of it."""
         if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
-            return None
-        only, layout = reading.limits[0], layout or self._layout_of(names, found)
-        if only.limit is None or layout is None:
-            return None
-        return _Last(layout, layout.pick_others(headers), only.limit, only[2:], reading.date)
+            return
+        only, layout, known = reading.limits[0], self._layout, self._known
+        if only.limit is None or sum(len(value) for _, value in found) > _LONGEST_KEPT:
+            return
+        if layout is None or names != layout.names:
+            layout = self._layout_of(names, found)
+            if layout is None:
+                return
+            self._layout = layout
+            known.clear()
+        elif len(known) >= _KEPT:
+            known.clear()
+        known[layout.pick_others(headers)] = _Known(only.limit, only[2:], reading.date)
 
     def _layout_of(self, names: list[bytes], found: _Found) -> _Layout | None:
         """Return where the headers stand that count; None unless each is there once."""
