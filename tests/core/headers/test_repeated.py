@@ -109,6 +109,28 @@ def test_resets_that_come_by_turns_are_read_once_each() -> None:
     assert (told, len(reader._known)) == ([30.0, 31.0, 30.0, 31.0], 2)
 
 
+RESETS = (
+    *(b"30", b"5.25", b"1700000031", b"1700000031500", b"6m0s", b"Tue, 14 Nov 2023 22:14:20 GMT"),
+    *(b"", b"soon", b"-5", b"5, 6", b"9" * 18, b"9" * 300),
+)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("limit", [b"100", b"100;w=60", b"5", b"-1", b"", b"100, 50", b"9" * 300])
+def test_a_reset_that_never_came_before_is_read_in_place_as_if_nothing_had_come_before(
+    limit: bytes, reset: bytes
+) -> None:
+    headers = changed(PLAIN, b"X-RateLimit-Limit", limit)
+    both([PLAIN], changed(headers, b"X-RateLimit-Reset", reset))
+    both([PLAIN], changed(changed(headers, b"X-RateLimit-Reset", reset), b"Date", b"today"))
+
+
+@pytest.mark.parametrize("more", [b"X-RateLimit-Resource", b"RateLimit-Policy", b"Retry-After"])
+def test_what_stands_beside_a_trio_is_read_with_it(more: bytes) -> None:
+    headers = [*PLAIN, (more, b"2000;w=2")]
+    both([headers], changed(headers, b"X-RateLimit-Reset", b"2000"))
+
+
 def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
     reader = RateLimitReader()
     for nth in range(1000):

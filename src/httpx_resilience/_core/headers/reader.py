@@ -6,63 +6,23 @@ reset for a window) is parsed once. Where a response differs from one of the las
 and in nothing else that counts, that is all that is read of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import NamedTuple
 
 from .. import checks
 from .families import Fields, HeaderFamily, readable_name
+from .layout import LONGEST_DATE, Found, Headers, Known, Layout, known_of, layout_of
 from .limits import MAX_LIMITS, RateLimit, Reading, make_limit, make_reading, merged
 from .resets import Context
-from .roles import MAX_NAMES, Role, Roles, Slot
+from .roles import MAX_NAMES, Roles, Slot
 from .values import MAX_FIELD, clipped, http_date, number, unquoted
 
 _NOTHING = Reading()
-_LONGEST_DATE = 64
 
 _KEPT, _LONGEST_KEPT = 64, 512
 """Responses that are remembered, before all are forgotten; bytes of what counts in one of them."""
 
-_Found = Sequence[tuple[Role, bytes]]
-_Headers = Sequence[tuple[bytes, bytes]]
 _name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
-_value_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(1)
-
-
-class _Layout(NamedTuple):
-    """Where the headers stand that count, one of which says what remains.
-
-    Attributes:
-        names: Of all headers of a response, in order.
-        roles: Of those that count.
-        pick: Takes those that count.
-        pick_others: Takes those that count, but for what remains.
-        at: Where what remains stands.
-    """
-
-    names: list[bytes]
-    roles: list[Role]
-    pick: Callable[[_Headers], _Headers]
-    pick_others: Callable[[_Headers], object]
-    at: int
-
-    def found(self, headers: _Headers) -> _Found:
-        """Return what counts of a response whose headers stand so."""
-        return list(zip(self.roles, map(_value_of, self.pick(headers)), strict=True))
-
-
-class _Known(NamedTuple):
-    """A response of late, as far as the next ones may repeat it.
-
-    Attributes:
-        limit: What it announced.
-        rest: Of what it announced, all that comes after the remainder.
-        date: What it announced.
-    """
-
-    limit: int
-    rest: tuple[object, ...]
-    date: float
 
 
 class RateLimitReader:
@@ -102,16 +62,16 @@ class RateLimitReader:
                 f"RateLimitReader.families[{at}]", family, HeaderFamily, "a HeaderFamily"
             )
         self._roles = Roles(self._families)
-        self._layout: _Layout | None = None
+        self._layout: Layout | None = None
         # By what counts beside the remainder: the reset of a bucket moves to and fro.
-        self._known: dict[object, _Known] = {}
+        self._known: dict[object, Known] = {}
 
     def __repr__(self) -> str:
         return f"RateLimitReader(families={self._families!r})"
 
     def read(
         self,
-        headers: _Headers,
+        headers: Headers,
         *,
         wall: float,
         from_cache: bool = False,
@@ -131,7 +91,8 @@ class RateLimitReader:
             return _NOTHING
         names, layout = list(map(_name_of, headers)), self._layout
         if layout is not None and names == layout.names:  # in place: the way of most responses
-            known = self._known.get(layout.pick_others(headers))
+            others = layout.pick_others(headers)
+            known = self._known.get(others) or self._read_in_place(layout, others, headers)
             if known is not None:
                 value, (limit, rest, date) = headers[layout.at][1], known
                 if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
@@ -146,49 +107,49 @@ class RateLimitReader:
         self._remember(names, headers, found, reading)
         return reading
 
-    def _found(self, headers: _Headers) -> _Found:
+    def _found(self, headers: Headers) -> Found:
         roles = self._roles
         if len(roles) > MAX_NAMES:
             roles.forget()
         return [(role, value) for name, value in headers if (role := roles[name]) is not None]
 
+    def _read_in_place(self, layout: Layout, others: object, headers: Headers) -> Known | None:
+        """Return what a response says beside the remainder, if nothing else is to be looked at."""
+        known = layout.read(headers)
+        if known is not None:
+            self._keep(others, known)
+        return known
+
+    def _keep(self, others: object, known: Known) -> None:
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[others] = known
+
     def _remember(
-        self, names: list[bytes], headers: _Headers, found: _Found, reading: Reading
+        self, names: list[bytes], headers: Headers, found: Found, reading: Reading
     ) -> None:
         """Keep what the next responses may repeat, if one policy gives all of it."""
         if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
             return
-        only, layout, known = reading.limits[0], self._layout, self._known
-        if only.limit is None or sum(len(value) for _, value in found) > _LONGEST_KEPT:
+        known, layout = known_of(reading.limits[0], reading.date), self._layout
+        if known is None or sum(len(value) for _, value in found) > _LONGEST_KEPT:
             return
         if layout is None or names != layout.names:
             layout = self._layout_of(names, found)
             if layout is None:
                 return
             self._layout = layout
-            known.clear()
-        elif len(known) >= _KEPT:
-            known.clear()
-        known[layout.pick_others(headers)] = _Known(only.limit, only[2:], reading.date)
+            self._known.clear()
+        self._keep(layout.pick_others(headers), known)
 
-    def _layout_of(self, names: list[bytes], found: _Found) -> _Layout | None:
-        """Return where the headers stand that count; None unless each is there once."""
-        roles = [role for role, _ in found]
-        parts = [part for _, part in roles]
-        if parts.count("remaining") != 1 or "used" in parts:
-            return None
-        if len(set(roles)) != len(roles):  # duplicates, which are merged
-            return None
+    def _layout_of(self, names: list[bytes], found: Found) -> Layout | None:
         if len(names) > MAX_NAMES:  # some of them may not have been looked up
             return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
-        pick: Callable[[_Headers], _Headers] = itemgetter(*places)
-        at = places.pop(parts.index("remaining"))
-        pick_others: Callable[[_Headers], object] = itemgetter(*places)
-        return _Layout(names, roles, pick, pick_others, at)
+        return layout_of(names, [role for role, _ in found], places)
 
     @staticmethod
-    def _read(found: _Found, wall: float) -> Reading:
+    def _read(found: Found, wall: float) -> Reading:
         slots: dict[Slot | None, Fields] = {}
         for (slot, part), value in found:
             text = value if len(value) <= MAX_FIELD else clipped(value)
@@ -209,7 +170,7 @@ def _reading(slots: dict[Slot | None, Fields], wall: float) -> Reading:
     whole = slots.pop(None, {})
     if "age" in whole and _is_aged(whole["age"]):
         return _NOTHING
-    date = http_date(whole["date"][:_LONGEST_DATE]) if "date" in whole else None
+    date = http_date(whole["date"][:LONGEST_DATE]) if "date" in whole else None
     if not slots:
         return Reading((), date, _scope(whole))
     now = wall if date is None else date
