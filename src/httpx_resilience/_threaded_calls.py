@@ -34,14 +34,14 @@ class LockedFlow:
 
     def send(self, reply: Any) -> Step:
         """Take the next step, as a generator's ``send`` does."""
-        runtime, sink, events = self._runtime, self._sink, _NONE
+        sink, events = self._sink, _NONE
         handler = hold_interrupts()
         try:
-            with runtime.lock:
+            with self._runtime.lock:
                 try:
                     step = self._flow.send(reply)
                     if type(step) is Admit:  # from now on others may wake it
-                        step.waiter.wake = runtime.waiter()
+                        step.waiter.wake = self._runtime.waiter()
                 finally:
                     if sink.kept_back:
                         events = sink.take()
@@ -78,12 +78,11 @@ class ThreadCalls(Calls[SyncExchange]):
 
     def begin(
         self, transport: Any, request: Any, runtime: Runtime, life: Lifetime
-    ) -> tuple[CallFlow, SyncExchange, CallHistory]:
+    ) -> tuple[Any, SyncExchange, CallHistory]:
         """Return a call's flow, and what the driver holds of it while it waits."""
         with runtime.lock:
             flow, exchange, history = Calls.begin(self, transport, request, runtime, life)
-        locked: Any = LockedFlow(flow, runtime, self._sink)
-        return locked, exchange, history
+        return LockedFlow(flow, runtime, self._sink), exchange, history
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every rate limit."""

@@ -38,18 +38,20 @@ class SyncExchange(Exchange):
     def send(self, step: Send) -> Outcome:
         """Send the request once; return what it came to."""
         request = self._next()
-        attempt, clock, cut_at = self.last, self._runtime.now, step.cut_at
-        timeouts: Any = None
+        attempt, clock = self.last, self._runtime.now
         sent_at = clock()
-        if cut_at is not None:
-            timeouts = self._bound(cut_at - sent_at)
         try:
-            attempt.response = self._transport.handle_request(request)
+            if step.cut_at is None:
+                attempt.response = self._transport.handle_request(request)
+            else:
+                own = self._bound(step.cut_at - sent_at)
+                try:
+                    attempt.response = self._transport.handle_request(request)
+                finally:
+                    self._unbound(own)
         except Exception as error:  # noqa: BLE001 - it is classified, and raised as itself later
             attempt.error = without_this_frame(error)
         at = clock()
-        if cut_at is not None:
-            self._unbound(timeouts)
         response = attempt.response
         if response is not None and response.status_code < 400:
             headers = response.headers.raw
@@ -57,15 +59,19 @@ class SyncExchange(Exchange):
                 (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
         elif response is None:
-            timeout, is_cut = self._binding.library.TimeoutException, False
-            if cut_at is not None and isinstance(attempt.error, timeout):
-                is_cut = at >= cut_at - _LEAST
-                at = max(at, cut_at) if is_cut else at
-            outcome = self._raised(attempt, sent_at, at, cut=is_cut)
+            outcome = self._cut_or_raised(attempt.error, sent_at, at, step.cut_at)
         else:
-            outcome = self._failed(response, sent_at, at, cut_at)
+            outcome = self._failed(response, sent_at, at, step.cut_at)
         attempt.outcome = outcome
         return outcome
+
+    def _cut_or_raised(
+        self, error: Exception | None, sent_at: float, at: float, cut_at: float | None
+    ) -> Outcome:
+        timeout, is_cut = self._binding.library.TimeoutException, False
+        if cut_at is not None and isinstance(error, timeout) and at >= cut_at - _LEAST:
+            is_cut, at = True, max(at, cut_at)
+        return self._raised(self.last, sent_at, at, cut=is_cut)
 
     def _bound(self, left: float, phases: tuple[str, ...] = _PHASES) -> Any:
         """Let each operation take so many seconds at most; return the user's own timeouts."""

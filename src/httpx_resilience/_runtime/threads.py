@@ -118,12 +118,13 @@ class Flight:
 # decides, which would leave a place in a queue taken for ever. So while it decides, what Ctrl-C
 # does is put off, for some microseconds.
 
-_main = threading.main_thread().ident
+_main: int | None = threading.main_thread().ident
 _get_ident = threading.get_ident
 _SIGINT = int(signal.SIGINT)
-_DEFAULT = signal.default_int_handler
 _bare: Any = sys.modules.get("_signal", signal)  # without enums, which take ten times as long
-_set, _get = _bare.signal, _bare.getsignal
+_set = _bare.signal
+if signal.getsignal(_SIGINT) is None:  # whoever embeds Python handles it: it cannot be put back
+    _main = None
 _interrupts: list[FrameType | None] = []
 
 
@@ -132,31 +133,32 @@ def _put_off(_: int, frame: FrameType | None) -> None:
 
 
 def hold_interrupts() -> Any:
-    """Put off what Ctrl-C does in this thread; return what it did, or None if it does nothing."""
+    """Put off what Ctrl-C does in this thread; return what that was, or None: nothing is."""
     if _get_ident() != _main:
         return None
-    handler = _get(_SIGINT)
-    if handler is not _DEFAULT and (not callable(handler) or handler is _put_off):
-        return None
     try:
-        _set(_SIGINT, _put_off)
+        return _set(_SIGINT, _put_off)
     except ValueError:  # another interpreter's main thread, which no signal reaches
         return None
-    return handler
 
 
 def release_interrupts(handler: Any) -> None:
     """Let Ctrl-C do again what it did, and do it now if it was put off."""
     _set(_SIGINT, handler)
-    if _interrupts:
+    if _interrupts and handler is not _put_off:  # else we are within another such section
         frame = _interrupts[-1]
         _interrupts.clear()
-        handler(_SIGINT, frame)
+        if callable(handler):
+            handler(_SIGINT, frame)
+        elif handler == signal.SIG_DFL:
+            signal.raise_signal(_SIGINT)
 
 
 def _in_child() -> None:
-    global _process, _main
-    _process, _main = _Process(), threading.main_thread().ident
+    global _process, _main  # noqa: PLW0603 - a child is another process, with one thread
+    _process = _Process()
+    if _main is not None:
+        _main = threading.main_thread().ident
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
