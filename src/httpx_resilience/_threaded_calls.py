@@ -23,10 +23,11 @@ class LockedFlow:
     The events of a step are emitted after it: a listener may take its time, or send requests.
     """
 
-    __slots__ = ("_flow", "_runtime", "_sink")
+    __slots__ = ("_flow", "_has_begun", "_runtime", "_sink")
 
     def __init__(self, flow: CallFlow, runtime: threads.Runtime, sink: DeferredSink) -> None:
         self._flow = flow
+        self._has_begun = False
         self._runtime = runtime
         self._sink = sink
 
@@ -34,17 +35,30 @@ class LockedFlow:
         return self.send(None)
 
     def send(self, reply: Reply | None) -> Step:
-        """Take the next step, as a generator's ``send`` does."""
+        """Take the next step, as a generator's ``send`` does; wake whom it wakes.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came meanwhile; the step was taken.
+            StopIteration: The flow has ended.
+        """
         events: Sequence[Event] = ()
         handler = threads.hold_interrupts()
         try:
+            if reply is not None and not self._has_begun:  # interrupted before it held anything
+                raise StopIteration
             with self._runtime.lock:
+                self._has_begun = True
                 try:
                     step = self._flow.send(cast("Reply", reply))
                     if isinstance(step, Admit):  # from now on others may wake it
                         step.waiter.wake = self._runtime.waiter()
                 finally:
                     events = self._sink.take()
+            if step.wake:  # here, where nothing comes between
+                for waiter in step.wake:
+                    if waiter.wake is not None:
+                        threads.notify(waiter.wake)
+                step = step._replace(wake=())
         finally:
             try:
                 if handler is not None:
@@ -95,4 +109,6 @@ class ThreadCalls(Calls[SyncExchange]):
             return super().origins(now)
 
     def _lock(self) -> Any:
-        return threads.process().lock if self._bound is None else self._bound.lock
+        if self._bound is None:
+            return threads.process().lock
+        return self.bind(self._bound).lock  # the parent's may have been held when it forked

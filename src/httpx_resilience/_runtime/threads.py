@@ -9,13 +9,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 SLICE = 1.0
 """Seconds that a thread waits at most before it looks."""
+
+_HELD = 0.05
+"""Seconds that Ctrl-C is put off at most while a thread waits for a ``Flight``."""
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -84,37 +86,6 @@ def notify(waiter: threading.Event) -> None:
     waiter.set()
 
 
-class Flight:
-    """What one thread does for all that want it done.
-
-    >>> flight = Flight()
-    >>> with flight.joined(1.0) as is_mine:
-    ...     is_mine, flight.is_under_way
-    (True, True)
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether some thread is at it."""
-        return self._lock.locked()
-
-    @contextmanager
-    def joined(self, seconds: float) -> Iterator[bool]:
-        """Wait until no other thread is at it; the value is whether that came in time."""
-        until = time.monotonic() + seconds
-        while not self._lock.acquire(timeout=max(0.0, min(SLICE, until - time.monotonic()))):
-            if time.monotonic() >= until:
-                yield False
-                return
-        try:
-            yield True
-        finally:
-            self._lock.release()
-
-
 # Python raises KeyboardInterrupt anywhere in the main thread, also in the middle of what the core
 # decides, which would leave a place in a queue taken for ever. So while it decides, what Ctrl-C
 # does is put off, for some microseconds.
@@ -123,6 +94,7 @@ _main = threading.main_thread().ident
 _set: Any = getattr(signal.signal, "__wrapped__", signal.signal)  # without its enums: 0.2 µs
 _get: Any = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 _interrupts: list[FrameType | None] = []
+_held: list[Any] = [None]  # what Ctrl-C does, while or after it is put off
 
 
 def _put_off(_: int, frame: FrameType | None) -> None:
@@ -136,26 +108,93 @@ def hold_interrupts() -> Handler | None:
     handler: Any = _get(signal.SIGINT)
     if not callable(handler) or handler is _put_off:
         return None
+    _held[0] = taken = cast("Handler", handler)
     try:
         _set(signal.SIGINT, _put_off)
     except ValueError:  # another interpreter's main thread, which no signal reaches
         return None
-    taken: Handler = handler
+    except BaseException:  # another signal's handler raised: an alarm's, say
+        _set(signal.SIGINT, handler)
+        raise
     return taken
 
 
 def release_interrupts(handler: Handler) -> None:
     """Let Ctrl-C do again what it did, and do it now if it was put off."""
-    _set(signal.SIGINT, handler)
+    try:
+        _set(signal.SIGINT, handler)
+    except BaseException:  # as above: it raised before this was done
+        _set(signal.SIGINT, handler)
+        raise
     if _interrupts:
         frame = _interrupts[-1]
         _interrupts.clear()
         handler(signal.SIGINT, frame)
 
 
+class uninterrupted:  # noqa: N801 - a context manager, as contextlib's
+    """A block that Ctrl-C does not interrupt: what it does comes after the block."""
+
+    __slots__ = ("_handler",)
+
+    def __enter__(self) -> None:
+        self._handler = hold_interrupts()
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            release_interrupts(self._handler)
+
+
+class Flight:
+    """What one thread does for all that want it done.
+
+    >>> flight = Flight()
+    >>> flight.take(1.0), flight.is_under_way
+    (True, True)
+    >>> flight.land()
+
+    Attributes:
+        land: Ends it. Written in C: in a ``finally``, Ctrl-C cannot come before it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.land = self._lock.release
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some thread is at it."""
+        return self._lock.locked()
+
+    def take(self, seconds: float) -> bool:
+        """Wait until no other thread is at it; return whether that came in time."""
+        until = time.monotonic() + seconds
+        while not self._taken(max(0.0, min(_HELD, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+        return True
+
+    def _taken(self, seconds: float) -> bool:
+        handler, is_mine = hold_interrupts(), False
+        try:
+            is_mine = self._lock.acquire(timeout=seconds)
+        finally:
+            if handler is not None:
+                try:
+                    release_interrupts(handler)
+                except BaseException:
+                    if is_mine:
+                        self.land()
+                    raise
+        return is_mine
+
+
 def _in_child() -> None:
     global _process, _main
     _process, _main = _Process(), threading.main_thread().ident
+    _interrupts.clear()
+    if _get(signal.SIGINT) is _put_off:  # another thread forked while the main thread put it off
+        _set(signal.SIGINT, _held[0])
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
