@@ -55,8 +55,8 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
                 elif isinstance(step, Admit):
                     waited, waiter = exchange.admit(step)
                     del step  # thousands may wait here, each with what it holds
-                    registry.waiting.add(waiter)
                     try:
+                        registry.waiting.add(waiter)
                         reply = await waited or Woken(runtime.now())
                     finally:
                         registry.waiting.discard(waiter)
@@ -65,16 +65,16 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
                 step = flow.send(unless_closed(reply, life))
             if step.wake:
                 _wake(step.wake)
+            flow.close()
+            registry.under_way.discard(flow)
+            response: Response = finish(request, step, exchange, history)
+            return response
         except BaseException as error:
+            registry.under_way.discard(flow)
             _wake(cancel(flow, runtime.now()))
             if not isinstance(error, GeneratorExit):  # a closed coroutine may not await
                 await exchange.release_connection()
             raise
-        finally:
-            registry.under_way.discard(flow)
-        flow.close()
-        response: Response = finish(request, step, exchange, history)
-        return response
 
     async def aclose(self) -> None:
         """Close the inner transport, and end the calls that wait; nothing more is sent.

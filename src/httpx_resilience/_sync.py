@@ -10,7 +10,7 @@ from ._call import closed_error, finish
 from ._core.outcome import Waiter, Woken
 from ._core.steps import START, Admit, Done, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
-from ._runtime.threads import Runtime, notify, running_loop
+from ._runtime.threads import Runtime, notify, running_loop, uninterrupted
 from ._threaded_calls import ThreadCalls
 from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
 
@@ -56,8 +56,8 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
                 elif isinstance(step, Admit):
                     waited, waiter = exchange.admit(step)
                     del step  # thousands may wait here, each with what it holds
-                    registry.waiting.add(waiter)
                     try:
+                        registry.waiting.add(waiter)
                         reply = waited() or Woken(runtime.now())
                     finally:
                         registry.waiting.discard(waiter)
@@ -66,15 +66,16 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
                 step = flow.send(unless_closed(reply, life))
             if step.wake:
                 _wake(step.wake)
-        except BaseException:
-            _wake(cancel(flow, runtime.now()))
-            exchange.release_connection()
-            raise
-        finally:
+            flow.close()
             registry.under_way.discard(flow)
-        flow.close()
-        response: Response = finish(request, step, exchange, history)
-        return response
+            response: Response = finish(request, step, exchange, history)
+            return response
+        except BaseException:
+            with uninterrupted():
+                registry.under_way.discard(flow)
+                _wake(cancel(flow, runtime.now()))
+                exchange.release_connection()
+            raise
 
     def close(self) -> None:
         """Close the inner transport, and end the calls that wait; nothing more is sent.

@@ -12,7 +12,13 @@ from ._core.telemetry.events import Event
 from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
 from ._exchange.threaded import SyncExchange
-from ._runtime.threads import Runtime, hold_interrupts, process, release_interrupts
+from ._runtime.threads import (
+    Runtime,
+    hold_interrupts,
+    notify,
+    process,
+    release_interrupts,
+)
 from .instrumentation.history import CallHistory
 from .instrumentation.sink import DeferredSink
 
@@ -33,7 +39,12 @@ class LockedFlow:
         self._sink = sink
 
     def send(self, reply: Any) -> Step:
-        """Take the next step, as a generator's ``send`` does."""
+        """Take the next step, as a generator's ``send`` does; wake whom it wakes.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came meanwhile; the step was taken.
+            StopIteration: The flow has ended.
+        """
         sink, events = self._sink, _NONE
         handler = hold_interrupts()
         try:
@@ -45,6 +56,11 @@ class LockedFlow:
                 finally:
                     if sink.kept_back:
                         events = sink.take()
+            if step.wake:  # here, where nothing comes between
+                for waiter in step.wake:
+                    if waiter.wake is not None:
+                        notify(waiter.wake)
+                step = step._replace(wake=())
         finally:
             try:
                 if handler is not None:
@@ -53,6 +69,12 @@ class LockedFlow:
                 if events:
                     sink.hand_out(events)
         return step
+
+    @property
+    def gi_suspended(self) -> bool:
+        """Whether it has begun and not ended."""
+        flow: Any = self._flow
+        return bool(flow.gi_suspended)
 
     def close(self) -> None:
         """End the flow."""
@@ -95,4 +117,6 @@ class ThreadCalls(Calls[SyncExchange]):
             return super().origins(now)
 
     def _lock(self) -> Any:
-        return process().lock if self._bound is None else self._bound.lock
+        if self._bound is None:
+            return process().lock
+        return self.bind(self._bound).lock  # the parent's may have been held when it forked

@@ -111,6 +111,9 @@ class Transport(Generic[Request, Response, Inner, Made]):
 
 def cancel(flow: CallFlow, now: float) -> Sequence[Waiter]:
     """Let a flow give back what it holds; return whom to wake."""
+    state: Any = flow
+    if not state.gi_suspended:  # it has ended, or was interrupted before it began
+        return ()
     try:
         flow.send(Cancelled(now))
     except StopIteration as ended:

@@ -127,8 +127,8 @@ class SyncExchange(Exchange):
         """Give the connection back, then sleep, while the transport is open."""
         self.release_connection()
         waiter = self._runtime.waiter()
-        waiting.add(waiter)
         try:
+            waiting.add(waiter)
             if not self.life.is_closed:
                 self._runtime.wait(waiter, step.until)
         finally:

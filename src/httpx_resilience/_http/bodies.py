@@ -322,9 +322,9 @@ class SyncPeeked(Peeked):
             self._stream.close()
 
     def close_quietly(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, whole: half closed, it would stay taken for ever."""
         if not self.holds_nothing:
-            with suppress(Exception):
+            with threads.uninterrupted(), suppress(Exception):
                 self.close()
 
 

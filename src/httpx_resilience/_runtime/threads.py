@@ -10,13 +10,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 SLICE = 1.0
 """Seconds that a thread waits at most before it looks."""
+
+_HELD = 0.05
+"""Seconds that Ctrl-C is put off at most while a thread waits for a ``Flight``."""
 
 
 class _Process:
@@ -83,37 +85,6 @@ def notify(waiter: threading.Event) -> None:
     waiter.set()
 
 
-class Flight:
-    """What one thread does for all that want it done.
-
-    >>> flight = Flight()
-    >>> with flight.joined(1.0) as is_mine:
-    ...     is_mine, flight.is_under_way
-    (True, True)
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether some thread is at it."""
-        return self._lock.locked()
-
-    @contextmanager
-    def joined(self, seconds: float) -> Iterator[bool]:
-        """Wait until no other thread is at it; the value is whether that came in time."""
-        until = time.monotonic() + seconds
-        while not self._lock.acquire(timeout=max(0.0, min(SLICE, until - time.monotonic()))):
-            if time.monotonic() >= until:
-                yield False
-                return
-        try:
-            yield True
-        finally:
-            self._lock.release()
-
-
 # Python raises KeyboardInterrupt anywhere in the main thread, also in the middle of what the core
 # decides, which would leave a place in a queue taken for ever. So while it decides, what Ctrl-C
 # does is put off, for some microseconds.
@@ -122,10 +93,11 @@ _main: int | None = threading.main_thread().ident
 _get_ident = threading.get_ident
 _SIGINT = int(signal.SIGINT)
 _bare: Any = sys.modules.get("_signal", signal)  # without enums, which take ten times as long
-_set = _bare.signal
+_set, _get = _bare.signal, _bare.getsignal
 if signal.getsignal(_SIGINT) is None:  # whoever embeds Python handles it: it cannot be put back
     _main = None
 _interrupts: list[FrameType | None] = []
+_held: list[Any] = [_get(_SIGINT)]  # what Ctrl-C does but while it is put off
 
 
 def _put_off(_: int, frame: FrameType | None) -> None:
@@ -137,14 +109,22 @@ def hold_interrupts() -> Any:
     if _get_ident() != _main:
         return None
     try:
-        return _set(_SIGINT, _put_off)
+        _held[0] = handler = _set(_SIGINT, _put_off)
     except ValueError:  # another interpreter's main thread, which no signal reaches
         return None
+    except BaseException:  # another signal's handler raised, before this was done or after
+        _restore()
+        raise
+    return handler
 
 
 def release_interrupts(handler: Any) -> None:
     """Let Ctrl-C do again what it did, and do it now if it was put off."""
-    _set(_SIGINT, handler)
+    try:
+        _set(_SIGINT, handler)
+    except BaseException:  # as above
+        _set(_SIGINT, handler)
+        raise
     if _interrupts and handler is not _put_off:  # else we are within another such section
         frame = _interrupts[-1]
         _interrupts.clear()
@@ -154,11 +134,76 @@ def release_interrupts(handler: Any) -> None:
             signal.raise_signal(_SIGINT)
 
 
+def _restore() -> None:
+    """Let Ctrl-C do again what it did, where nobody will."""
+    if _get(_SIGINT) is _put_off:
+        _set(_SIGINT, _held[0])
+
+
+class uninterrupted:  # noqa: N801 - a context manager, as contextlib's
+    """A block that Ctrl-C does not interrupt: what it does comes after the block."""
+
+    __slots__ = ("_handler",)
+
+    def __enter__(self) -> None:
+        self._handler = hold_interrupts()
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler is not None:
+            release_interrupts(self._handler)
+
+
+class Flight:
+    """What one thread does for all that want it done.
+
+    >>> flight = Flight()
+    >>> flight.take(1.0), flight.is_under_way
+    (True, True)
+    >>> flight.land()
+
+    Attributes:
+        land: Ends it. Written in C: in a ``finally``, Ctrl-C cannot come before it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.land = self._lock.release
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some thread is at it."""
+        return self._lock.locked()
+
+    def take(self, seconds: float) -> bool:
+        """Wait until no other thread is at it; return whether that came in time."""
+        until = time.monotonic() + seconds
+        while not self._taken(max(0.0, min(_HELD, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+        return True
+
+    def _taken(self, seconds: float) -> bool:
+        handler, is_mine = hold_interrupts(), False
+        try:
+            is_mine = self._lock.acquire(timeout=seconds)
+        finally:
+            if handler is not None:
+                try:
+                    release_interrupts(handler)
+                except BaseException:
+                    if is_mine:
+                        self.land()
+                    raise
+        return is_mine
+
+
 def _in_child() -> None:
     global _process, _main  # noqa: PLW0603 - a child is another process, with one thread
     _process = _Process()
+    _interrupts.clear()
     if _main is not None:
         _main = threading.main_thread().ident
+        _restore()  # another thread forked while the main thread put it off
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

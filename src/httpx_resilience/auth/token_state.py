@@ -87,13 +87,14 @@ class TokenState:
             TypeError, ValueError: It is no token.
         """
         token, lifetime = _checked_token(got)
-        self.round += 1
-        self.failure = None
-        self._renew_at = self._expires_at = math.inf
+        renew_at = expires_at = math.inf
         if lifetime is not None:
-            self._expires_at = began_at + lifetime
-            self._renew_at = self._expires_at - min(self._ahead, lifetime / 10)
-        self.token = token
+            expires_at = began_at + lifetime
+            renew_at = expires_at - min(self._ahead, lifetime / 10)
+        # No call among these: other threads, and Ctrl-C, see all of it or nothing.
+        self.failure, self.token = None, token
+        self._renew_at, self._expires_at = renew_at, expires_at
+        self.round += 1
         return token
 
     def failed(self, error: Exception, stale: str | None) -> str | None:

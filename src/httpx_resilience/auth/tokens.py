@@ -277,10 +277,12 @@ class TokenAuth(Generic[Request, Response, Client]):
             return token
         deadline = _deadline_of(request)
         bound = self._fetch_timeout if deadline is None else min(deadline, self._fetch_timeout)
-        seen = state.round
-        with self._flight.joined(bound) as is_mine:
-            if is_mine:
+        seen, flight = state.round, self._flight
+        if flight.take(bound):
+            try:
                 return state.news(seen, stale, request) or self._renewed_now(request, stale)
+            finally:
+                flight.land()
         if deadline is None or bound < deadline:
             kept = state.kept(stale)
             if kept is None:
