@@ -179,6 +179,8 @@ class Quota:
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
+            if kind == FIXED and self.limit is not None and not self._share.rate:
+                self._share.met(self.limit, remaining, reset, received, self.processed, window.span)
         if sent > evidence.newest_sent:
             evidence.newest_sent = sent
         if self._unseen:
