@@ -142,7 +142,8 @@ class Share:
         What it lacks and we did not spend, others did. Who takes the window at once has hardly
         another chance to see one who calls now and then.
         """
-        self._judge(limit, remaining, reset, received, span)
+        if self._end is not None:
+            self._judge(self._end, limit, remaining, reset, received, span)
         self._begin(received, reset, answered)
         self._base = limit + (answered - 1) * self._cost
 
