@@ -17,6 +17,7 @@ from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
 from .evidence import Evidence
 from .lag import Lag
+from .nodes import Nodes
 from .probes import ProbeSchedule
 from .refill import SHORTEST, RefillMeasure
 from .repeats import RepeatCache
@@ -73,8 +74,10 @@ class Quota:
 
     __slots__ = (
         "_bucket",
+        "_is_exact",
         "_is_odd",
         "_lag",
+        "_nodes",
         "_probes",
         "_refill",
         "_repeats",
@@ -116,8 +119,10 @@ class Quota:
         self._bucket = Bucket()
         self._short = ShortWindow()
         self._lag = Lag()
+        self._nodes = Nodes()
         self._share = Share()
-        self._is_odd = False  # a short window, or a server that may say too much
+        self._is_exact = True  # neither a short window nor a server that may say too much
+        self._is_odd = False
         self._silent_at: deque[float] = deque()
         self._unseen = 0
         self.processed = 0
@@ -176,10 +181,12 @@ class Quota:
         ):
             self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
         if self._is_odd or remaining + 1 >= (limit or math.inf):
-            self._look_closer(announced, remaining, reset, sent, received, clock)
+            remaining, reset = self._look_closer(announced, remaining, reset, sent, received, clock)
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
+            if kind == FIXED and limit is not None and not self._share.rate:
+                self._share.met(limit, remaining, reset, received, self.processed, window.span)
         if sent > evidence.newest_sent:
             evidence.newest_sent = sent
         if self._unseen:
@@ -202,7 +209,7 @@ class Quota:
         kind = self._window.kind
         is_recognised = kind == FIXED or (kind != BUCKET and self._bucket.is_refuted)
         is_alone = self.is_counted and len(self.evidence.resets) == 1 and not self._share.rate
-        return is_recognised and is_alone and not self._is_odd
+        return is_recognised and is_alone and self._is_exact
 
     def _look_closer(
         self,
@@ -212,8 +219,12 @@ class Quota:
         sent: float,
         received: float,
         clock: ServerClock,
-    ) -> None:
-        """See whether it is a short window, and whether too much is said to be left."""
+    ) -> tuple[int, ResetInterval]:
+        """See whether it is a short window, and whether too much is said to be left.
+
+        Returns:
+            What is left on the emptiest node, and when its window ends.
+        """
         short, lag, window, limit = self._short, self._lag, self._window, self.limit or 0
         is_new = window.first_received == received
         if is_new:
@@ -228,7 +239,18 @@ class Quota:
             lag.begin()
         lag.observe(limit, remaining, sent, received)
         self._see(max(sent, self.evidence.newest_sent))
-        self._is_odd = short.seconds is not None or lag.is_suspected
+        nodes = self._nodes
+        if nodes.is_looking:
+            is_later = is_new and reset.nominal - self.end.nominal > window.span / 2
+            before = self.processed - 1
+            nodes.look(limit, self.evidence.remaining, before, received, is_later=is_later)
+        if remaining == limit - 1 and not lag.is_suspected:
+            nodes.opened(self.processed, reset, sent, received)
+        self._is_exact = short.seconds is None and not lag.is_suspected and not nodes.are_known
+        self._is_odd = nodes.is_looking or not self._is_exact
+        if nodes.are_known and not lag.is_suspected:
+            return nodes.least(remaining, reset, received, gives_all=window.kind not in TRICKLING)
+        return remaining, reset
 
     def repeat(
         self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
@@ -344,7 +366,7 @@ class Quota:
     def suspect(self) -> None:
         """Learn that it refused a request though something was left by its own word."""
         self._lag.suspect()
-        self._is_odd = True
+        self._is_exact, self._is_odd = False, True
 
     def mark_low(self, units: float) -> None:
         """Look at each response as a whole when no more than these units are left."""

@@ -128,6 +128,25 @@ class Share:
             self._is_drained = remaining <= 0
         self.rate = 0.0 if self._mistrusted else self._rate(limit, span)
 
+    def met(
+        self,
+        limit: int,
+        remaining: int,
+        reset: ResetInterval,
+        received: float,
+        answered: int,
+        span: float,
+    ) -> None:
+        """Learn from the first response of a window that was surely whole, as ``observe`` does.
+
+        What it lacks and we did not spend, others did. Who takes the window at once has hardly
+        another chance to see one who calls now and then.
+        """
+        if self._end is not None:
+            self._judge(self._end, limit, remaining, reset, received, span)
+        self._begin(received, reset, answered)
+        self._base = limit + (answered - 1) * self._cost
+
     def _rate(self, limit: int, span: float) -> float:
         """Return the units a second that others spend."""
         spent = self._before[0] + self._spent
