@@ -20,7 +20,7 @@ from httpx_resilience import RateLimitStatus
 from httpx_resilience.cli._screen import console
 from httpx_resilience.cli._tables import show_limits
 from httpx_resilience.testing import FakeScaiVault, Fault, Limit, serve_in_thread
-from support.commands import Ran, Run, Served, Start, ended
+from support.commands import Run, Served, Start, ended
 
 pytest_plugins = ["support.command_fixtures"]
 
@@ -42,17 +42,24 @@ def totals(out: str) -> list[str]:
     return lines[head + 2].split()[:4]
 
 
-WAYS = [(), ("--sync",), ("--client", "httpx2"), ("--client", "httpx2", "--sync")]
+KINDS = [(), ("--sync",)]
+WAYS = [*KINDS, ("--client", "httpx2"), ("--client", "httpx2", "--sync")]
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: "-".join(way).replace("-", "") or "httpx")
+def name_of(way: tuple[str, ...]) -> str:
+    return " ".join(way).replace("--", "") or "as it comes"
+
+
+@pytest.fixture(params=WAYS, ids=name_of)
 def run_any(run: Run, request: pytest.FixtureRequest) -> Run:
     """Run a command with each client of each library."""
+    return lambda *arguments: run(*arguments, *request.param)
 
-    def run_it(*arguments: str) -> Ran:
-        return run(*arguments, *request.param)
 
-    return run_it
+@pytest.fixture(params=KINDS, ids=name_of)
+def run_both(run: Run, request: pytest.FixtureRequest) -> Run:
+    """Run a command with each kind of client."""
+    return lambda *arguments: run(*arguments, *request.param)
 
 
 def test_one_call_prints_its_body_and_keeps_the_table_off_stdout(
@@ -66,8 +73,8 @@ def test_one_call_prints_its_body_and_keeps_the_table_off_stdout(
     assert "status 200 (1 of 1)" in ran.err
 
 
-def test_one_call_that_fails_prints_its_body_too(run_any: Run, served: Served) -> None:
-    ran = run_any("fetch", served.url + SECRET)
+def test_one_call_that_fails_prints_its_body_too(run: Run, served: Served) -> None:
+    ran = run("fetch", served.url + SECRET)
     assert ran.status == 1
     assert json.loads(ran.out)["error"]["code"] == "secret_not_found"
     assert cells(ran.err, "permanent")[1] == "1"
@@ -86,9 +93,9 @@ def test_many_calls_print_a_table_of_what_was_retried(run_any: Run, served: Serv
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_the_calls_are_as_concurrent_as_asked(run_any: Run, served: Served) -> None:
+def test_the_calls_are_as_concurrent_as_asked(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.delay(0.3, times=8))
-    assert run_any("fetch", served.url + WHO, "-n", "8", "-c", "8").status == 0
+    assert run_both("fetch", served.url + WHO, "-n", "8", "-c", "8").status == 0
     arrivals = sorted(seen.at for seen in served.vault.log)
     assert arrivals[-1] - arrivals[0] < 1.5  # one after the other they take 2.1 s
 
@@ -195,25 +202,25 @@ def test_attempts_and_time_are_limited_as_asked(run: Run, served: Served) -> Non
     assert cells(ran.err, "out_of_time")[1] == "1"
 
 
-def test_a_deadline_cuts_a_call(run_any: Run, served: Served) -> None:
+def test_a_deadline_cuts_a_call(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.delay(5.0))
-    ran = run_any("fetch", served.url + WHO, "--deadline", "0.3")
+    ran = run_both("fetch", served.url + WHO, "--deadline", "0.3")
     assert ran.status == 1
     assert "the deadline passed (DeadlineExceeded)" in ran.complaint
 
 
-def test_a_success_whose_body_breaks_off_is_a_failure(run_any: Run, served: Served) -> None:
+def test_a_success_whose_body_breaks_off_is_a_failure(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.drop("after"), path=WHO)
-    ran = run_any("fetch", served.url + WHO, "-n", "3", "-c", "1")
+    ran = run_both("fetch", served.url + WHO, "-n", "3", "-c", "1")
     assert ran.status == 1
     assert totals(ran.out) == ["3", "2", "1", "3"]
     assert cells(ran.out, "-   ")[1] == "200, body broke off"
     assert "RemoteProtocolError (1 of 3)" in ran.out
 
 
-def test_json_prints_the_log_lines_only(run_any: Run, served: Served) -> None:
+def test_json_prints_the_log_lines_only(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.code("service_unavailable"))
-    ran = run_any("fetch", served.url + WHO, "--json", "-v")
+    ran = run_both("fetch", served.url + WHO, "--json", "-v")
     lines = [json.loads(line) for line in ran.out.splitlines()]
     told = [line["event"] for line in lines if "call_id" in line]
     assert [name for name in told if not name.startswith("throttle")] == [
@@ -333,9 +340,9 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_server_that_cannot_be_reached_is_one_line(run_any: Run, closed_port: int) -> None:
+def test_a_server_that_cannot_be_reached_is_one_line(run_both: Run, closed_port: int) -> None:
     url = f"http://user:s3cr3t@127.0.0.1:{closed_port}/?key=s3cr3t"
-    ran = run_any("fetch", url, "--retry-for", "0.8")
+    ran = run_both("fetch", url, "--retry-for", "0.8")
     assert (ran.status, ran.out) == (1, "")
     assert ran.complaint.startswith(f"http://127.0.0.1:{closed_port}: cannot connect (ConnectError")
     assert "s3cr3t" not in ran.err
@@ -405,7 +412,7 @@ def test_an_argument_that_cannot_be_used_is_one_line(
     assert "s3cr3t" not in ran.err
 
 
-@pytest.mark.parametrize("way", [(), ("--sync",)], ids=["tasks", "threads"])
+@pytest.mark.parametrize("way", KINDS, ids=name_of)
 def test_an_interrupted_run_shows_what_was_measured(
     start: Start, served: Served, way: tuple[str, ...]
 ) -> None:
