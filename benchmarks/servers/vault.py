@@ -37,11 +37,11 @@ def headers(now: float, remaining: int, body: bytes = BODY) -> Headers:
     ]
 
 
-class InProcessVault(httpx.AsyncBaseTransport):
-    """Answers 200 with rate-limit headers that go down from response to response.
+class Stock:
+    """Rate-limit headers that go down from response to response.
 
-    The headers are made beforehand, by ``stock``: per request nothing but ``httpx.Response`` is
-    built, as in every transport. ``clock`` is the server's, in Unix seconds.
+    They are made beforehand, by ``stock``: per request nothing but a response is built, as in every
+    transport. ``clock`` is the server's, in Unix seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -62,6 +62,10 @@ class InProcessVault(httpx.AsyncBaseTransport):
                 self._remaining = LIMIT
             fresh.append(headers(now, self._remaining))
         self._headers = itertools.cycle(fresh)
+
+
+class InProcessVault(Stock, httpx.AsyncBaseTransport):
+    """Answers 200, with headers out of its stock."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer."""
