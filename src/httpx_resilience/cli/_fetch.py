@@ -99,7 +99,7 @@ def fetch(
         str, typer.Option(metavar="NAME", help="Whose client sends: httpx or httpx2.")
     ] = "httpx",
     sync: Annotated[
-        bool, typer.Option("--sync", help="With the synchronous client, a thread for each call.")
+        bool, typer.Option("--sync", help="With its synchronous client, in threads.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
