@@ -69,7 +69,7 @@ async def _retries(effort: Effort, report: Report) -> list[Row]:
     turns = {}
     for each in field:
         turns[f"{each.name} steady"] = _transport(each, SyncVault())
-        turns[f"{each.name} stumbling"] = _transport(each, SyncStumblingVault())
+        turns[f"{each.name} stumbling"] = _stumbling(each)
     figures = await _figures(RETRY, turns, 100, effort, report)
     added = {
         each.name: against(figures[f"{each.name} stumbling"], figures[f"{each.name} steady"]).added
@@ -91,6 +91,20 @@ async def _retries(effort: Effort, report: Report) -> list[Row]:
 def _transport(contender: SyncContender, vault: SyncVault) -> Turn:
     request = httpx.Request("GET", URL, headers=CREDENTIAL)
     return turn_of(vault, partial(contender.wrap(vault).handle_request, request))
+
+
+def _stumbling(contender: SyncContender) -> Turn:
+    vault = SyncStumblingVault()
+    send = _transport(contender, vault)
+
+    async def turn(calls: int) -> float:
+        vault.served = 0
+        seconds = await send(calls)
+        if vault.served < calls:
+            raise RuntimeError(f"{contender.name} did not get over a 503")
+        return seconds
+
+    return turn
 
 
 def _client(contender: SyncContender) -> Turn:

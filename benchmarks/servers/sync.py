@@ -7,7 +7,7 @@ import httpx
 
 from simulation.servers import FixedWindow
 
-from .vault import BODY, BUSY, LIMIT, Stock, headers
+from .vault import BODY, BUSY, Stock, Stumbling
 
 _TOO_MANY = b'{"error":{"code":"rate_limited","message":"Slow down.","request_id":"req_1"}}'
 
@@ -21,16 +21,15 @@ class SyncVault(Stock, httpx.BaseTransport):
         return httpx.Response(200, headers=next(self._headers), stream=httpx.ByteStream(BODY))
 
 
-class SyncStumblingVault(SyncVault):
+class SyncStumblingVault(Stumbling, SyncVault):
     """Answers 503 ``service_unavailable`` and then 200, in turns."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer."""
-        if self.served % 2:
+        self._is_up = not self._is_up
+        if self._is_up:
             return super().handle_request(request)
-        self.served += 1
-        busy = headers(self.clock(), LIMIT, BUSY)
-        return httpx.Response(503, headers=busy, stream=httpx.ByteStream(BUSY))
+        return httpx.Response(503, headers=self._busy, stream=httpx.ByteStream(BUSY))
 
 
 class SyncLimitingVault(httpx.BaseTransport):

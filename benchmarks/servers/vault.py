@@ -73,8 +73,8 @@ class InProcessVault(Stock, httpx.AsyncBaseTransport):
         return httpx.Response(200, headers=next(self._headers), stream=httpx.ByteStream(BODY))
 
 
-class StumblingVault(InProcessVault):
-    """Answers 503 ``service_unavailable`` and then 200, in turns."""
+class Stumbling(Stock):
+    """A stock for a server that answers 503 ``service_unavailable`` and then 200, in turns."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__(clock)
@@ -85,6 +85,10 @@ class StumblingVault(InProcessVault):
         """Make the headers of the next ``count`` successes."""
         super().stock(count, later=later)
         self._busy = headers(self.clock() + later, self._remaining, BUSY)
+
+
+class StumblingVault(Stumbling, InProcessVault):
+    """Answers 503 ``service_unavailable`` and then 200, in turns."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer."""
