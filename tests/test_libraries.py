@@ -79,7 +79,7 @@ def test_import_star_and_dir_show_every_name() -> None:
     assert set(httpx_resilience.__all__) <= set(names)
     assert set(httpx_resilience.__all__) <= set(dir(httpx_resilience))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = httpx_resilience.Nothing  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        _ = httpx_resilience.Nothing  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -152,14 +152,14 @@ MIXED: dict[str, tuple[Callable[[], object], str]] = {
     "a token for httpx in httpx2's Client": (
         lambda: httpx2.Client(
             transport=httpx2.MockTransport(well2),
-            auth=ONE.RefreshToken(token, origins=[URL[:21]]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            auth=ONE.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType]
         ).get(URL),
         "from httpx_resilience.httpx2 import RefreshToken",
     ),
     "a token for httpx2 in httpx's Client": (
         lambda: httpx.Client(
             transport=httpx.MockTransport(well),
-            auth=TWO.RefreshToken(token, origins=[URL[:21]]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            auth=TWO.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType]
         ).get(URL),
         "from httpx_resilience import RefreshToken",
     ),

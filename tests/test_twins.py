@@ -28,9 +28,9 @@ def driver(name: str) -> list[str]:
     """A driver's code, line by line: without docstrings, comments and imports."""
     tree = ast.parse((ROOT / name).read_text())
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        if documented and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                node.body = node.body[1:] if ast.get_docstring(node) else node.body
     body = [node for node in tree.body if not isinstance(node, ast.ImportFrom)][1:]
     kept = [
         node

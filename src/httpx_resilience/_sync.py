@@ -30,7 +30,6 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
         Raises:
             DeadlineExceeded: The call was still running when its ``deadline`` passed.
             TransportClosed: The transport is closed, or was while the call waited to be sent.
-            RuntimeError: Another event loop still runs, and calls of this transport in it.
             TypeError: The request is one of another library, or its ``extensions["resilience"]``
                 neither a ``Policy`` nor None.
             Exception: Whatever the inner transport raised last, itself.
@@ -82,7 +81,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
 
         A call that waits for its next attempt ends at once with the last one's response or
         exception, for the reason ``closed``. One that waits for its first raises
-        ``TransportClosed``, and so do new calls, until the transport is entered (``async with``)
+        ``TransportClosed``, and so do new calls, until the transport is entered (``with``)
         again. What is being sent is left to the inner transport.
         """
         self._entered = 0
@@ -115,7 +114,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
         self._transport.__exit__(exc_type, exc_value, traceback)
 
     def handle_async_request(self, request: object) -> NoReturn:
-        """Refuse to serve a synchronous client."""
+        """Refuse to serve an asynchronous client."""
         raise wrong_client(self)
 
     def __aenter__(self) -> NoReturn:

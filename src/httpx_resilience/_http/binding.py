@@ -115,7 +115,8 @@ def checked_response(response: Any, binding: Binding) -> Any:
     text, other = f"allowed is an {binding.name}.Response", library_of(response)
     if other is None:
         raise TypeError(f"response: got a {type(response).__name__}, {text}")
-    raise TypeError(f"response: got one of {other}, {text}; for {other}: from {door_of(other)}")
+    right = f"from {door_of(other)} import raise_for_error, error_of"
+    raise TypeError(f"response: got one of {other}, {text}; for {other}: {right}")
 
 
 def checked_client(client: object, binding: Binding) -> Binding:
@@ -129,4 +130,5 @@ def checked_client(client: object, binding: Binding) -> Binding:
     text, other = f"allowed is a client of {binding.name}", library_of(client)
     if other is None:
         raise TypeError(f"client: got a {type(client).__name__}, {text}")
-    raise TypeError(f"client: got one of {other}, {text}; for {other}: from {door_of(other)}")
+    right = f"from {door_of(other)} import read_change_write"
+    raise TypeError(f"client: got one of {other}, {text}; for {other}: {right}")
