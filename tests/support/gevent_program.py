@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-import gevent
+import gevent  # pyright: ignore[reportMissingModuleSource] - installed where it is tried
 import httpx
 
 from httpx_resilience import GENERIC, ResilientTransport, TransportClosed
