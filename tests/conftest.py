@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import settings
 
-collect_ignore = ["typing"]  # checked by mypy and pyright, never run
+collect_ignore = [
+    "typing",  # checked by mypy and pyright, never run
+    "support/gevent_program.py",  # patches what it finds; run in a process of its own
+]
 
 settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 settings.register_profile("soak", max_examples=2000, deadline=None)

@@ -94,36 +94,36 @@ def test_nobody_looks_when_the_window_is_old_or_over_or_well_known() -> None:
 def test_the_least_counts_until_its_window_may_be_over() -> None:
     nodes = known()
     first, later = until(60.0), until(65.0)
-    assert nodes.least(3, first, 1.0, gives_all=True) == (3, first)
-    assert nodes.least(9, later, 1.0, gives_all=True) == (3, first)
-    assert nodes.least(2, later, 1.0, gives_all=True) == (2, later)
-    assert known().least(9, later, 1.0, gives_all=True) == (9, later)
+    assert nodes.emptiest(3, first, 1.0, gives_all=True) == (3, first)
+    assert nodes.emptiest(9, later, 1.0, gives_all=True) == (3, first)
+    assert nodes.emptiest(2, later, 1.0, gives_all=True) == (2, later)
+    assert known().emptiest(9, later, 1.0, gives_all=True) == (9, later)
 
 
 def test_the_least_counts_for_the_latest_responses_alone() -> None:
     nodes = known()
-    nodes.least(3, until(60.0), 1.0, gives_all=True)
-    counted = [nodes.least(9, until(60.0), 1.0, gives_all=True)[0] for _ in range(9)]
+    nodes.emptiest(3, until(60.0), 1.0, gives_all=True)
+    counted = [nodes.emptiest(9, until(60.0), 1.0, gives_all=True)[0] for _ in range(9)]
     assert counted == [3] * 8 + [9]
 
 
 def test_where_all_comes_back_nothing_of_the_window_before_counts() -> None:
     nodes, later = known(), until(120.0)
-    nodes.least(0, until(60.0), 1.0, gives_all=True)
-    assert nodes.least(9, later, 59.0, gives_all=True) == (9, later)
+    nodes.emptiest(0, until(60.0), 1.0, gives_all=True)
+    assert nodes.emptiest(9, later, 59.0, gives_all=True) == (9, later)
 
 
 def test_where_not_all_comes_back_an_empty_node_gets_two_units_and_two_more_each() -> None:
     nodes, later = known(), until(120.0)
-    nodes.least(0, until(60.0), 1.0, gives_all=False)
-    counted = [nodes.least(9, later, 59.0, gives_all=False) for _ in range(5)]
+    nodes.emptiest(0, until(60.0), 1.0, gives_all=False)
+    counted = [nodes.emptiest(9, later, 59.0, gives_all=False) for _ in range(5)]
     assert counted == [(2, later), (4, later), (6, later), (8, later), (9, later)]
 
 
 def test_what_a_node_said_was_left_is_still_left_when_more_comes_back() -> None:
     nodes, later = known(), until(120.0)
-    nodes.least(7, until(60.0), 1.0, gives_all=False)
-    assert nodes.least(9, later, 59.0, gives_all=False) == (7, later)
+    nodes.emptiest(7, until(60.0), 1.0, gives_all=False)
+    assert nodes.emptiest(9, later, 59.0, gives_all=False) == (7, later)
 
 
 def test_the_emptiest_node_decides_though_another_one_answered_last() -> None:

@@ -85,7 +85,7 @@ class Nodes:
             self.are_known, self.is_looking = True, False
         self._looked_at = answered
 
-    def least(
+    def emptiest(
         self, remaining: int, reset: ResetInterval, received: float, *, gives_all: bool
     ) -> tuple[int, ResetInterval]:
         """Return what is left on the emptiest node after a response, and when its window ends."""

@@ -249,7 +249,9 @@ class Quota:
         self._is_exact = short.seconds is None and not lag.is_suspected and not nodes.are_known
         self._is_odd = nodes.is_looking or not self._is_exact
         if nodes.are_known and not lag.is_suspected:
-            return nodes.least(remaining, reset, received, gives_all=window.kind not in TRICKLING)
+            return nodes.emptiest(
+                remaining, reset, received, gives_all=window.kind not in TRICKLING
+            )
         return remaining, reset
 
     def repeat(
