@@ -307,6 +307,10 @@ class Found(NamedTuple):
 PROGRAM = Path(__file__).parents[1] / "support" / "interrupted_program.py"
 SPENDS = b"RateLimit-Limit: 1\r\nRateLimit-Remaining: 0\r\nRateLimit-Reset: 1\r\n"
 
+LOST_AFTER = 3.0
+"""Seconds after which a signal is sent again. Once in some thousand times its KeyboardInterrupt is
+dropped by Python or httpcore: seen where a ``threading.Event`` is made for httpcore's queue."""
+
 HANGS_AFTER = 25.0
 """Seconds until a program that should have ended is made to say where it stands, and killed."""
 
@@ -328,12 +332,16 @@ def interrupted_program(library: str, signals: int, workers: int, seed: int) -> 
             assert process.stderr is not None
             reader = threading.Thread(target=errors.extend, args=[process.stderr])
             reader.start()
-            last = ""
+            last, again = "", threading.Timer(0.0, int)
             for line in process.stdout:
+                again.cancel()
                 last = line
                 if line == "armed\n":
                     time.sleep(0.008 * chance.random() ** 2)
                     process.send_signal(signal.SIGINT)
+                    again = threading.Timer(LOST_AFTER, process.send_signal, [signal.SIGINT])
+                    again.start()
+            again.cancel()
             watchdog.cancel()
             reader.join()
         said = "".join(line for line in errors if not line.startswith("event="))

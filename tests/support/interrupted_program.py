@@ -8,6 +8,7 @@ many other threads call meanwhile, and the URLs of a server and of one whose lim
 import importlib
 import itertools
 import json
+import logging
 import signal
 import sys
 import threading
@@ -35,9 +36,9 @@ class Program:
             "httpx_resilience" if library == "httpx" else "httpx_resilience.httpx2"
         )
         self.inner = self.library.HTTPTransport(trust_env=False)
-        self._with_lock(self.inner._pool)
         self.transport = door.ResilientTransport(self.inner, dialect=GENERIC, policy=POLICY)
-        self.client = self.library.Client(transport=self.transport, base_url=url)
+        self._url = url
+        self.client = self._new_client()
         self._limited = limited
         self.kept = Counter[str]()
         self.places = Counter[str]()
@@ -48,19 +49,27 @@ class Program:
         for n in range(workers):
             threading.Thread(target=self._work, args=(n,), daemon=True).start()
 
+    def _new_client(self) -> Any:
+        """Return one for a thread: the lock of a jar of cookies is no safer than httpcore's."""
+        return self.library.Client(transport=self.transport, base_url=self._url)
+
     def _work(self, n: int) -> None:
+        client = self._new_client()
         for path in itertools.islice(itertools.cycle(("ok", "flaky", "slow")), n, None):
             self._go.wait()
             with self._busy:
                 if self._go.is_set():
-                    self.call(path)
+                    self._call(client, path)
 
     def call(self, path: str) -> None:
+        self._call(self.client, path)
+
+    def _call(self, client: Any, path: str) -> None:
         if path == "stream":
-            with self.client.stream("GET", "/ok") as response:
+            with client.stream("GET", "/ok") as response:
                 response.read()
         else:
-            response = self.client.get(self._limited if path == "limited" else f"/{path}")
+            response = client.get(self._limited if path == "limited" else f"/{path}")
         assert response.status_code == 200, response
 
     def interrupted(self, paths: Any) -> None:
@@ -81,7 +90,7 @@ class Program:
         self._go.clear()
         for _ in range(self._workers):
             if not self._busy.acquire(timeout=PATIENCE):
-                self.problems.append("another thread hangs")
+                self.problems.append(f"another thread hangs: {where_threads_are()}")
         left = self._leftovers()
         if left:
             where = f"{frames[-1].filename}:{frames[-1].lineno} {frames[-1].name}"
@@ -117,15 +126,27 @@ class Program:
 
     def _drop(self) -> None:
         self.inner._pool = self.library.HTTPTransport(trust_env=False)._pool
-        self._with_lock(self.inner._pool)
 
-    @staticmethod
-    def _with_lock(pool: Any) -> None:
-        """Give a pool a lock whose ``with`` is written in C.
 
-        httpcore's own stays locked for ever where Ctrl-C comes just as it was taken.
-        """
-        pool._optional_thread_lock = threading.Lock()
+def mend_locks(library: str) -> None:
+    """Give httpcore locks whose ``with`` is written in C.
+
+    Its own are taken by a method in Python, and stay locked for ever where Ctrl-C comes as that
+    returns: then every thread hangs, over a bare client, too.
+    """
+    core = library.replace("httpx", "httpcore")
+    importlib.import_module(core)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{core}._sync."):
+            for lock in ("Lock", "ThreadLock"):
+                if hasattr(module, lock):
+                    setattr(module, lock, threading.Lock)
+
+
+def where_threads_are() -> list[str]:
+    """Return the innermost lines of all threads."""
+    stacks = [traceback.extract_stack(frame)[-6:] for frame in sys._current_frames().values()]
+    return [", ".join(f"{each.name}:{each.lineno}" for each in stack) for stack in stacks]
 
 
 def place_of(frames: traceback.StackSummary) -> str:
@@ -155,6 +176,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGINT)
     library, signals, workers, *urls = sys.argv[1:]
+    mend_locks(library)
+    logging.disable()  # before Python 3.13, a handler's lock is no safer
     program, paths = Program(library, int(workers), *urls), itertools.cycle(PATHS)
     program.call("ok")
     for _ in range(int(signals)):
