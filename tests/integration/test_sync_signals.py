@@ -134,7 +134,7 @@ def interrupt_everywhere(begin: Callable[[], Program], every: int) -> None:
         program.inner.script = [200]
         assert program.call() == 200, interrupter.where
         if interrupter.where is None:
-            assert at > 100
+            assert at > 50  # there are fewer from Python 3.12 on
             return
         at += every
 

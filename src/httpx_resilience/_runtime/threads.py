@@ -109,7 +109,9 @@ def hold_interrupts() -> Any:
     if _get_ident() != _main:
         return None
     try:
-        _held[0] = handler = _set(_SIGINT, _put_off)
+        handler = _set(_SIGINT, _put_off)
+        if handler is not _put_off:
+            _held[0] = handler
     except ValueError:  # another interpreter's main thread, which no signal reaches
         return None
     except BaseException:  # another signal's handler raised, before this was done or after
