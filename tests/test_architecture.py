@@ -69,9 +69,14 @@ LAYERS = (
     "_recovery",
     "_exchange",
     "_call",
+    "_threaded_calls",
+    "_transport",
     "_async",
+    "_sync",
     "auth",
     "_update",
+    "_httpx",
+    "httpx2",
     "__init__",
     "testing",
     "cli",
@@ -79,7 +84,8 @@ LAYERS = (
 """The package's parts; each may import those before it."""
 
 ONE_PLACE = {
-    "httpx": {"_http", "testing", "cli"},
+    "httpx": {"_http", "_httpx", "testing", "cli"},
+    "httpx2": {"_http", "httpx2", "testing", "cli"},
     "anyio": {"_runtime", "testing", "cli"},
     "asyncio": {"testing", "cli"},
     "trio": {"_runtime", "testing", "cli"},
@@ -91,11 +97,12 @@ EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"
 """What may be imported inside a function, for it may not be installed."""
 
 ON_DEMAND = {
+    ("__init__.py", "httpx_resilience._httpx"),
     ("_core/checks.py", "difflib"),
     ("_core/dialect/dialect.py", "httpx_resilience._core.dialect.toml"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect
-in TOML, needs it, while a program sets itself up."""
+in TOML, needs it, while a program sets itself up; whoever uses httpx2 needs nothing of httpx."""
 
 
 def modules(folder: Path = ROOT) -> list[Path]:

@@ -6,6 +6,7 @@ The peers need not be there; the table names who is missing.
 import gc
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -19,10 +20,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NAMES = (
     "happy",
+    "sync",
+    "httpx2",
     "shapes",
     "instructions",
     "retry",
     "queue",
+    "threads",
     "loopback",
     "throttle",
     "growth",
@@ -98,6 +102,18 @@ def test_without_valgrind_the_table_says_that_the_instructions_are_missing(
     (row,) = instructions.run(Effort(TINY), quiet)
 
     assert (row.value, row.note) == (None, "valgrind is not installed")
+
+
+def test_without_httpx2_the_table_says_that_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks.cases import httpx2
+    from benchmarks.harness.rounds import Effort
+
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.contenders.httpx2", raising=False)
+
+    (row,) = httpx2.run(Effort(TINY), quiet)
+
+    assert (row.value, row.note) == (None, "httpx2 not installed (extra bench)")
 
 
 def test_the_child_marks_the_beginning_and_the_end_of_each_lot(

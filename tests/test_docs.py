@@ -14,12 +14,14 @@ from types import CodeType
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 import structlog
 from typer.main import get_command
 
 from httpx_resilience.cli import _app
 from httpx_resilience.testing import FakeScaiVault
+from httpx_resilience.testing import httpx2 as testing_httpx2
 from support import tables
 from support.virtual import backend
 
@@ -87,19 +89,39 @@ def settings_kept() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def the_network_is_a_vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let what clients of either library and kind send by default reach a vault in this process."""
+    with contextlib.ExitStack() as left_open:
+        kinds: dict[Any, Any] = {httpx: FakeScaiVault, httpx2: testing_httpx2.FakeScaiVault}
+        for library, kind in kinds.items():
+            vault = kind(anonymous=True)
+            inner, now = vault.transport(), vault.sync_transport()
+            left_open.callback(now.close)
+            monkeypatch.setattr(library.AsyncHTTPTransport, "handle_async_request", sent_by(inner))
+            monkeypatch.setattr(library.HTTPTransport, "handle_request", sent_now_by(now))
+        yield
+
+
+def sent_by(inner: Any) -> Any:
+    async def answer(_: object, request: object) -> object:
+        return await inner.handle_async_request(request)
+
+    return answer
+
+
+def sent_now_by(inner: Any) -> Any:
+    def answer(_: object, request: object) -> object:
+        return inner.handle_request(request)
+
+    return answer
+
+
 @every_page
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", [backend("asyncio")])
-@pytest.mark.usefixtures("settings_kept")
-async def test_every_python_block_runs_and_prints_what_stands_below_it(
-    page: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vault = FakeScaiVault(anonymous=True)
-
-    async def answer(_: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        return await httpx.ASGITransport(vault).handle_async_request(request)
-
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", answer)
+@pytest.mark.usefixtures("settings_kept", "the_network_is_a_vault")
+async def test_every_python_block_runs_and_prints_what_stands_below_it(page: Path) -> None:
     names: dict[str, Any] = {}
     for block, expected in PYTHON.findall(TEXTS[page]):
         code = compile(block, name_of(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -192,6 +214,9 @@ def test_the_readme_is_two_screens_and_begins_with_what_to_install_and_to_write(
     assert "pip install httpx-resilience" in beginning
     assert "AsyncResilientTransport()" in beginning
     assert "AsyncResilientTransport(dialect=GENERIC)" in beginning
+    shown = "\n".join(lines[:45])
+    assert "httpx.Client(transport=ResilientTransport())" in shown
+    assert "httpx2.AsyncClient(transport=" in shown
 
 
 @every_page

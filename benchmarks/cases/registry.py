@@ -6,7 +6,20 @@ from types import ModuleType
 
 from ..harness.rounds import Effort, Report
 from ..harness.rows import Row
-from . import growth, happy, imports, instructions, loopback, queueing, retry, shapes, throttle
+from . import (
+    growth,
+    happy,
+    httpx2,
+    imports,
+    instructions,
+    loopback,
+    queueing,
+    retry,
+    shapes,
+    sync,
+    threads,
+    throttle,
+)
 
 Run = Callable[[Effort, Report], list[Row]]
 
@@ -29,7 +42,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
     for each in map(
         _benchmark,
-        (happy, shapes, instructions, retry, queueing, loopback, throttle, growth, imports),
+        (
+            *(happy, sync, httpx2, shapes, instructions, retry, queueing, threads, loopback),
+            *(throttle, growth, imports),
+        ),
     )
 }
 """By name, in the order in which they run."""

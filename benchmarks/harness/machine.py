@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("httpx", "httpcore", "anyio", "structlog", "httpx-resilience")
+_PACKAGES = ("httpx", "httpx2", "httpcore", "anyio", "structlog", "httpx-resilience")
 
 
 def machine() -> dict[str, str]:

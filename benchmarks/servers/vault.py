@@ -37,11 +37,11 @@ def headers(now: float, remaining: int, body: bytes = BODY) -> Headers:
     ]
 
 
-class InProcessVault(httpx.AsyncBaseTransport):
-    """Answers 200 with rate-limit headers that go down from response to response.
+class Stock:
+    """Rate-limit headers that go down from response to response.
 
-    The headers are made beforehand, by ``stock``: per request nothing but ``httpx.Response`` is
-    built, as in every transport. ``clock`` is the server's, in Unix seconds.
+    They are made beforehand, by ``stock``: per request nothing but a response is built, as in every
+    transport. ``clock`` is the server's, in Unix seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -63,14 +63,18 @@ class InProcessVault(httpx.AsyncBaseTransport):
             fresh.append(headers(now, self._remaining))
         self._headers = itertools.cycle(fresh)
 
+
+class InProcessVault(Stock, httpx.AsyncBaseTransport):
+    """Answers 200, with headers out of its stock."""
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer."""
         self.served += 1
         return httpx.Response(200, headers=next(self._headers), stream=httpx.ByteStream(BODY))
 
 
-class StumblingVault(InProcessVault):
-    """Answers 503 ``service_unavailable`` and then 200, in turns."""
+class Stumbling(Stock):
+    """A stock for a server that answers 503 ``service_unavailable`` and then 200, in turns."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__(clock)
@@ -81,6 +85,10 @@ class StumblingVault(InProcessVault):
         """Make the headers of the next ``count`` successes."""
         super().stock(count, later=later)
         self._busy = headers(self.clock() + later, self._remaining, BUSY)
+
+
+class StumblingVault(Stumbling, InProcessVault):
+    """Answers 503 ``service_unavailable`` and then 200, in turns."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer."""

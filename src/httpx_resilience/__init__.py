@@ -1,6 +1,11 @@
-"""A transport for ``httpx.AsyncClient`` that understands, retries and explains failures."""
+"""A transport for httpx and httpx2 clients that understands, retries and explains failures.
 
-from ._async import AsyncResilientTransport
+What is made of httpx is imported when it is first used, so that whoever uses
+``httpx_resilience.httpx2`` needs no httpx.
+"""
+
+import typing as _typing
+
 from ._budget import RetryBudget
 from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
 from ._core.dialect.dialect import Dialect
@@ -35,23 +40,29 @@ from ._core.telemetry.events import (
     TrafficSummary,
 )
 from ._core.throttle import RateLimitStatus
-from ._http.errors import (
-    ApiError,
-    DeadlineExceeded,
-    ResilienceError,
-    ThrottleTimeout,
-    TokenRefused,
-    TransportClosed,
-)
-from ._http.results import error_of, history_of, raise_for_error
+from ._http.errors import ResilienceError
+from ._http.results import history_of
 from ._recovery import FailedAttempt
-from ._update import read_change_write
-from .auth.tokens import RefreshToken
 from .dialects.generic import GENERIC
 from .dialects.scaivault import SCAIVAULT
 from .instrumentation.history import Attempt, CallHistory
 from .instrumentation.redact import redact_path
 from .instrumentation.sink import Listener
+
+if _typing.TYPE_CHECKING:
+    from ._httpx import (
+        ApiError,
+        AsyncResilientTransport,
+        DeadlineExceeded,
+        RefreshToken,
+        ResilientTransport,
+        ThrottleTimeout,
+        TokenRefused,
+        TransportClosed,
+        error_of,
+        raise_for_error,
+        read_change_write,
+    )
 
 __all__ = [
     "GENERIC",
@@ -95,6 +106,7 @@ __all__ = [
     "RefreshToken",
     "RequestRules",
     "ResilienceError",
+    "ResilientTransport",
     "RetryBudget",
     "RetryParked",
     "RetryPolicy",
@@ -114,3 +126,34 @@ __all__ = [
     "read_change_write",
     "redact_path",
 ]
+
+_OF_HTTPX = frozenset(
+    {
+        "ApiError",
+        "AsyncResilientTransport",
+        "DeadlineExceeded",
+        "RefreshToken",
+        "ResilientTransport",
+        "ThrottleTimeout",
+        "TokenRefused",
+        "TransportClosed",
+        "error_of",
+        "raise_for_error",
+        "read_change_write",
+    }
+)
+"""What is made of httpx."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OF_HTTPX:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _httpx
+
+    for each in _OF_HTTPX:
+        globals()[each] = getattr(_httpx, each)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

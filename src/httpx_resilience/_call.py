@@ -1,7 +1,10 @@
 """A call's beginning and its end: what a driver is given to carry out, and what it gives back."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ._core import checks
 from ._core.dialect.dialect import Dialect
@@ -9,19 +12,26 @@ from ._core.flow import call_flow
 from ._core.policy import Policy, check_call_policy
 from ._core.retry.budget import RetryBudget
 from ._core.retry.decision import SUCCESS
+from ._core.retry.origin_status import OriginStatus
 from ._core.steps import CallFlow, Done
 from ._core.throttle import RateLimitStatus
-from ._exchange import Exchange
-from ._http import binding as http
-from ._http.errors import DeadlineExceeded, ThrottleTimeout, TransportClosed
+from ._exchange.asynchronous import AsyncExchange
+from ._exchange.exchange import Exchange, Lifetime
+from ._http.binding import Binding, door_of, library_of
+from ._http.errors import ResilienceError
 from ._http.fast import split_url
 from ._http.requests import new_call
 from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach
 from ._recovery import RECOVER, Hook, checked_hooks, hooks_of
 from ._registry import Dialects, Identity, Registry, rules_of
-from ._runtime.anyio import Runtime
+from ._runtime import anyio
 from .instrumentation.history import MAX_REPORTED_WAIT, CallHistory
 from .instrumentation.sink import EventCallable, EventSink, Listener, listeners_of
+
+if TYPE_CHECKING:
+    from ._http import typed as http
+
+E = TypeVar("E", bound=Exchange)
 
 EXTENSION = "resilience"
 """Key in a request's extensions: the policy of that one call."""
@@ -29,20 +39,24 @@ EXTENSION = "resilience"
 _NO_HOOKS: Mapping[str, Hook] = {}
 
 
-class Calls:
+class Calls(Generic[E]):
     """Begins and ends the calls of one transport, from what its user has configured.
 
     Raises:
         TypeError, ValueError: An argument is not what is allowed; the message names it.
 
     Attributes:
-        registry: What the calls share, in the present event loop.
+        registry: What the calls share, in the present event loop or process.
         policy: Of calls that bring none of their own.
         dialects: Which dialect is spoken where.
     """
 
+    exchange_type: type[E]
+    sink_type: type[EventSink]
+
     def __init__(
         self,
+        binding: Binding,
         dialect: Dialect | Mapping[str, Dialect],
         policy: Policy | None,
         budget: RetryBudget | None,
@@ -51,7 +65,7 @@ class Calls:
         recover: Mapping[str, Hook] | None,
         redact: Callable[[str], str] | None,
     ) -> None:
-        self.dialects = Dialects(dialect)
+        self.dialects = Dialects(dialect, binding.library.URL)
         self.policy = (
             Policy() if policy is None else checks.instance("policy", policy, Policy, "a Policy")
         )
@@ -59,38 +73,52 @@ class Calls:
             checks.instance("budget", budget, RetryBudget, "a RetryBudget or None")
         if identity is not None:
             identity = checks.plain("identity", identity, (str, type(None)))
+        self._binding = binding
         self._budget = budget
         self._identity = identity
-        self._recover = checked_hooks("recover", recover or {}, self.dialects.all())
+        known = self.dialects.all()
+        self._recover = checked_hooks("recover", recover or {}, known, is_async=binding.is_async)
         self._redact = None if redact is None else checks.plain("redact", redact)
-        self._sink = EventSink(listeners_of(on_event))
+        self._sink = self.sink_type(listeners_of(on_event))
         self.registry = self._fresh_registry()
 
     def _fresh_registry(self) -> Registry:
         return Registry(self.dialects, self.policy, self._budget, self._identity, self._sink.emit)
 
     def start_afresh(self) -> None:
-        """Forget what the calls of another event loop shared, whose clock was another."""
+        """Forget what the calls of another event loop or process shared."""
         if self._redact is not None:  # before anything is sent: later, it could only hide the path
             self._redact.try_out("/")
         self.registry = self._fresh_registry()
+
+    def bind(self, before: Any) -> Any:
+        """Return the runtime of the event loop or process that runs now; start afresh in it."""
+        raise NotImplementedError
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every rate limit."""
         return self.registry.statuses(now)
 
+    def origins(self, now: float) -> tuple[OriginStatus, ...]:
+        """Return what is known of every origin."""
+        return self.registry.origins(now)
+
     def begin(
-        self, transport: http.AsyncBaseTransport, request: http.Request, runtime: Runtime
-    ) -> tuple[CallFlow, Exchange, CallHistory]:
+        self, transport: Any, request: Any, runtime: Any, life: Lifetime
+    ) -> tuple[CallFlow, E, CallHistory]:
         """Return a call's flow, and what the driver holds of it while it waits; no more than that.
 
         Of what it is made of, nothing stays in the frame of a call that waits.
 
         Raises:
-            TypeError: ``request.extensions["resilience"]`` is neither a ``Policy`` nor None.
+            TypeError: The request is not of this library, or ``request.extensions["resilience"]``
+                is neither a ``Policy`` nor None.
             ValueError: That policy sets what belongs to the scope.
         """
-        extensions, registry = request.extensions, self.registry
+        binding, registry = self._binding, self.registry
+        if not isinstance(request, binding.request):
+            raise TypeError(_wrong_request(request, binding))
+        extensions = request.extensions
         key, path = split_url(request.url)
         config = registry.config_for(key, request.url)
         rules, budget, dialect = config.rules, config.budget, config.runtime
@@ -100,13 +128,16 @@ class Calls:
             rules, budget = rules_of(policy, dialect), registry.budget_of(config.origin, policy)
             parking = registry.parking_of(config.origin, policy)
         if self._recover or RECOVER in extensions:
-            hooks = hooks_of(request, self._recover, dialect.dialect)
+            is_async = binding.is_async
+            hooks = hooks_of(request, self._recover, dialect.dialect, is_async=is_async)
             rules = rules._replace(recover=hooks)
         seen, order = dialect.scan(request), next(registry.arrivals)
         call = new_call(request, path, config.origin, rules.dialect, order, self._redact, seen)
         history = CallHistory(call, self._sink)
         throttle = registry.throttle_of(request, call, rules.dialect, seen)
-        exchange = Exchange(transport, request, call, seen, dialect, hooks, runtime)
+        exchange = self.exchange_type(
+            binding, transport, request, call, seen, dialect, hooks, runtime, life
+        )
         is_replayable, traffic = exchange.is_replayable, config.traffic
         now = runtime.now()
         flow = call_flow(
@@ -127,9 +158,30 @@ class Calls:
         )
 
 
-def finish(
-    request: http.Request, done: Done, exchange: Exchange, history: CallHistory
-) -> http.Response:
+class AsyncCalls(Calls[AsyncExchange]):
+    """The calls of an asynchronous transport: of one event loop."""
+
+    exchange_type = AsyncExchange
+    sink_type = EventSink
+
+    def bind(self, before: anyio.Runtime | None) -> anyio.Runtime:
+        """Start afresh: at first use, and in a second run(), whose clock may start anywhere.
+
+        Raises:
+            RuntimeError: The loop before still runs, and calls are under way in it.
+        """
+        under_way = len(self.registry.under_way)
+        if under_way and before is not None and before.is_running:
+            calls = "1 call" if under_way == 1 else f"{under_way} calls"
+            raise RuntimeError(
+                f"the transport belongs to another event loop, which still runs and has {calls} "
+                "under way: make a transport for each event loop"
+            )
+        self.start_afresh()
+        return anyio.Runtime()
+
+
+def finish(request: Any, done: Done, exchange: Exchange, history: CallHistory) -> Any:
     """Return a call's response, or raise its exception, with its history.
 
     Raises:
@@ -148,13 +200,13 @@ def _finish_failed(
 ) -> http.Response:
     last = exchange.previous if done.result == "previous" else exchange.last
     history.close(done, last.outcome)
-    error: Exception | None = _error_of_ours(request, done) or last.error
+    error: Exception | None = _error_of_ours(request, done, exchange.binding) or last.error
     response, dialect = last.response, exchange.dialect
     if response is not None and last.peeked is not None:
         response.extensions[PEEKED] = last.peeked
         response.extensions[DIALECT] = dialect
     if done.result == "raised" and response is not None and error is not None:
-        _name_cause(error, request, response, dialect)
+        _name_cause(error, request, response, exchange)
     if error is not None or response is None:
         error = error or RuntimeError("an attempt came to neither a response nor an exception")
         attach(error, history)
@@ -169,33 +221,73 @@ def _finish_failed(
     return response
 
 
-def _error_of_ours(request: http.Request, done: Done) -> Exception | None:
+def _error_of_ours(request: http.Request, done: Done, binding: Binding) -> ResilienceError | None:
+    errors: Any = binding.errors
     if done.result == "deadline":
-        return DeadlineExceeded("the call was cut at its deadline", request=request)
+        text = "the call was cut at its deadline"
+        return errors.deadline(text, request=request)  # type: ignore[no-any-return]
     if done.result == "throttled":
-        return _throttle_timeout(request, done)
+        return _throttle_timeout(request, done, binding)
     if done.result == "closed":
-        text = "the transport was closed while the call waited to be sent"
-        return TransportClosed(text, request=request)
+        return closed_error(request, binding, "was closed while the call waited to be sent")
     return None
 
 
+def closed_error(request: Any, binding: Binding, text: str) -> ResilienceError:
+    """Return the error of a call whose transport is closed."""
+    closed: Any = binding.errors.closed
+    error: ResilienceError = closed(f"the transport {text}", request=request)
+    return error
+
+
 def _name_cause(
-    error: Exception, request: http.Request, response: http.Response, dialect: Dialect
+    error: Exception, request: http.Request, response: http.Response, exchange: Exchange
 ) -> None:
     """Set the failure that a recovery hook was to correct as the cause of what it raised."""
     if error.__cause__ is None:
         response.request = request
-        error.__cause__ = api_error(response, dialect)
+        error.__cause__ = api_error(response, exchange.binding.errors, exchange.dialect)
 
 
-def _throttle_timeout(request: http.Request, done: Done) -> ThrottleTimeout:
+def _throttle_timeout(request: http.Request, done: Done, binding: Binding) -> ResilienceError:
     wait, scope = done.retry_in, done.scope
     known = wait is not None and wait < MAX_REPORTED_WAIT
     text = f"the rate-limit budget of {scope} will not allow the call in time"
-    return ThrottleTimeout(
+    return binding.errors.throttle(
         text + (f"; room is expected in {wait:.1f} s" if wait is not None and known else ""),
         request=request,
         retry_at=time.time() + wait if wait is not None and known else None,
         scope=scope,
     )
+
+
+def _wrong_request(request: object, binding: Binding) -> str:
+    kind, library = type(request).__name__, library_of(request)
+    if library is None:
+        return f"request: got {kind}, allowed is an {binding.name}.Request"
+    other = "AsyncResilientTransport" if binding.is_async else "ResilientTransport"
+    return (
+        f"request: got one of {library}, but the transport is for {binding.name}; "
+        f"for {library}: from {door_of(library)} import {other}"
+    )
+
+
+def checked_transport(transport: object, binding: Binding) -> Any:
+    """Return the inner transport: one that was given, or the library's own.
+
+    Raises:
+        TypeError: It is none of this library, or for the other kind of client; the message names
+            the right import.
+    """
+    if transport is None:
+        return binding.default_transport()
+    if isinstance(transport, binding.transport):
+        return transport
+    allowed = f"an {binding.name}.{binding.transport.__name__} or None"
+    text = f"transport: got {checks.shown(transport)}, allowed is {allowed}"
+    library = library_of(transport)
+    if library is not None:
+        is_async = hasattr(transport, "handle_async_request")
+        right = "AsyncResilientTransport" if is_async else "ResilientTransport"
+        text += f"; around this one goes {right}: from {door_of(library)} import {right}"
+    raise TypeError(text)

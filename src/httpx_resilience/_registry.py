@@ -1,10 +1,15 @@
-"""What the calls of one transport share, within one event loop: budgets, throttles, clocks."""
+"""What the calls of one transport share, within one event loop: budgets, throttles, clocks.
+
+A synchronous transport's share it within one process, under a lock.
+"""
+
+from __future__ import annotations
 
 import itertools
 import random
 from collections.abc import Callable, Container, Hashable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._core import checks
 from ._core.call_state import Rules
@@ -22,15 +27,16 @@ from ._core.telemetry.events import Event
 from ._core.telemetry.recorder import shown_path
 from ._core.telemetry.traffic import TrafficMeter
 from ._core.throttle import Buckets, RateLimitStatus, Route, Throttle
-from ._http import binding as http
 from ._http.identity import hashed, identity_of
 from ._http.requests import RequestHeaderReader, RequestHeaders, origin_of
-from ._runtime.anyio import notify
 from .dialects.generic import GENERIC
 from .dialects.scaivault import DEFAULT_DIALECT
 
-Identity = Callable[[http.Request], str | None]
+if TYPE_CHECKING:
+    from ._http import typed as http
 
+Identity = Callable[[Any], str | None]
+"""Says of a request who is calling."""
 
 IDENTITY = "resilience.identity"
 """Key in a request's extensions: who is calling, where the credential is rotated."""
@@ -57,13 +63,13 @@ class Dialects:
 
     __slots__ = ("_by_origin", "_default")
 
-    def __init__(self, given: Dialect | Mapping[str, Dialect]) -> None:
+    def __init__(self, given: Dialect | Mapping[str, Dialect], url: type[http.URL]) -> None:
         self._by_origin: dict[str, DialectRuntime] = {}
         if isinstance(given, Mapping):
             for key, dialect in given.items():
                 checks.instance(f"dialect[{key!r}]", dialect, Dialect, "a Dialect")
                 if key != "*":
-                    self._by_origin[_origin(key)] = _runtime_of(dialect)
+                    self._by_origin[_origin(url(key), key)] = _runtime_of(dialect)
             self._default = _runtime_of(given.get("*", GENERIC))
         else:
             checks.instance("dialect", given, Dialect, "a Dialect, or a map from origin to Dialect")
@@ -86,8 +92,7 @@ def _runtime_of(dialect: Dialect) -> DialectRuntime:
     return DialectRuntime(dialect, reader, scan, dialect is DEFAULT_DIALECT)
 
 
-def _origin(key: str) -> str:
-    url = http.URL(key)
+def _origin(url: http.URL, key: str) -> str:
     if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
         raise ValueError(
             f"dialect[{key!r}]: allowed is an origin such as 'https://vault.example', or '*'"
@@ -130,7 +135,7 @@ class Registry:
 
     Attributes:
         arrivals: Numbers the calls as they come.
-        under_way: Calls that have begun and not ended.
+        under_way: The flows of calls that have begun and not ended.
         waiting: What the calls wait for that wait.
     """
 
@@ -177,7 +182,7 @@ class Registry:
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
         self._routes: LRUMap[Route] = LRUMap()
         self.arrivals = itertools.count()
-        self.under_way = 0
+        self.under_way: set[object] = set()
         self.waiting: set[Any] = set()
 
     def config_for(self, key: Hashable, url: http.URL) -> OriginConfig:
@@ -293,11 +298,6 @@ class Registry:
             origin_status(config.origin, config.parking, config.budget, now)
             for config in self._configs.values()
         )
-
-    def notify_all(self) -> None:
-        """End every wait, for the throttle or between two attempts."""
-        for waiter in tuple(self.waiting):
-            notify(waiter)
 
 
 def _scope_of(who: str, category: str) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,9 +42,31 @@ def totals(out: str) -> list[str]:
     return lines[head + 2].split()[:4]
 
 
-def test_one_call_prints_its_body_and_keeps_the_table_off_stdout(run: Run, served: Served) -> None:
+KINDS = [(), ("--sync",)]
+WAYS = [*KINDS, ("--client", "httpx2"), ("--client", "httpx2", "--sync")]
+
+
+def name_of(way: tuple[str, ...]) -> str:
+    return " ".join(way).replace("--", "") or "as it comes"
+
+
+@pytest.fixture(params=WAYS, ids=name_of)
+def run_any(run: Run, request: pytest.FixtureRequest) -> Run:
+    """Run a command with each client of each library."""
+    return lambda *arguments: run(*arguments, *request.param)
+
+
+@pytest.fixture(params=KINDS, ids=name_of)
+def run_both(run: Run, request: pytest.FixtureRequest) -> Run:
+    """Run a command with each kind of client."""
+    return lambda *arguments: run(*arguments, *request.param)
+
+
+def test_one_call_prints_its_body_and_keeps_the_table_off_stdout(
+    run_any: Run, served: Served
+) -> None:
     served.vault.script(Fault.code("service_unavailable"))
-    ran = run("fetch", served.url + WHO)
+    ran = run_any("fetch", served.url + WHO)
     assert ran.status == 0
     assert json.loads(ran.out) == {"identity": "anonymous"}
     assert totals(ran.err) == ["1", "1", "0", "2"]
@@ -57,9 +80,9 @@ def test_one_call_that_fails_prints_its_body_too(run: Run, served: Served) -> No
     assert cells(ran.err, "permanent")[1] == "1"
 
 
-def test_many_calls_print_a_table_of_what_was_retried(run: Run, served: Served) -> None:
+def test_many_calls_print_a_table_of_what_was_retried(run_any: Run, served: Served) -> None:
     served.vault.script([Fault.code("service_unavailable"), Fault.html(503), Fault.drop("before")])
-    ran = run("fetch", served.url + WHO, "-n", "30", "-c", "5")
+    ran = run_any("fetch", served.url + WHO, "-n", "30", "-c", "5")
     assert (ran.status, ran.err) == (0, "")
     assert totals(ran.out) == ["30", "30", "0", "33"]
     assert cells(ran.out, "TRANSIENT")[0] == "TRANSIENT"
@@ -70,11 +93,34 @@ def test_many_calls_print_a_table_of_what_was_retried(run: Run, served: Served) 
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_the_calls_are_as_concurrent_as_asked(run: Run, served: Served) -> None:
+def test_the_calls_are_as_concurrent_as_asked(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.delay(0.3, times=8))
-    assert run("fetch", served.url + WHO, "-n", "8", "-c", "8").status == 0
+    assert run_both("fetch", served.url + WHO, "-n", "8", "-c", "8").status == 0
     arrivals = sorted(seen.at for seen in served.vault.log)
     assert arrivals[-1] - arrivals[0] < 1.5  # one after the other they take 2.1 s
+
+
+def test_a_library_that_is_not_installed_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "httpx_resilience.httpx2", raising=False)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    ran = run("fetch", "http://127.0.0.1", "--client", "httpx2")
+    assert (ran.status, ran.out) == (2, "")
+    assert 'httpx2 is not installed: pip install "httpx-resilience[httpx2]"' in ran.complaint
+
+
+def test_no_more_threads_than_there_can_be_is_one_line(
+    run: Run, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        ran = run("fetch", served.url + WHO, "--sync", "-n", "4", "-c", "4")
+    assert ran.status == 2
+    assert ran.complaint == "--concurrency: no more than 0 threads can start"
 
 
 def test_a_dialect_decides_what_a_code_means(run: Run, served: Served) -> None:
@@ -156,25 +202,25 @@ def test_attempts_and_time_are_limited_as_asked(run: Run, served: Served) -> Non
     assert cells(ran.err, "out_of_time")[1] == "1"
 
 
-def test_a_deadline_cuts_a_call(run: Run, served: Served) -> None:
+def test_a_deadline_cuts_a_call(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.delay(5.0))
-    ran = run("fetch", served.url + WHO, "--deadline", "0.3")
+    ran = run_both("fetch", served.url + WHO, "--deadline", "0.3")
     assert ran.status == 1
     assert "the deadline passed (DeadlineExceeded)" in ran.complaint
 
 
-def test_a_success_whose_body_breaks_off_is_a_failure(run: Run, served: Served) -> None:
+def test_a_success_whose_body_breaks_off_is_a_failure(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.drop("after"), path=WHO)
-    ran = run("fetch", served.url + WHO, "-n", "3", "-c", "1")
+    ran = run_both("fetch", served.url + WHO, "-n", "3", "-c", "1")
     assert ran.status == 1
     assert totals(ran.out) == ["3", "2", "1", "3"]
     assert cells(ran.out, "-   ")[1] == "200, body broke off"
     assert "RemoteProtocolError (1 of 3)" in ran.out
 
 
-def test_json_prints_the_log_lines_only(run: Run, served: Served) -> None:
+def test_json_prints_the_log_lines_only(run_both: Run, served: Served) -> None:
     served.vault.script(Fault.code("service_unavailable"))
-    ran = run("fetch", served.url + WHO, "--json", "-v")
+    ran = run_both("fetch", served.url + WHO, "--json", "-v")
     lines = [json.loads(line) for line in ran.out.splitlines()]
     told = [line["event"] for line in lines if "call_id" in line]
     assert [name for name in told if not name.startswith("throttle")] == [
@@ -294,9 +340,9 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_server_that_cannot_be_reached_is_one_line(run: Run, closed_port: int) -> None:
+def test_a_server_that_cannot_be_reached_is_one_line(run_both: Run, closed_port: int) -> None:
     url = f"http://user:s3cr3t@127.0.0.1:{closed_port}/?key=s3cr3t"
-    ran = run("fetch", url, "--retry-for", "0.8")
+    ran = run_both("fetch", url, "--retry-for", "0.8")
     assert (ran.status, ran.out) == (1, "")
     assert ran.complaint.startswith(f"http://127.0.0.1:{closed_port}: cannot connect (ConnectError")
     assert "s3cr3t" not in ran.err
@@ -337,6 +383,8 @@ def test_many_calls_that_reach_nobody_end_with_the_table_and_one_line(
         (["http://127.0.0.1", "--data", "@/no/such/file"], "No such file"),
         (["http://127.0.0.1", "--dialect", "genric"], "did you mean 'generic'?"),
         (["http://127.0.0.1", "--dialect", "/no/such.toml"], "No such file"),
+        (["http://127.0.0.1", "--client", "htpx2"], "did you mean 'httpx2'?"),
+        (["http://user:s3cr3t@vault.example:x/", "--client", "httpx2"], "cannot be read"),
         (["http://127.0.0.1", "--max-attempts", "0"], "--max-attempts"),
         (["http://127.0.0.1", "--retry-for", "-1"], "--retry-for"),
         (["http://127.0.0.1", "--deadline", "0"], "--deadline"),
@@ -364,9 +412,12 @@ def test_an_argument_that_cannot_be_used_is_one_line(
     assert "s3cr3t" not in ran.err
 
 
-def test_an_interrupted_run_shows_what_was_measured(start: Start, served: Served) -> None:
-    served.vault.script(Fault.delay(60.0), path="/v1/secrets/never")
-    program = start("fetch", f"{served.url}{WHO}", "-n", "1000000")
+@pytest.mark.parametrize("way", KINDS, ids=name_of)
+def test_an_interrupted_run_shows_what_was_measured(
+    start: Start, served: Served, way: tuple[str, ...]
+) -> None:
+    served.vault.script(Fault.delay(60.0))  # that call is under way when the run is interrupted
+    program = start("fetch", f"{served.url}{WHO}", "-n", "1000000", *way)
     until = time.monotonic() + 10.0
     while len(served.vault.log) < 20 and time.monotonic() < until:
         time.sleep(0.02)
@@ -377,7 +428,15 @@ def test_an_interrupted_run_shows_what_was_measured(start: Start, served: Served
     assert re.fullmatch(r"httpx-resilience: interrupted after \d+ of 1000000 calls\n", err)
 
 
-@pytest.mark.parametrize("arguments", [("-n", "1000000", "--json", "-v"), ()])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-n", "1000000", "--json", "-v"),
+        ("-n", "1000000", "--json", "-v", "--sync"),
+        (),
+        ("--sync",),
+    ],
+)
 def test_nobody_reading_on_ends_the_run(
     start: Start, served: Served, arguments: tuple[str, ...]
 ) -> None:

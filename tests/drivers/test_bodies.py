@@ -23,7 +23,8 @@ from httpx_resilience import (
     history_of,
     raise_for_error,
 )
-from httpx_resilience._http.bodies import MAX_ENCODINGS, OneShotStream, decode
+from httpx_resilience._http.bodies import MAX_ENCODINGS, decode
+from httpx_resilience._http.with_httpx import AsyncOneShotStream
 from support.clients import ONCE, STEADY, call, resilient
 from support.encodings import ENCODERS, READABLE, cut
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, Stream, coded, get
@@ -407,7 +408,7 @@ def test_five_encodings_upon_each_other_are_decoded_and_no_more(name: str) -> No
 
 def test_a_one_shot_body_is_not_begun_twice() -> None:
     """Read again, a file at its end would be sent as an empty body."""
-    stream = OneShotStream(httpx.AsyncByteStream())
+    stream = AsyncOneShotStream(httpx.AsyncByteStream())
     aiter(stream)
     assert not stream.is_replayable()
     with pytest.raises(httpx.WriteError):

@@ -62,7 +62,7 @@ def left(transport: AsyncResilientTransport) -> list[int]:
     shared = transport._calls.registry
     rows = transport.rate_limits()
     counted = [sum(row.in_flight for row in rows), sum(row.queued for row in rows)]
-    return [*counted, len(shared.waiting), shared.under_way]
+    return [*counted, len(shared.waiting), len(shared.under_way)]
 
 
 async def closed_after(

@@ -7,6 +7,7 @@ from httpx_resilience import SCAIVAULT
 from httpx_resilience._http import fast
 from httpx_resilience._http.fast import split_url
 from httpx_resilience._http.requests import RequestHeaderReader, new_call, prepare
+from httpx_resilience._http.with_httpx import ASYNC
 
 HEADERS = [("Authorization", "Bearer t"), ("X-Api-Key", "k"), ("Accept", "*/*"), ("accept", "a/b")]
 
@@ -46,7 +47,7 @@ def test_the_request_that_is_sent_is_the_same(monkeypatch: pytest.MonkeyPatch) -
     def sent() -> tuple[object, list[tuple[bytes, bytes]]]:
         seen = RequestHeaderReader(SCAIVAULT)(request)
         call = new_call(request, "/v1/a", "https://vault.example", SCAIVAULT, 0, None, seen)
-        made, _ = prepare(request, call._replace(call_id="c1"), SCAIVAULT, seen)
+        made, _ = prepare(ASYNC, request, call._replace(call_id="c1"), SCAIVAULT, seen)
         return tuple(seen), made.headers.raw
 
     quick = sent()

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock
 
 import anyio
@@ -30,7 +30,7 @@ from httpx_resilience import (
     error_of,
     history_of,
 )
-from httpx_resilience._http import binding
+from httpx_resilience._http.with_httpx import ASYNC
 from httpx_resilience.testing import FakeScaiVault, Fault, Limit
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, coded
 
@@ -939,7 +939,7 @@ def oauth(monkeypatch: pytest.MonkeyPatch) -> Server:
     def client(**options: Any) -> httpx.AsyncClient:
         return real(**{"transport": server, **options})
 
-    monkeypatch.setattr(binding, "AsyncClient", client)
+    monkeypatch.setattr(ASYNC, "client", client)
     return server
 
 
@@ -1067,7 +1067,7 @@ def granting(
     """Return an auth that asks a scripted token endpoint, by a client of its own or another."""
     login, real = Scripted(*script), httpx.AsyncClient
     asking = None if own else real(transport=login)
-    monkeypatch.setattr(binding, "AsyncClient", lambda: real(transport=login))
+    monkeypatch.setattr(ASYNC, "client", lambda: real(transport=login))
     auth = RefreshToken.client_credentials(
         f"{OTHER}/token?tenant=hunter2",
         "id",
@@ -1377,14 +1377,23 @@ class Caller:
         return SECRET
 
 
+def test_a_fetch_that_is_an_async_generator_is_refused_when_its_owner_is_made() -> None:
+    with pytest.raises(TypeError, match=r"^fetch: got an async generator, allowed is an async"):
+        RefreshToken(cast("Any", stream), origins=[VAULT])
+
+
 @pytest.mark.parametrize(
     "fetch",
-    [plain, stream, Caller(), Caller().__call__, functools.partial(plain)],
-    ids=["plain", "generator", "object", "method", "partial"],
+    [plain, Caller(), Caller().__call__, functools.partial(plain)],
+    ids=["plain", "object", "method", "partial"],
 )
-def test_a_fetch_that_is_not_async_is_refused_when_its_owner_is_made(fetch: Any) -> None:
-    with pytest.raises(TypeError, match=r"^fetch: got an? \w+ \w+, allowed is an async function$"):
-        RefreshToken(fetch, origins=[VAULT])
+async def test_a_plain_fetch_is_refused_by_an_asynchronous_client(over: Any, fetch: Any) -> None:
+    inner = Scripted()
+    auth = RefreshToken(fetch, origins=[VAULT])
+    async with httpx.AsyncClient(transport=over(inner), auth=auth) as client:
+        with pytest.raises(TypeError, match=r"^fetch: got a plain function, allowed is an async"):
+            await client.get(URL)
+    assert inner.attempts == 0
 
 
 async def test_a_fetch_may_be_whatever_returns_an_awaitable(over: Any) -> None:
@@ -1422,8 +1431,16 @@ async def test_a_lambda_that_returns_no_awaitable_is_refused_at_the_call() -> No
     assert inner.attempts == 0
 
 
-def test_a_synchronous_client_is_told_to_be_asynchronous() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(200))
-    client = httpx.Client(transport=transport, auth=RefreshToken(token, origins=[VAULT]))
-    with client, pytest.raises(RuntimeError, match=r"needs httpx\.AsyncClient"):
+def test_an_async_fetch_is_refused_by_a_synchronous_client() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200)
+
+    transport = httpx.MockTransport(answer)
+    auth = RefreshToken(token, origins=[VAULT])
+    client = httpx.Client(transport=transport, auth=auth)
+    with client, pytest.raises(TypeError, match=r"^fetch: got .*allowed is a plain function"):
         client.get(URL)
+    assert not sent

@@ -15,6 +15,7 @@ BOUNDS = [
     ("remaining one too many", 1.0, 1.2),
     ("stale by 100 ms", 3.0, 1.5),
     ("stale by 1 s", 1.0, 1.2),
+    ("two nodes", 0.6, 1.5),
     ("remaining without reset", 3.0, 1.2),
     ("no Date, a wrong clock", 2.0, 1.2),
 ]
@@ -39,6 +40,6 @@ def test_of_a_hundred_calls_few_are_refused(name: str, refused: float, slow: flo
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("name", "refused", "slow"), BOUNDS)
+@pytest.mark.parametrize(("name", "refused", "slow"), [*BOUNDS, ("four nodes", 0.6, 1.6)])
 def test_of_many_seeds_calls_few_are_refused(name: str, refused: float, slow: float) -> None:
     check(name, 1.2 * refused + 2.0, 1.1 * slow, SOAK)  # few seeds are lucky

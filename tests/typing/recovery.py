@@ -100,7 +100,7 @@ auth = RefreshToken(plain, origins=["https://vault.example"])
 as_auth: httpx.Auth = auth
 RefreshToken(timed, origins="https://vault.example", identity="me", ahead=5, clock=lambda: 0.0)
 RefreshToken(perhaps_timed, origins=("https://vault.example",), fetch_timeout=5)
-RefreshToken(lambda: "x", origins=[])  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
+RefreshToken(lambda: "x", origins=["https://vault.example"])  # a plain function, for httpx.Client
 client = httpx.AsyncClient(auth=auth)
 by_secret = RefreshToken.client_credentials(
     "https://login.example/token", "id", "secret", scope="a b", client=client, origins=["https://x"]

@@ -53,14 +53,16 @@ class CallRun(SharedCall):
         if isinstance(throttle, Route):
             route, throttle = throttle, throttle.throttle
         ticket = throttle.admit_at_once(call.order, now, call.cost)
-        if ticket is None:
-            limits = self.policy.throttle
-            if limits is None:
-                ticket = throttle.admit_unconditionally(call.order, now, call.cost)
-            else:
-                ticket = self._ask(throttle, limits, now)
-        if route is not None:
+        if ticket is not None:
             ticket.route = route
+            self._ticket = ticket
+            return ticket
+        limits = self.policy.throttle
+        if limits is None:
+            ticket = throttle.admit_unconditionally(call.order, now, call.cost)
+        else:
+            ticket = self._ask(throttle, limits, now)
+        ticket.route = route
         self._ticket = ticket
         if ticket.state == WAITING:
             self._woken(throttle.enqueue(ticket, now))
@@ -105,48 +107,58 @@ class CallRun(SharedCall):
 
     def begin(self, now: float) -> Send:
         """Return the attempt that starts now, and when it is cut."""
-        is_first, parking = self.attempt == 1, self._parking
-        if parking is not None:
-            if is_first:
+        parking, is_verbose = self._parking, self._recorder.verbose
+        if self.attempt == 1:
+            if parking is not None:
                 parking.new_sent_at = now
-            else:
-                parking.retry_sent_at = now
-        if self._recorder.verbose:
-            if is_first:
+            if is_verbose:
                 self.record.call_started(now)
-            self.record.attempt_started(now)
-        if is_first:
+                self.record.attempt_started(now)
             deadline = self.policy.retry.deadline
             if deadline is None:
                 return Send(1, None, self._to_wake()) if self._wake else _FIRST
             self.deadline_at = now + deadline
+        else:
+            if parking is not None:
+                parking.retry_sent_at = now
+            if is_verbose:
+                self.record.attempt_started(now)
         return Send(self.attempt, min(self.give_up_at, self.deadline_at), self._to_wake())
 
     def learn(self, outcome: Outcome) -> Failure | None:
         """Understand what an attempt came to; teach the throttle and the retry budget."""
         rules = self.rules
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
-        failure = None
-        if not 0 < outcome.status < 400:
+        status, failure, is_first = outcome.status, None, self.attempt == 1
+        if status >= 400 or not status:
             failure = classify(outcome, rules.dialect, rules.reader, reading)
             if failure is not None:
                 self.failed(outcome, failure)
-        ticket, announced = self._ticket, reading.limits
+        ticket, sent, received = self._ticket, outcome.sent_at, outcome.received_at
+        is_verbose = self._recorder.verbose
         if ticket is not None:
             self._ticket = None
-            self._report(ticket, outcome, reading, failure)
-        if self._budget is not None:
-            self._settle(self._budget, failure, outcome.at)
-        parking = self._parking
-        if parking is not None:
-            sent, received = outcome.sent_at, outcome.received_at
-            if failure or self._place or not parking.is_calm(sent, received):
-                self._woken(self._judge(parking, outcome, failure))
-        if announced and self._traffic is not None:
-            self._traffic.saw(announced)
-        if failure is not None or self.attempt > 1 or self._recorder.verbose:
-            if self.attempt == 1:
-                self.sent_first(outcome.sent_at)
+            if status and ticket.route is None and not is_verbose:
+                woken = ticket.home.observe(ticket, sent, received, reading, failure)
+                if woken:
+                    self._woken(woken)
+            else:
+                self._report(ticket, outcome, reading, failure)
+        budget, parking, traffic = self._budget, self._parking, self._traffic
+        if budget is not None:
+            if failure is None and is_first:
+                budget.deposit(outcome.at)
+            else:
+                self._settle(budget, failure, outcome.at)
+        if parking is not None and (
+            failure is not None or self._place or not parking.is_calm(sent, received)
+        ):
+            self._woken(self._judge(parking, outcome, failure))
+        if traffic is not None and reading.limits:
+            traffic.saw(reading.limits)
+        if failure is not None or not is_first or is_verbose:
+            if is_first:
+                self.sent_first(sent)
             self.record.attempt_finished(outcome, failure, reading)
         return failure
 

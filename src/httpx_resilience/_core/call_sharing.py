@@ -6,7 +6,7 @@ whether the origin is available.
 
 from collections.abc import Callable, Sequence
 
-from .call_state import CallState, Rules
+from .call_state import DISABLED, CallState, Rules
 from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure
 from .outcome import Call, Outcome, Waiter
@@ -69,7 +69,9 @@ class SharedCall(CallState):
         traffic: TrafficMeter | None,
         parking: Parking | None,
     ) -> None:
-        super().__init__(call, rules)
+        self.call = call  # as ``super()`` does: to ask it costs as much as all the rest
+        self.rules = rules
+        self.policy = rules.policy or DISABLED
         self._budget = budget
         self._throttle = throttle
         self._recorder = recorder

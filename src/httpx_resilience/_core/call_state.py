@@ -12,7 +12,7 @@ from .outcome import Call, Outcome
 from .policy import Policy, RetryPolicy
 from .retry.decision import is_repeatable
 
-_DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None, park=None)
+DISABLED = Policy(retry=RetryPolicy(max_attempts=1), budget=None, throttle=None, park=None)
 """The numbers for a call without a policy; it is sent once, and counted."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -69,7 +69,7 @@ class CallState:
     def __init__(self, call: Call, rules: Rules) -> None:
         self.call = call
         self.rules = rules
-        self.policy = rules.policy or _DISABLED
+        self.policy = rules.policy or DISABLED
 
     @property
     def max_attempts(self) -> int:

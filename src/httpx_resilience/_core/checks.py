@@ -98,7 +98,7 @@ class Plain(Generic[A, R]):
         """
         got = self._function(argument)
         if got is not None and type(got) is not str:
-            _no_awaitable(self._field, got)
+            no_awaitable(self._field, got)
         if not isinstance(got, self._returns):
             allowed = " or ".join("None" if t is type(None) else t.__name__ for t in self._returns)
             raise TypeError(f"{self._field}: it returned {_a(got)}, allowed is {allowed}")
@@ -116,7 +116,7 @@ class Plain(Generic[A, R]):
             got: object = self._function(argument)
         except Exception:  # noqa: BLE001 - a user's function; whoever calls it next sees to that
             return
-        _no_awaitable(self._field, got)
+        no_awaitable(self._field, got)
 
 
 def plain(
@@ -147,14 +147,24 @@ def asynchronous(field: str, function: Callable[..., object]) -> None:
     Raises:
         TypeError: It is a plain function, or an async generator.
     """
+    no_generator(field, function)
     code = _code_of(function)
     inner = inspect.unwrap(code)
-    if any(map(inspect.isasyncgenfunction, (function, code, inner))):
-        raise TypeError(f"{field}: got an async generator, allowed is an async function")
     if any(map(inspect.iscoroutinefunction, (function, code, inner))):
         return
     if (inspect.isfunction(inner) or inspect.ismethod(inner)) and not _may_be_async(inner):
         raise TypeError(f"{field}: got a plain function, allowed is an async function")
+
+
+def no_generator(field: str, function: Callable[..., object]) -> None:
+    """Raise if a function is an async generator.
+
+    Raises:
+        TypeError: It is.
+    """
+    code = _code_of(function)
+    if any(map(inspect.isasyncgenfunction, (function, code, inspect.unwrap(code)))):
+        raise TypeError(f"{field}: got an async generator, allowed is an async function")
 
 
 def awaitable(field: str, got: Awaitable[T]) -> Awaitable[T]:
@@ -170,7 +180,12 @@ def awaitable(field: str, got: Awaitable[T]) -> Awaitable[T]:
     return got
 
 
-def _no_awaitable(field: str, got: object) -> None:
+def no_awaitable(field: str, got: object) -> None:
+    """Raise if a plain function returned an awaitable, which is closed.
+
+    Raises:
+        TypeError: It did.
+    """
     # A future or task is under way by itself: whoever made it need not wait for it.
     if inspect.isawaitable(got) and not hasattr(got, "add_done_callback"):
         close = getattr(got, "close", None)

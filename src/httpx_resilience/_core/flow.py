@@ -26,7 +26,7 @@ from .retry.parking import Parking
 from .steps import CallFlow, Reply, Step
 from .telemetry.recorder import EventRecorder
 from .telemetry.traffic import TrafficMeter
-from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
+from .throttle import EXPIRED, GRANTED, WAITING, Route, Throttle, Ticket
 
 
 def call_flow(
@@ -57,7 +57,7 @@ def call_flow(
     while True:
         if throttle is not None:
             ticket = run.reserve(throttle, now)
-            if ticket.state == WAITING:
+            if ticket.state != GRANTED:
                 reply = yield from _queued(run, ticket, now)
                 now = reply.at
                 if isinstance(reply, Cancelled):
@@ -65,9 +65,9 @@ def call_flow(
                 if isinstance(reply, Closed):
                     yield run.closed(now, run.attempt - 1)
                     return ()
-            if ticket.state == EXPIRED:
-                yield run.throttled(ticket, now)
-                return ()
+                if ticket.state == EXPIRED:
+                    yield run.throttled(ticket, now)
+                    return ()
         reply = yield run.begin(now)
         if not isinstance(reply, Outcome):
             return run.cancelled(reply.at, sent=True)

@@ -4,7 +4,7 @@ Each step bears the waiters that are to be woken before it is carried out.
 """
 
 from collections.abc import Generator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .dialect.classify import Failure
 from .outcome import Cancelled, Closed, HookDone, Outcome, Waiter, Woken
@@ -68,3 +68,6 @@ Step = Admit | Send | Pause | Recover | Done
 Reply = Outcome | Woken | HookDone | Cancelled | Closed
 CallFlow = Generator[Step, Reply, Sequence[Waiter]]
 """A call's way. It returns whom to wake, where it ends without a ``Done``."""
+
+START: Any = None
+"""What a flow is sent first."""

@@ -1,124 +1,134 @@
-"""httpx, as the rest of the package sees it: its classes, and what its exceptions mean.
+"""One HTTP library for one kind of client, as the rest of the package sees it.
 
-Outside this folder nothing names httpx but the front door; the drivers, hooks and authentication
-take what they need from here.
+Outside this folder nothing names httpx or httpx2 but the front doors: drivers, hooks and
+authentication take what they need from the ``Binding`` that they are given. There are four: httpx
+and httpx2, asynchronous and synchronous.
 """
 
-import ssl
-import sys
-import traceback
+from __future__ import annotations
 
-import httpx
-from httpx import (
-    URL,
-    AsyncBaseTransport,
-    AsyncByteStream,
-    AsyncClient,
-    AsyncHTTPTransport,
-    Auth,
-    BasicAuth,
-    ByteStream,
-    Headers,
-    Request,
-    Response,
-    TimeoutException,
-)
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core.outcome import TransportFailure
+from .bodies import OneShot, Peeked
+from .errors import ErrorClasses
 
-__all__ = [
-    "URL",
-    "AsyncBaseTransport",
-    "AsyncByteStream",
-    "AsyncClient",
-    "AsyncHTTPTransport",
-    "Auth",
-    "BasicAuth",
-    "ByteStream",
-    "Headers",
-    "Request",
-    "Response",
-    "TimeoutException",
-    "failure_from",
-]
-
-_REFUSED_STREAM = 7
-"""HTTP/2 error code: the stream was not processed at all (RFC 9113, section 7)."""
-
-_H2_ERRORS = "h2.exceptions"
-"""The module of h2's exceptions; h2 itself is an optional extra of httpx."""
-
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
-_PERHAPS_SENT = (
-    httpx.ReadError,
-    httpx.ReadTimeout,
-    httpx.WriteError,
-    httpx.WriteTimeout,
-    httpx.CloseError,
-    httpx.RemoteProtocolError,
-)
+if TYPE_CHECKING:
+    from . import typed as http
 
 
-def failure_from(error: Exception) -> TransportFailure:
-    """Return what an exception of the inner transport means for a retry.
+class Streams(NamedTuple):
+    """Our own bodies for one kind of client of one library.
 
-    >>> failure_from(httpx.ConnectTimeout("")).sent
-    False
+    Attributes:
+        one_shot: A request body that can be sent once.
+        peeked: The body of an error response that was looked at.
     """
-    name, causes = type(error).__name__, _causes(error)
-    if isinstance(error, _NEVER_SENT):
-        is_certificate = any(isinstance(e, ssl.SSLCertVerificationError) for e in causes)
-        return TransportFailure(name, connection=not is_certificate, sent=False)
-    if isinstance(error, _PERHAPS_SENT) or _is_http2_broken(error, causes):
-        return TransportFailure(name, connection=True, sent=not _is_unprocessed(causes))
-    return TransportFailure(name, connection=False, sent=False)
+
+    one_shot: type[OneShot]
+    peeked: type[Peeked]
 
 
-def _is_http2_broken(error: Exception, causes: list[BaseException]) -> bool:
-    """Return whether what httpcore calls a local error is the connection's fault.
+class Binding:
+    """The classes of one HTTP library, for one kind of client, and ours that are made of them.
 
-    It calls so all that h2 raises: for a request that may not be sent, but also for frames that
-    break the protocol or follow a GOAWAY in the same read, and where more streams are open than
-    it knows, for it never resets one that it gives up.
+    Args:
+        library: The module ``httpx`` or ``httpx2``.
+        streams: Our own bodies for this kind.
+        errors: Our own errors for this library.
+        is_async: For ``AsyncClient``; else for ``Client``.
+
+    Attributes:
+        name: The library's name.
+        library: Its module.
+        errors: Our errors that are its errors, too.
+        streams: Our bodies that are its bodies, too.
+        is_async: Whether it is for ``AsyncClient``.
+        request: Its class of requests.
+        byte_stream: Its class of bodies in memory.
+        stream: Its base class of bodies.
+        transport: Its base class of transports.
+        default_transport: Its own transport.
+        client: Its client.
     """
-    return isinstance(error, httpx.LocalProtocolError) and any(
-        _raised_in(cause, "receive_data")
-        or "ConnectionState.CLOSED" in str(cause)
-        or type(cause).__name__ == "TooManyStreamsError"
-        for cause in causes
-        if type(cause).__module__ == _H2_ERRORS
+
+    __slots__ = (
+        "byte_stream",
+        "client",
+        "default_transport",
+        "errors",
+        "is_async",
+        "library",
+        "name",
+        "request",
+        "stream",
+        "streams",
+        "transport",
     )
 
+    def __init__(
+        self, library: Any, streams: Streams, errors: ErrorClasses, *, is_async: bool
+    ) -> None:
+        prefix, stream = ("Async", "AsyncByteStream") if is_async else ("", "SyncByteStream")
+        self.name: str = library.__name__
+        self.library = library
+        self.errors = errors
+        self.streams = streams
+        self.is_async = is_async
+        self.request: type[http.Request] = library.Request
+        self.byte_stream: type[http.ByteStream] = library.ByteStream
+        self.stream: Any = getattr(library, stream)
+        self.transport: Any = getattr(library, f"{prefix}BaseTransport")
+        self.default_transport: Any = getattr(library, f"{prefix}HTTPTransport")
+        self.client: Any = getattr(library, f"{prefix}Client")
 
-def _is_unprocessed(causes: list[BaseException]) -> bool:
-    """Return whether HTTP/2 says that the request was not processed at all (RFC 9113, 6.8 and 7).
+    def __repr__(self) -> str:
+        return f"<Binding {self.name} {'async' if self.is_async else 'sync'}>"
 
-    httpcore passes h2's event as the argument of its own RemoteProtocolError: a StreamReset, or
-    the GOAWAY. Of a GOAWAY it names no stream, so it is certain only if it excludes every stream,
-    or if this request's headers were still to be sent. (Of streams above the GOAWAY's last that
-    have been sent to their end, httpcore repeats most by itself.)
+    @property
+    def door(self) -> str:
+        """From where the user imports what is for this library."""
+        return door_of(self.name)
+
+
+def door_of(name: str) -> str:
+    """Return from where the user imports what is for a library, by the library's name."""
+    return "httpx_resilience" if name == "httpx" else f"httpx_resilience.{name}"
+
+
+def library_of(thing: object) -> str | None:
+    """Return the name of the library that an object's class comes from; None for any other."""
+    for kind in type(thing).__mro__:
+        top = kind.__module__.partition(".")[0]
+        if top in ("httpx", "httpx2"):
+            return top
+    return None
+
+
+def checked_response(response: Any, binding: Binding) -> Any:
+    """Return a response of a library.
+
+    Raises:
+        TypeError: It is one of the other; the message names the right import.
     """
-    for cause in causes:
-        if type(cause).__module__ == _H2_ERRORS and _raised_in(cause, "send_headers"):
-            return True
-        for argument in cause.args:
-            last_stream = getattr(argument, "last_stream_id", None)
-            refused = getattr(argument, "error_code", None) == _REFUSED_STREAM
-            if last_stream == 0 or (last_stream is None and refused):
-                return True
-    return False
+    if isinstance(response, binding.library.Response):
+        return response
+    text, other = f"allowed is an {binding.name}.Response", library_of(response)
+    if other is None:
+        raise TypeError(f"response: got a {type(response).__name__}, {text}")
+    right = f"from {door_of(other)} import raise_for_error, error_of"
+    raise TypeError(f"response: got one of {other}, {text}; for {other}: {right}")
 
 
-def _raised_in(error: BaseException, function: str) -> bool:
-    return any(f.f_code.co_name == function for f, _ in traceback.walk_tb(error.__traceback__))
+def checked_client(client: object, binding: Binding) -> Binding:
+    """Return the binding of a client.
 
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and what caused it, but not what its caller is handling already."""
-    handled = sys.exception()
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link is not handled and link not in chain and len(chain) < 16:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    return chain
+    Raises:
+        TypeError: It is one of another library; the message names the right import.
+    """
+    if isinstance(client, binding.client):
+        return binding
+    text, other = f"allowed is a client of {binding.name}", library_of(client)
+    if other is None:
+        raise TypeError(f"client: got a {type(client).__name__}, {text}")
+    right = f"from {door_of(other)} import read_change_write"
+    raise TypeError(f"client: got one of {other}, {text}; for {other}: {right}")

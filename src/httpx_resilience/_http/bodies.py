@@ -4,19 +4,25 @@ The look: the raw, still encoded stream of an error response is iterated once, u
 64 KiB and 2 s, under the attempt's own timeouts. Only ``response.stream`` is replaced: by what was
 read, followed by the rest of the same iterator, so that everything httpx offers on a response
 behaves as if nobody had looked.
+
+What both kinds of body share stands here once; each library's own are made of it.
 """
 
+from __future__ import annotations
+
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
-from typing import cast
-
-import httpx
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .._core.dialect.envelope import MAX_BODY
 from .._core.outcome import RawHeaders
-from .._runtime.anyio import Runtime, within
+from .._runtime import anyio, threads
+
+if TYPE_CHECKING:
+    from . import typed as http
+    from .binding import Binding
 
 PEEK_BYTES = 65_536
 PEEK_SECONDS = 2.0
@@ -30,25 +36,45 @@ CLOSE_SECONDS = 2.0
 """How long giving a connection back may take, shielded from cancellation."""
 
 
-class OneShotStream(httpx.AsyncByteStream):
+class OneShot:
     """A request body that can be sent again only while nobody has begun to read it."""
 
-    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+    library: ClassVar[Any]
+
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.is_begun = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def _begin(self) -> Any:
         if self.is_begun:  # httpcore itself repeats what HTTP/2 refused; with an empty body here
-            raise httpx.WriteError("the request body was begun already and cannot be sent again")
+            text = "the request body was begun already and cannot be sent again"
+            raise self.library.WriteError(text)
         self.is_begun = True
-        return aiter(self._stream)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+        return self._stream
 
     def is_replayable(self) -> bool:
         """Return whether nobody has begun to read it."""
         return not self.is_begun
+
+
+class AsyncOneShot(OneShot):
+    """For asynchronous clients."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._begin())
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class SyncOneShot(OneShot):
+    """For synchronous clients."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._begin())
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def always() -> bool:
@@ -57,24 +83,26 @@ def always() -> bool:
 
 
 def replayable(
-    stream: httpx.SyncByteStream | httpx.AsyncByteStream,
-) -> tuple[httpx.AsyncByteStream, Callable[[], bool]]:
+    stream: http.SyncByteStream | http.AsyncByteStream, binding: Binding
+) -> tuple[Any, Callable[[], bool]]:
     """Return the stream to send, and a callable that says whether it can be sent (again) now.
 
-    Bytes, JSON and forms are ``httpx.ByteStream``; multipart can be replayed if its files seek
-    (httpx rewinds them itself). Everything else is one-shot.
+    Bytes, JSON and forms are ``ByteStream``; multipart can be replayed if its files seek (httpx
+    rewinds them itself). Everything else is one-shot.
 
     Raises:
-        TypeError: The body is a synchronous stream, which an asynchronous client cannot send.
+        TypeError: The body is a stream that this kind of client of this library cannot send.
     """
-    if isinstance(stream, httpx.ByteStream) or _is_seekable_multipart(stream):
-        assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - both classes are
+    if isinstance(stream, OneShot):  # a hook returned what it was given
+        return stream, stream.is_replayable
+    if isinstance(stream, binding.byte_stream) or _is_seekable_multipart(stream):
         return stream, always
-    if not isinstance(stream, httpx.AsyncByteStream):
+    if not isinstance(stream, binding.stream):
         raise TypeError(
-            f"request.stream: got a {type(stream).__name__}, allowed is an httpx.AsyncByteStream"
+            f"request.stream: got a {type(stream).__name__}, "
+            f"allowed is an {binding.name}.{binding.stream.__name__}"
         )
-    one_shot = OneShotStream(stream)
+    one_shot = binding.streams.one_shot(stream)
     return one_shot, one_shot.is_replayable
 
 
@@ -97,22 +125,27 @@ def _seeks(file: object) -> bool:
         return False
 
 
-class PeekedStream(httpx.AsyncByteStream):
+class Peeked:
     """An error response's body: what was looked at, then the rest of the same iterator."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, length: int | None = None) -> None:
+    library: ClassVar[Any]
+
+    def __init__(self, stream: Any, length: int | None = None) -> None:
         self._stream = stream
         self._length = length
         self._error: Exception | None = None
         self._is_broken = False
         self._is_closed = False
         # In memory there is nothing to wait for: it is looked at here, without a cancel scope.
-        self.is_exhausted = is_in_memory(stream)
-        self._head = list(cast("httpx.ByteStream", stream)) if self.is_exhausted else []
-        self._rest = None if self.is_exhausted else aiter(stream)
+        self.is_exhausted = type(stream) is self.library.ByteStream
+        self._head: list[bytes] = list(stream) if self.is_exhausted else []
+        self._rest: Any = None if self.is_exhausted else self._begun(stream)
+
+    def _begun(self, stream: Any) -> Any:
+        raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"<PeekedStream {len(self.head)} bytes looked at>"
+        return f"<{type(self).__name__} {len(self.head)} bytes looked at>"
 
     @property
     def head(self) -> bytes:
@@ -129,59 +162,106 @@ class PeekedStream(httpx.AsyncByteStream):
         """Whether the body was closed before its end."""
         return self._is_closed and not self.is_exhausted and not self._is_broken
 
-    async def look(self, runtime: Runtime, cut_at: float | None = None) -> None:
-        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
+    def _broken(self, error: Exception) -> None:
+        """Keep what broke the body off: the reader gets it; the status decides."""
+        self._error = without_this_frame(error)
+        self._is_broken = True
 
-        A chunk that would come after the 2 s, at the pace of those before it, is not waited for:
-        the reader gets it. A body that stands still is torn when they are over.
+    def _remainder(self) -> Any:
+        """Return what follows the head, or None if nothing does.
+
+        Raises:
+            Exception: What broke the body off.
+        """
+        if self._is_broken:
+            raise self._taken_error()
+        if self.is_exhausted or self._rest is None:
+            return None
+        if self._is_closed:
+            raise self.library.ReadError("the rest of the error body was given up before a retry")
+        return self._rest
+
+    def _taken_error(self) -> Exception:
+        """Return what broke the body off, and keep it no longer: raised, it holds who holds us."""
+        error, self._error = self._error, None
+        return error or self.library.ReadError("the error body broke off")
+
+
+class Pace:
+    """How fast the chunks of a body come, and whether to wait for the next.
+
+    A chunk that would come after the 2 s, at the pace of those before it, is not waited for: the
+    reader gets it. A body that stands still is torn when they are over.
+
+    Args:
+        now: The time.
+        length: The body's stated length; None if it states none.
+
+    Attributes:
+        until: When the look is over.
+    """
+
+    def __init__(self, now: float, length: int | None) -> None:
+        self.until = now + PEEK_SECONDS
+        self._now = now
+        self._length = length
+        self._size = 0
+        self._slowest = 0.0
+
+    def wants_more(self) -> bool:
+        """Return whether to read on. At its stated length a body is over: the next step says so."""
+        if self._size == self._length:
+            return True
+        return self._size < PEEK_BYTES and self._now + self._slowest < self.until
+
+    def came(self, chunk: bytes, now: float) -> bytes:
+        """Note that a chunk came, and when; return it."""
+        if self._size:
+            self._slowest = max(self._slowest, now - self._now)
+        self._now = now
+        self._size += len(chunk)
+        return chunk
+
+
+class AsyncPeeked(Peeked):
+    """For asynchronous clients."""
+
+    def _begun(self, stream: Any) -> Any:
+        return aiter(stream)
+
+    async def look(self, runtime: anyio.Runtime, cut_at: float | None = None) -> None:
+        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
 
         Args:
             runtime: The running event loop.
             cut_at: When the attempt ends, its body included; None for no such limit.
         """
-        rest = self._rest
+        rest, clock = self._rest, runtime.now
         if rest is None:
             return
-        clock = runtime.now
-        now = came_at = clock()
-        until = now + PEEK_SECONDS
-        size, slowest = 0, 0.0
+        pace = Pace(clock(), self._length)
+        until = pace.until
         with runtime.scope(deadline=until if cut_at is None else min(until, cut_at)) as scope:
             try:
-                # At its stated length the body is over: the next step only says so.
-                while size == self._length or (size < PEEK_BYTES and now + slowest < until):
+                while pace.wants_more():
                     chunk = await anext(rest)
-                    now = clock()
-                    if self._head:
-                        slowest = max(slowest, now - came_at)
-                    came_at = now
-                    self._head.append(chunk)
-                    size += len(chunk)
+                    self._head.append(pace.came(chunk, clock()))
             except StopAsyncIteration:
                 self.is_exhausted = True
             except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
-                self._error = without_this_frame(error)
+                self._broken(error)
         if scope.cancelled_caught:
-            self._error = httpx.ReadTimeout("the error body stood still")
-        self._is_broken = self._error is not None
+            self._broken(self.library.ReadTimeout("the error body stood still"))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._head:
             yield chunk
-        if self._is_broken:
-            raise self._taken_error()
-        if self.is_exhausted or self._rest is None:
+        rest = self._remainder()
+        if rest is None:
             return
-        if self._is_closed:
-            raise httpx.ReadError("the rest of the error body was given up before a retry")
-        async for chunk in self._rest:
+        async for chunk in rest:
             yield chunk
         self.is_exhausted = True
-
-    def _taken_error(self) -> Exception:
-        """Return what broke the body off, and keep it no longer: raised, it holds who holds us."""
-        error, self._error = self._error, None
-        return error or httpx.ReadError("the error body broke off")
 
     async def aclose(self) -> None:
         if self._is_closed:
@@ -194,6 +274,59 @@ class PeekedStream(httpx.AsyncByteStream):
         finally:
             await self._stream.aclose()
 
+    async def close_quietly(self) -> None:
+        """Give the connection back: shielded from cancellation, for a bounded time."""
+        if not self.holds_nothing:
+            with anyio.within(CLOSE_SECONDS, shield=True), suppress(Exception):
+                await self.aclose()
+
+
+class SyncPeeked(Peeked):
+    """For synchronous clients: what bounds a read is httpx's own timeout."""
+
+    def _begun(self, stream: Any) -> Any:
+        return iter(stream)
+
+    def look(self, runtime: threads.Runtime) -> None:
+        """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader."""
+        rest, clock = self._rest, runtime.now
+        if rest is None:
+            return
+        pace = Pace(clock(), self._length)
+        try:
+            while pace.wants_more():
+                chunk = next(rest)
+                self._head.append(pace.came(chunk, clock()))
+        except StopIteration:
+            self.is_exhausted = True
+        except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
+            self._broken(error)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._head
+        rest = self._remainder()
+        if rest is None:
+            return
+        yield from rest
+        self.is_exhausted = True
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        finish = getattr(self._rest, "close", None)
+        try:
+            if finish is not None:  # a generator left in the middle holds its connection
+                finish()
+        finally:
+            self._stream.close()
+
+    def close_quietly(self) -> None:
+        """Give the connection back, whole: half closed, it would stay taken for ever."""
+        if not self.holds_nothing:
+            with threads.uninterrupted(), suppress(Exception):
+                self.close()
+
 
 def without_this_frame(error: Exception) -> Exception:
     """Return a caught exception that whoever caught it may keep: raised again, it is whole again.
@@ -203,11 +336,6 @@ def without_this_frame(error: Exception) -> Exception:
     """
     frames = error.__traceback__
     return error if frames is None else error.with_traceback(frames.tb_next)
-
-
-def is_in_memory(stream: object) -> bool:
-    """Return whether a body is all there: it neither makes anybody wait nor holds a connection."""
-    return type(stream) is httpx.ByteStream
 
 
 def is_event_stream(headers: RawHeaders) -> bool:
@@ -235,15 +363,6 @@ def body_headers(headers: RawHeaders) -> tuple[int | None, str]:
     length = found.get(_LENGTH, b"")
     is_readable = length.isdigit() and len(length) < 20
     return int(length) if is_readable else None, found.get(_ENCODING, b"").decode("latin-1")
-
-
-async def close_quietly(stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
-    """Give a response's connection back: shielded from cancellation, for a bounded time."""
-    if isinstance(stream, PeekedStream) and stream.holds_nothing:
-        return
-    if isinstance(stream, httpx.AsyncByteStream) and not is_in_memory(stream):
-        with within(CLOSE_SECONDS, shield=True), suppress(Exception):
-            await stream.aclose()
 
 
 def decode(raw: bytes, encoding: str) -> bytes:

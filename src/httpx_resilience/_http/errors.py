@@ -1,18 +1,21 @@
-"""Errors for what httpx has no word for. All carry ``.request``."""
+"""Errors for what the HTTP library has no word for. All carry ``.request``.
+
+Each library has its own, which are its errors, too; here is what they have in common.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-import httpx
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from .._core.dialect.envelope import ErrorInfo
 
 
 class ResilienceError(Exception):
-    """Root of the errors that this library raises itself; httpx's own come out as themselves.
+    """Root of the errors that this library raises itself, over httpx and httpx2 alike.
+
+    Their own come out as themselves.
 
     A pickle of one holds neither request nor response, nor what a server said in words.
     """
@@ -35,94 +38,53 @@ def _restored(kind: type[ResilienceError], message: str, state: dict[str, Any]) 
     return error
 
 
-class DeadlineExceeded(ResilienceError, httpx.TimeoutException):  # noqa: N818 - as httpx's
-    """The call was still running when its ``deadline`` passed.
+class ThrottleError(ResilienceError):
+    """What each library's ``ThrottleTimeout`` says."""
 
-    Raised by the transport, from ``RetryPolicy(deadline=...)``. Catch it as what it is, or as
-    ``httpx.TimeoutException``.
-    """
-
-
-class ThrottleTimeout(ResilienceError, httpx.TimeoutException):  # noqa: N818 - as httpx's
-    """The rate-limit budget will not allow the call within ``max_wait``; it was not sent.
-
-    Catch it as what it is, or as ``httpx.TimeoutException``.
-
-    Attributes:
-        retry_at: Epoch seconds from which there should be room, or None if that is unknown.
-        scope: Whose budget it is: its category and a short hash, no credential.
-    """
-
-    def __init__(
-        self, message: str, *, request: httpx.Request, retry_at: float | None, scope: str
-    ) -> None:
-        super().__init__(message, request=request)
+    def __init__(self, message: str, *, request: Any, retry_at: float | None, scope: str) -> None:
+        as_the_library: Any = super().__init__
+        as_the_library(message, request=request)
         self.retry_at = retry_at
         self.scope = scope
 
 
-class TransportClosed(ResilienceError, httpx.TransportError):  # noqa: N818 - as its fellows
-    """The transport was closed before the call was sent.
+class StatusError(ResilienceError):
+    """What each library's ``ApiError`` says."""
 
-    Catch it as what it is, or as ``httpx.TransportError``. A call that waits to be sent again when
-    its transport is closed ends with its last response or exception instead.
-    """
-
-
-class TokenRefused(ResilienceError):  # noqa: N818 - as its fellows
-    """The token was revoked or is not valid, or the server would not give a new one.
-
-    Raised by ``RefreshToken``; its text names the code, never the token.
-
-    Attributes:
-        code: The error code, or None if there was none.
-    """
-
-    def __init__(self, message: str, *, request: httpx.Request, code: str | None) -> None:
-        super().__init__(message)
-        self._request: httpx.Request | None = request
-        self.code = code
-
-    @property
-    def request(self) -> httpx.Request:
-        """The request that wanted the token.
-
-        Raises:
-            RuntimeError: The error came out of a pickle, which holds no request.
-        """
-        if self._request is None:
-            raise RuntimeError("The .request property has not been set.")
-        return self._request
-
-
-class ApiError(ResilienceError, httpx.HTTPStatusError):
-    """An error response, with what the API said; raised by ``raise_for_error``.
-
-    A subclass of ``httpx.HTTPStatusError``, so that existing handlers go on working. Its text
-    has status, code, meaning, advice and attempts, never the server's message or details: those
-    are in ``info``.
-
-    Attributes:
-        info: What the body said, or None if it carried no code.
-    """
+    response: Any
 
     def __init__(
-        self,
-        message: str,
-        *,
-        request: httpx.Request,
-        response: httpx.Response,
-        info: ErrorInfo | None,
+        self, message: str, *, request: Any, response: Any, info: ErrorInfo | None
     ) -> None:
-        super().__init__(message, request=request, response=response)
+        as_the_library: Any = super().__init__
+        as_the_library(message, request=request, response=response)
         self.info = info
 
     def _substitutes(self) -> dict[str, Any]:
         info = self.info and replace(self.info, message=None, details={}, fields=())
-        bare = httpx.Response(self.response.status_code)
+        bare = type(self.response)(self.response.status_code)
         return {**super()._substitutes(), "response": bare, "info": info}
 
     @property
     def code(self) -> str | None:
         """The machine-readable error code, or None if the body carried none."""
         return self.info.code if self.info is not None else None
+
+
+class TokenError(ResilienceError):
+    """What each library's ``TokenRefused`` says."""
+
+    def __init__(self, message: str, *, request: Any, code: str | None) -> None:
+        super().__init__(message)
+        self._request: Any = request
+        self.code = code
+
+
+class ErrorClasses(NamedTuple):
+    """Our errors that are one library's errors, too."""
+
+    api: type[StatusError]
+    deadline: type[ResilienceError]
+    throttle: type[ThrottleError]
+    closed: type[ResilienceError]
+    token: type[TokenError]

@@ -3,15 +3,29 @@
 import hashlib
 import os
 
-_SECRET = os.urandom(32)
-"""Per process, so that a hash that gets out reveals nothing, not even to another process."""
+from .._runtime.fork import renew_in_children
 
 _STABLE_SCHEMES = (b"bearer", b"basic")
 """Other schemes (Digest, signatures) change the header with each request; they share a scope."""
 
 
-_KEYED = hashlib.blake2b(key=_SECRET, digest_size=16)
-"""Copied for each hash: half the price of a new one."""
+class _Hash:
+    """A hash with a secret key, copied for each use: half the price of a new one.
+
+    The secret is per process, so that a hash that gets out reveals nothing, not even to another
+    process; the child of a fork is another.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Take another secret."""
+        self.keyed = hashlib.blake2b(key=os.urandom(32), digest_size=16)
+
+
+_HASH = _Hash()
+renew_in_children(_HASH)
 
 
 def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
@@ -32,6 +46,6 @@ def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
 
 def hashed(name: bytes) -> str:
     """Return a keyed hash of whatever names an identity."""
-    digest = _KEYED.copy()
+    digest = _HASH.keyed.copy()
     digest.update(name)
     return digest.hexdigest()

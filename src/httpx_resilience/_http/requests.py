@@ -1,17 +1,21 @@
-"""httpx.Request → Call, and the request that is really sent. This runs for every request."""
+"""A request → ``Call``, and the request that is really sent. This runs for every request."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
-
-import httpx
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._core.dialect.catalog import TOKEN
 from .._core.dialect.dialect import Dialect
 from .._core.outcome import Call, make_call
-from .bodies import OneShotStream, always, replayable
+from .binding import Binding
+from .bodies import always, replayable
 from .fast import Triple, copy_of, triples_of
+
+if TYPE_CHECKING:
+    from . import typed as http
 
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 _KEYED_METHODS = ("POST", "PATCH")
@@ -61,7 +65,7 @@ class RequestHeaderReader:
             if name is not None:
                 self._roles.setdefault(name.lower().encode("ascii"), role)
 
-    def __call__(self, request: httpx.Request) -> RequestHeaders:
+    def __call__(self, request: http.Request) -> RequestHeaders:
         """Return what a request's headers say."""
         roles = self._roles
         authorization = api_key = None
@@ -85,9 +89,10 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
-def origin_of(url: httpx.URL) -> str:
+def origin_of(url: http.URL) -> str:
     """Return ``scheme://host:port``, without userinfo; the scheme's own port may be left out.
 
+    >>> import httpx
     >>> origin_of(httpx.URL("https://user:pw@vault.example/v1?q=1"))
     'https://vault.example'
     """
@@ -95,7 +100,7 @@ def origin_of(url: httpx.URL) -> str:
 
 
 def new_call(
-    request: httpx.Request,
+    request: http.Request,
     path: str,
     origin: str,
     dialect: Dialect,
@@ -114,26 +119,25 @@ def new_call(
 
 
 def prepare(
-    request: httpx.Request,
+    binding: Binding,
+    request: http.Request,
     call: Call,
     dialect: Dialect,
     seen: RequestHeaders,
     *,
     is_changed: bool = False,
-) -> tuple[httpx.Request, Callable[[], bool]]:
+) -> tuple[http.Request, Callable[[], bool]]:
     """Return the request to send, and whether it can be sent (again) now.
 
     It bears the ids that the dialect wants. The user's own request is never changed: what is
     added goes onto a copy; so does what the driver changes later (``is_changed``).
     """
     given, rules = request.stream, dialect.requests
-    stream: httpx.AsyncByteStream
-    if type(given) is httpx.ByteStream:  # as most are
+    stream: http.AsyncByteStream | http.SyncByteStream
+    if type(given) is binding.byte_stream:  # as most are
         stream, is_replayable = given, always
-    elif isinstance(given, OneShotStream):  # a hook returned what it was given
-        stream, is_replayable = given, given.is_replayable
     else:
-        stream, is_replayable = replayable(given)
+        stream, is_replayable = replayable(given, binding)
     added: list[Triple] = []
     name = rules.request_id_header
     if name is not None and not seen.has_id:

@@ -11,6 +11,7 @@ but by its own loops: whether one runs is what Trio reports to sniffio, which an
 ask as well.
 """
 
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -62,11 +63,12 @@ class Runtime:
         scope: Returns a cancel scope that ends at a time: ``runtime.scope(deadline=at)``.
     """
 
-    __slots__ = ("_new_waiter", "loop", "now", "scope")
+    __slots__ = ("_new_waiter", "_process", "loop", "now", "scope")
 
     def __init__(self) -> None:
         loop: Any = running_loop()
         self.loop = loop
+        self._process = os.getpid()
         self.scope: type[anyio.CancelScope] = type(anyio.CancelScope())
         self.now: Callable[[], float]
         if hasattr(loop, "create_future"):
@@ -113,6 +115,8 @@ class Runtime:
     def is_running(self) -> bool:
         """Whether the loop still runs, be it in another thread."""
         loop: Any = self.loop
+        if os.getpid() != self._process:  # it runs in the parent
+            return False
         if hasattr(loop, "is_running"):
             return bool(loop.is_running())
         try:

@@ -1,22 +1,46 @@
 """OAuth 2 grants: how an access token is got from a token endpoint."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_plus
 
-from .._async import AsyncResilientTransport
+from .._core import checks
 from .._core.dialect.envelope import safe_token
 from .._core.policy import Policy, RetryPolicy
-from .._http import binding as http
-from .._http.errors import ApiError
+from .._http.binding import Binding
 from .._http.results import error_of
 from ..dialects.generic import GENERIC
+
+if TYPE_CHECKING:
+    from .._http import typed as http
 
 FETCH_TIMEOUT = 30.0
 """Seconds that a fetch may take."""
 
 _NOT_NOW = (408, 429)
 """Statuses below 500 that say nothing of whether there is a token."""
+
+
+class Kinds(NamedTuple):
+    """One library, for both kinds of client, and what carries a client as a transport.
+
+    Attributes:
+        asynchronous: For ``AsyncClient``.
+        synchronous: For ``Client``.
+        async_transport: Our transport for ``AsyncClient``.
+        sync_transport: Our transport for ``Client``.
+        async_through: A transport that sends through an ``AsyncClient``.
+        sync_through: A transport that sends through a ``Client``.
+    """
+
+    asynchronous: Binding
+    synchronous: Binding
+    async_transport: Any
+    sync_transport: Any
+    async_through: Any
+    sync_through: Any
 
 
 class Refused(Exception):  # noqa: N818 - becomes a TokenRefused
@@ -27,17 +51,20 @@ class Refused(Exception):  # noqa: N818 - becomes a TokenRefused
         self.code = code
 
 
-class _Through(http.AsyncBaseTransport):
+class Through:
     """A client as a transport: with its proxies and certificates, which a transport lacks."""
 
-    def __init__(self, client: http.AsyncClient, auth: http.Auth) -> None:
+    def __init__(self, client: Any, auth: http.Auth) -> None:
         self._client = client
-        self._auth = auth
+        self._options = {"auth": auth, "stream": True, "follow_redirects": False}
 
-    async def handle_async_request(self, request: http.Request) -> http.Response:
-        return await self._client.send(
-            request, auth=self._auth, stream=True, follow_redirects=False
-        )
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request through an ``AsyncClient``."""
+        return await self._client.send(request, **self._options)
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request through a ``Client``."""
+        return self._client.send(request, **self._options)
 
 
 class Grant:
@@ -45,44 +72,71 @@ class Grant:
 
     def __init__(
         self,
+        kinds: Kinds,
         token_url: str,
         form: dict[str, str],
         basic: tuple[str, str] | None,
-        client: http.AsyncClient | None,
+        client: Any,
         options: Mapping[str, Any],
     ) -> None:
+        library = kinds.asynchronous.library
+        self._kinds = kinds
         self._token_url = token_url
         self._form = form
         # Never the client's own, which may be waiting for us.
-        self._auth = http.Auth() if basic is None else http.BasicAuth(*map(quote_plus, basic))
+        self._auth = library.Auth() if basic is None else library.BasicAuth(*map(quote_plus, basic))
         self._client = client
-        self._retry_for = options.get("fetch_timeout", FETCH_TIMEOUT)
+        # Sent again, too, where it was perhaps carried out: the next fetch would do the same.
+        retry_for = options.get("fetch_timeout", FETCH_TIMEOUT)
+        retry = RetryPolicy(retry_for=retry_for, retry_non_idempotent=True)
+        self._policy = Policy(retry=retry, budget=None, throttle=None)
 
     async def fetch(self) -> tuple[str, float | None]:
         """Ask for a token; return it and its lifetime."""
+        kinds = self._kinds
         if self._client is not None:
-            return self._read(await self._send(self._client, _Through(self._client, self._auth)))
-        async with http.AsyncClient() as client:
-            # Sent again, too, where it was perhaps carried out: the next fetch would do the same.
-            retry = RetryPolicy(retry_for=self._retry_for, retry_non_idempotent=True)
-            transport = AsyncResilientTransport(
-                _Through(client, self._auth),
-                dialect=GENERIC,
-                policy=Policy(retry=retry, budget=None, throttle=None),
-            )
-            return self._read(await self._send(client, transport))
+            client = self._checked(kinds.asynchronous)
+            return self._read(await self._sent(client, kinds.async_through(client, self._auth)))
+        async with kinds.asynchronous.client() as client:
+            through = kinds.async_through(client, self._auth)
+            retried = kinds.async_transport(through, dialect=GENERIC, policy=self._policy)
+            return self._read(await self._sent(client, retried))
 
-    async def _send(
-        self, client: http.AsyncClient, through: http.AsyncBaseTransport
-    ) -> http.Response:
+    async def _sent(self, client: Any, through: Any) -> http.Response:
         request = client.build_request("POST", self._token_url, data=self._form)
-        response = await through.handle_async_request(request)
+        response: http.Response = await through.handle_async_request(request)
         try:
             await response.aread()
         finally:
             await response.aclose()
         response.request = request
         return response
+
+    def fetch_now(self) -> tuple[str, float | None]:
+        """As ``fetch``, in a thread."""
+        kinds = self._kinds
+        if self._client is not None:
+            client = self._checked(kinds.synchronous)
+            return self._read(self._sent_now(client, kinds.sync_through(client, self._auth)))
+        with kinds.synchronous.client() as client:
+            through = kinds.sync_through(client, self._auth)
+            retried = kinds.sync_transport(through, dialect=GENERIC, policy=self._policy)
+            return self._read(self._sent_now(client, retried))
+
+    def _sent_now(self, client: Any, through: Any) -> http.Response:
+        request = client.build_request("POST", self._token_url, data=self._form)
+        response: http.Response = through.handle_request(request)
+        try:
+            response.read()
+        finally:
+            response.close()
+        response.request = request
+        return response
+
+    def _checked(self, binding: Binding) -> Any:
+        name = "AsyncClient" if binding.is_async else "Client"
+        kind = getattr(binding.library, name)
+        return checks.instance("client", self._client, kind, f"an {binding.name}.{name}")
 
     def _read(self, response: http.Response) -> tuple[str, float | None]:
         if response.status_code >= 400:
@@ -105,9 +159,10 @@ class Grant:
 
     def _failure(self, response: http.Response) -> Exception:
         """Return what an error response of the token endpoint means: no, or not now."""
-        status, info = response.status_code, error_of(response, dialect=GENERIC)
+        status, info = response.status_code, error_of(response, GENERIC)
         code = safe_token(info.code) if info is not None else None
         text = f"the token endpoint answered {status} {code or ''}".rstrip()
         if status < 500 and status not in _NOT_NOW:
             return Refused(text, code)
-        return ApiError(text, request=response.request, response=response, info=info)
+        errors = self._kinds.asynchronous.errors
+        return errors.api(text, request=response.request, response=response, info=info)

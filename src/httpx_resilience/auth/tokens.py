@@ -1,32 +1,42 @@
 """Bearer tokens that are renewed in time: by one caller for all, and for their own servers only."""
 
-import math
-import re
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar, cast
 
 from .._call import EXTENSION
 from .._core import checks
 from .._core.dialect.dialect import Dialect
 from .._core.policy import Policy
-from .._exchange import BEFORE_SEND
-from .._http import binding as http
+from .._exchange.exchange import BEFORE_SEND
+from .._http.binding import Binding, door_of, library_of
 from .._http.bodies import always, is_event_stream, replayable
-from .._http.errors import DeadlineExceeded, TokenRefused
 from .._http.fast import copy_of
 from .._http.requests import new_id, origin_of
 from .._http.results import DIALECT, PEEKED, error_of
 from .._registry import IDENTITY
 from .._runtime.anyio import new_lock, within
+from .._runtime.fork import renew_in_children
+from .._runtime.threads import Flight
 from ..dialects.scaivault import SCAIVAULT
-from .grants import FETCH_TIMEOUT, Grant, Refused
+from .challenge import INVALID_TOKEN, says_invalid_token
+from .grants import FETCH_TIMEOUT, Grant, Kinds, Refused
+from .token_state import Late, TokenState
 
-Fetch = Callable[[], Awaitable[str | tuple[str, float | None]]]
-"""Returns a token, or a token and its lifetime in seconds (None if unknown)."""
+if TYPE_CHECKING:
+    from .._http import typed as http
 
-INVALID_TOKEN = "invalid_token"  # noqa: S105 - an error code, no secret
-"""The code of RFC 6750, section 3.1: the token "is expired, revoked, malformed, or invalid"."""
+Token = str | tuple[str, float | None]
+"""A token, or a token and its lifetime in seconds (None if unknown)."""
+
+Fetch = Callable[[], Awaitable[Token]] | Callable[[], Token]
+"""Returns a token: an async function for asynchronous clients, a plain one for synchronous ones."""
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Client = TypeVar("Client")
 
 RENEWED = ("token_expired", "authentication_required", INVALID_TOKEN)
 """Codes that a new token helps against, once per call."""
@@ -34,46 +44,13 @@ RENEWED = ("token_expired", "authentication_required", INVALID_TOKEN)
 FINAL = ("token_revoked", "token_invalid")
 """Codes that say that somebody does not want this caller to go on."""
 
-_PAUSE = 1.0
-"""Seconds after a failed renewal ahead of expiry before the next."""
 
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-"""What a token must look like: h11 would quote any other in its error message, such as one with the
-newline of its file."""
-
-_MAX_CHALLENGES = 4096
-"""Characters of ``WWW-Authenticate`` that are looked at."""
-
-# RFC 9110, section 11.6.1: a parameter of the challenge before it, or the scheme of the next one.
-_CHALLENGE = re.compile(
-    r"""
-    [\s,]*+ (?:
-        (?P<name>[\w!#$%&'*+.^`|~-]++) [ \t]*+ = [ \t]*+
-            (?: "(?P<quoted>(?:[^"\\]|\\.)*+)" | (?P<word>[\w!#$%&'*+.^`|~-]++) )
-            (?=[ \t]*+(?:,|$))
-      | (?P<scheme>[\w!#$%&'*+.^`|~-]++) (?=[ \t,]|$)
-            (?: [ \t]++ [\w.~+/-]++ =*+ (?=[ \t]*+(?:,|$)) )?
-    )
-    """,
-    re.VERBOSE | re.ASCII,
-)
-
-
-class RefreshToken(http.Auth):
-    """Authenticate by a bearer token, and renew it before it expires or when the server says so.
-
-    For ``httpx.AsyncClient(auth=...)``, over any transport. A hundred calls that find the token
-    expired make one renewal. Over ``AsyncResilientTransport``, a call that waited in a queue goes
-    out with the token of the moment, and the rate-limit scope stays the same across renewals.
-
-    A fetch that fails fails all calls that were waiting for it; the next new call tries again. A
-    renewal ahead of expiry that fails costs no call: the good token is used until it expires, and
-    the next renewal is tried a second later. A call that brings a policy with a ``deadline`` waits
-    no longer than that for a token; the transport's own policy is not known here, so where that
-    has a ``deadline``, set ``fetch_timeout``, too.
+class TokenAuth(Generic[Request, Response, Client]):
+    """What the ``RefreshToken`` of each library is made of.
 
     Args:
-        fetch: An async function that returns a token, or a token and its lifetime in seconds.
+        fetch: A function that returns a token, or a token and its lifetime in seconds: an async one
+            for ``AsyncClient``, a plain one for ``Client``.
         origins: The servers that may see the token, such as ``"https://vault.example"``; a
             redirect elsewhere never gets it.
         identity: Who this is, for the rate-limit scope; a name of its own if left out. Two
@@ -81,19 +58,17 @@ class RefreshToken(http.Auth):
         ahead: Seconds before its expiry at which a token is renewed; at most a tenth of its
             lifetime is taken.
         fetch_timeout: Seconds that a fetch may take, above 0; then it is cancelled, and the calls
-            fail with ``httpx.TimeoutException``. A renewal ahead of expiry gets half of the time
-            that its token is still good, if that is less.
+            fail with the library's ``TimeoutException``. A renewal ahead of expiry gets half of
+            the time that its token is still good, if that is less. A plain function is not
+            cancelled, but nobody else waits for it any longer.
         clock: Monotonic seconds.
 
     Raises:
-        TypeError: ``fetch`` cannot be called, or is no async function.
+        TypeError: ``fetch`` cannot be called, or is a generator.
         ValueError: ``origins`` is empty or holds something else than origins.
-
-    >>> async def fetch() -> str:
-    ...     return "a token"
-    >>> RefreshToken(fetch, origins=["https://vault.example"])
-    <RefreshToken for https://vault.example>
     """
+
+    kinds: ClassVar[Kinds]
 
     def __init__(
         self,
@@ -106,24 +81,36 @@ class RefreshToken(http.Auth):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not callable(fetch):
-            raise TypeError(f"fetch: got {type(fetch).__name__}, allowed is an async function")
-        checks.asynchronous("fetch", fetch)
+            raise TypeError(f"fetch: got {type(fetch).__name__}, allowed is a function")
+        checks.no_generator("fetch", fetch)
         checks.number("ahead", ahead, low=0)
         checks.number("fetch_timeout", fetch_timeout, low=0, above=True)
-        self._fetch = fetch
-        self._origins = _checked_origins(origins)
+        self._fetch: Any = fetch
+        self._fetch_now: Any = fetch
+        binding = self.kinds.asynchronous
+        self._origins = _checked_origins(origins, binding.library.URL)
         self._identity = identity or f"token-{new_id()}"
-        self._ahead = ahead
         self._fetch_timeout = fetch_timeout
         self._clock = clock
+        self._state = TokenState(binding, ahead, clock)
+        self.renew()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Make the locks anew in the child of a fork: a thread that is gone may hold them."""
         self._lock = new_lock()
-        self._token: str | None = None
-        self._renew_at = self._expires_at = 0.0
-        self._round = 0
-        self._failure: _Failure | None = None
+        self._flight = Flight()
 
     def __repr__(self) -> str:
         return f"<RefreshToken for {', '.join(sorted(self._origins))}>"
+
+    def __call__(self, request: object) -> NoReturn:
+        """Refuse to serve a client of the other library, which takes it for a function."""
+        name, other = self.kinds.asynchronous.name, library_of(request)
+        text = f"auth: got the RefreshToken for {name}, allowed is one for {other}"
+        raise TypeError(
+            text if other is None else f"{text}: from {door_of(other)} import RefreshToken"
+        )
 
     @classmethod
     def client_credentials(
@@ -133,7 +120,7 @@ class RefreshToken(http.Auth):
         client_secret: str,
         *,
         scope: str | None = None,
-        client: http.AsyncClient | None = None,
+        client: Client | None = None,
         **options: Any,
     ) -> Self:
         """Get tokens by OAuth 2 client credentials (RFC 6749, section 4.4).
@@ -141,7 +128,7 @@ class RefreshToken(http.Auth):
         A 4xx of the token endpoint raises ``TokenRefused``; 408, 429, 5xx and what happens on the
         way are failures: repeated within ``fetch_timeout`` by a client of the grant's own, raised
         at once where ``client`` is given (whose transport may repeat them), as ``ApiError`` or
-        whatever httpx raises.
+        whatever the library raises.
 
         Args:
             token_url: The token endpoint.
@@ -153,8 +140,8 @@ class RefreshToken(http.Auth):
                 ``RefreshToken``.
         """
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
-        grant = Grant(token_url, form, (client_id, client_secret), client, options)
-        return cls(grant.fetch, **options)
+        basic = (client_id, client_secret)
+        return cls._of(Grant(cls.kinds, token_url, form, basic, client, options), options)
 
     @classmethod
     def refresh_token(
@@ -164,7 +151,7 @@ class RefreshToken(http.Auth):
         *,
         client_id: str | None = None,
         client_secret: str = "",
-        client: http.AsyncClient | None = None,
+        client: Client | None = None,
         **options: Any,
     ) -> Self:
         """Get tokens by an OAuth 2 refresh token (RFC 6749, section 6).
@@ -182,176 +169,222 @@ class RefreshToken(http.Auth):
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         basic = None if client_id is None else (client_id, client_secret)
-        return cls(Grant(token_url, form, basic, client, options).fetch, **options)
+        return cls._of(Grant(cls.kinds, token_url, form, basic, client, options), options)
 
-    async def async_auth_flow(
-        self, request: http.Request
-    ) -> AsyncGenerator[http.Request, http.Response]:
+    @classmethod
+    def _of(cls, grant: Grant, options: dict[str, Any]) -> Self:
+        token = cls(grant.fetch, **options)
+        token._fetch_now = grant.fetch_now
+        return token
+
+    async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """Send a request with the token; once more with a new one if the server wants one.
 
         The request itself stays as it is: copies of it are sent.
 
         Raises:
             TokenRefused: The token was revoked or is not valid, or no new one was to be had.
-            httpx.TimeoutException: No token came within ``fetch_timeout``, or within the
-                ``deadline`` of the call's own policy (``DeadlineExceeded``).
+            TimeoutException: No token came within ``fetch_timeout``, or within the ``deadline`` of
+                the call's own policy (``DeadlineExceeded``); the library's own class.
         """
-        if not self._covers(request.url):
+        call = _Stamped(self, request, self.kinds.asynchronous)
+        if not call.is_covered:
             yield request
             return
-        used = await self._current(request, stale=None)
-        copies: list[http.Request] = []
-
-        def stamp(outgoing: http.Request) -> None:
-            nonlocal used
-            if not copies or not self._covers(outgoing.url):  # httpx copies extensions, too
-                return
-            used = self._token or used
-            outgoing.headers["Authorization"] = f"Bearer {used}"
-
-        def stamped() -> http.Request:
-            copies.append(copy := copy_of(request, request.stream, []))
-            copy.extensions = {IDENTITY: self._identity, **copy.extensions, BEFORE_SEND: stamp}
-            stamp(copy)
-            return copy
-
+        call.used = await self._current(call.request, stale=None)
         try:
-            response = yield stamped()
-            code = await self._code_of(response)
-            if code in RENEWED:
-                await self._current(request, stale=used)
-                if replayable(request.stream)[1] is always:
-                    response = yield stamped()
-                    code = await self._code_of(response)
-            if code in FINAL:
-                self._drop(used)
-                raise TokenRefused(
-                    f"the server refused the token: {code}", request=request, code=code
-                )
-            _give_back(response, request, copies)
+            response: Any = yield call.stamped()
+            if call.is_refused(response):
+                await response.aread()
+            if call.is_stale(response):
+                await self._current(call.request, stale=call.used)
+                if call.is_replayable:
+                    response = yield call.stamped()
+                    if call.is_refused(response):
+                        await response.aread()
+            call.finish(response)
         finally:
-            copies.clear()  # nothing is stamped from now on
+            call.close()
 
-    def sync_auth_flow(self, request: http.Request) -> Generator[http.Request, http.Response, None]:
-        """Refuse: tokens are fetched by an async function."""
-        raise RuntimeError("RefreshToken needs httpx.AsyncClient")
+    def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
+        """As ``async_auth_flow``, for synchronous clients."""
+        call = _Stamped(self, request, self.kinds.synchronous)
+        if not call.is_covered:
+            yield request
+            return
+        call.used = self._current_now(call.request, stale=None)
+        try:
+            response: Any = yield call.stamped()
+            if call.is_refused(response):
+                response.read()
+            if call.is_stale(response):
+                self._current_now(call.request, stale=call.used)
+                if call.is_replayable:
+                    response = yield call.stamped()
+                    if call.is_refused(response):
+                        response.read()
+            call.finish(response)
+        finally:
+            call.close()
 
-    def _covers(self, url: http.URL) -> bool:
+    def covers(self, url: http.URL) -> bool:
+        """Return whether a server may see the token."""
         return origin_of(url) in self._origins
 
-    async def _code_of(self, response: http.Response) -> str | None:
-        if response.status_code != 401 or not self._covers(response.request.url):
-            return None
-        if PEEKED not in response.extensions and not is_event_stream(response.headers.raw):
-            await response.aread()
-        info = error_of(response)
-        if info is None:
-            return INVALID_TOKEN if _says_invalid_token(response.headers) else None
-        dialect = response.extensions.get(DIALECT)
-        return (dialect if isinstance(dialect, Dialect) else SCAIVAULT).key(info.code)
+    @property
+    def identity(self) -> str:
+        """Who this is, for the rate-limit scope."""
+        return self._identity
+
+    @property
+    def state(self) -> TokenState:
+        """How the token stands."""
+        return self._state
 
     async def _current(self, request: http.Request, stale: str | None) -> str:
         """Return a token that is good for a while and is not ``stale``; renew it if need be."""
-        token = self._token
-        if token is not None and self._is_usable(stale):
-            is_renewed = self._lock.locked()  # by somebody, ahead of expiry
-            if is_renewed or self._clock() < self._renew_at:
-                return token
+        state = self._state
+        token = state.good(stale, is_renewed=self._lock.locked())
+        if token is not None:
+            return token
         with within(_deadline_of(request)):
-            return await self._renewed(request, stale)
-        token = self._kept(stale)
-        if token is None:
-            raise DeadlineExceeded("no token came within the call's deadline", request=request)
-        return token
+            seen = state.round
+            async with self._lock:
+                return state.news(seen, stale, request) or await self._renewed(request, stale)
+        return self._late(request, stale)
 
     async def _renewed(self, request: http.Request, stale: str | None) -> str:
-        seen = self._round
-        async with self._lock:
-            token, is_news = self._token, self._round != seen
-            if token is not None and self._is_usable(stale) and self._clock() < self._renew_at:
-                return token
-            if is_news and self._failure is not None:  # one fetch for all who waited for it
-                raise self._failure.error(request)
-            if is_news and token is not None:
-                return token
-            return await self._renew(request, stale)
-
-    async def _renew(self, request: http.Request, stale: str | None) -> str:
-        began_at = self._clock()
+        state, began_at = self._state, self._clock()
+        bound = state.bound(self._fetch_timeout, stale)
         try:
-            token, lifetime = _checked_token(await self._fetched(stale))
+            checks.asynchronous("fetch", self._fetch)
+            with within(bound):
+                return state.took(await checks.awaitable("fetch", self._fetch()), began_at)
+            raise Late(f"fetch: no token came within {bound:g} s")
         except Exception as error:
-            self._round += 1
-            self._failure = _Failure(error)
-            kept = self._kept(stale)
+            kept = state.failed(error, stale)
             if kept is not None:
                 return kept
-            if isinstance(error, Refused | _Late):
-                raise self._failure.error(request) from None
+            if isinstance(error, Refused | Late) and state.failure is not None:
+                raise state.failure.error(request) from None
             raise
-        self._round += 1
-        self._failure = None
-        self._token = token
-        self._renew_at = self._expires_at = math.inf
-        if lifetime is not None:
-            self._expires_at = began_at + lifetime
-            self._renew_at = self._expires_at - min(self._ahead, lifetime / 10)
+
+    def _current_now(self, request: http.Request, stale: str | None) -> str:
+        """As ``_current``, in a thread."""
+        state = self._state
+        token = state.good(stale, is_renewed=self._flight.is_under_way)
+        if token is not None:
+            return token
+        deadline = _deadline_of(request)
+        bound = self._fetch_timeout if deadline is None else min(deadline, self._fetch_timeout)
+        seen, flight = state.round, self._flight
+        if flight.take(bound):
+            try:
+                return state.news(seen, stale, request) or self._renewed_now(request, stale)
+            finally:
+                flight.land()
+        if deadline is None or bound < deadline:
+            kept = state.kept(stale)
+            if kept is None:
+                error: Exception = self.kinds.synchronous.library.TimeoutException(
+                    f"fetch: no token came within {bound:g} s", request=request
+                )
+                raise error
+            return kept
+        return self._late(request, stale)
+
+    def _renewed_now(self, request: http.Request, stale: str | None) -> str:
+        state, began_at = self._state, self._clock()
+        try:
+            checks.plain("fetch", self._fetch_now, allowed="a plain function")
+            got = self._fetch_now()
+            checks.no_awaitable("fetch", got)
+            return state.took(got, began_at)
+        except Exception as error:
+            kept = state.failed(error, stale)
+            if kept is not None:
+                return kept
+            if isinstance(error, Refused) and state.failure is not None:
+                raise state.failure.error(request) from None
+            raise
+
+    def _late(self, request: http.Request, stale: str | None) -> str:
+        """Return the token to go on with when a call's deadline is over."""
+        token = self._state.kept(stale)
+        if token is None:
+            late: Any = self.kinds.asynchronous.errors.deadline
+            raise cast(
+                "Exception", late("no token came within the call's deadline", request=request)
+            )
         return token
 
-    async def _fetched(self, stale: str | None) -> object:
-        bound = self._fetch_timeout
-        if self._is_usable(stale):
-            bound = min(bound, (self._expires_at - self._clock()) / 2)
-        with within(bound):
-            return await checks.awaitable("fetch", self._fetch())
-        raise _Late(f"fetch: no token came within {bound:g} s")
 
-    def _is_usable(self, stale: str | None) -> bool:
-        """Whether there is a token that has not expired yet, though it may be renewed soon."""
-        return self._token not in (None, stale) and self._clock() < self._expires_at
+class _Stamped:
+    """One call's copies of its request, which bear the token of the moment."""
 
-    def _kept(self, stale: str | None) -> str | None:
-        """Return the token to go on with after a failed renewal, if it is good for a while."""
-        if not self._is_usable(stale):
+    def __init__(self, auth: TokenAuth[Any, Any, Any], request: Any, binding: Binding) -> None:
+        self._auth = auth
+        self._binding = binding
+        self._copies: list[http.Request] = []
+        self.request: http.Request = request
+        self.is_covered = auth.covers(request.url)
+        self.used = ""
+
+    def _stamp(self, outgoing: http.Request) -> None:
+        # httpx copies extensions, too: a redirect elsewhere has us in them.
+        if not self._copies or not self._auth.covers(outgoing.url):
+            return
+        self.used = self._auth.state.token or self.used
+        outgoing.headers["Authorization"] = f"Bearer {self.used}"
+
+    def stamped(self) -> Any:
+        """Return a copy of the request that is stamped, again before each send."""
+        self._copies.append(copy := copy_of(self.request, self.request.stream, []))
+        own = {IDENTITY: self._auth.identity, **copy.extensions, BEFORE_SEND: self._stamp}
+        copy.extensions = own
+        self._stamp(copy)
+        return copy
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the body can be sent again."""
+        return replayable(self.request.stream, self._binding)[1] is always
+
+    def is_refused(self, response: http.Response) -> bool:
+        """Return whether a response has to be read, for it may say that the token is no good."""
+        if response.status_code != 401 or not self._auth.covers(response.request.url):
+            return False
+        return PEEKED not in response.extensions and not is_event_stream(response.headers.raw)
+
+    def _code_of(self, response: http.Response) -> str | None:
+        if response.status_code != 401 or not self._auth.covers(response.request.url):
             return None
-        self._renew_at = self._clock() + _PAUSE
-        return self._token
+        info = error_of(response)
+        if info is None:
+            return INVALID_TOKEN if says_invalid_token(response.headers) else None
+        dialect = response.extensions.get(DIALECT)
+        return (dialect if isinstance(dialect, Dialect) else SCAIVAULT).key(info.code)
 
-    def _drop(self, used: str) -> None:
-        if self._token == used:
-            self._token = None
+    def is_stale(self, response: http.Response) -> bool:
+        """Return whether a new token helps."""
+        return self._code_of(response) in RENEWED
 
+    def finish(self, response: http.Response) -> None:
+        """Give the response back.
 
-class _Late(Exception):  # noqa: N818 - becomes a TimeoutException
-    """The fetch took too long."""
+        Raises:
+            TokenRefused: The server does not want this caller to go on.
+        """
+        code = self._code_of(response)
+        if code in FINAL:
+            self._auth.state.drop(self.used)
+            text = f"the server refused the token: {code}"
+            raise self._binding.errors.token(text, request=self.request, code=code)
+        _give_back(response, self.request, self._copies)
 
-
-class _Failure:
-    """How a fetch failed: an error of its own for each call that waited for it."""
-
-    __slots__ = ("_error",)
-
-    def __init__(self, error: Exception) -> None:
-        self._error = _twin(error)
-
-    def error(self, request: http.Request) -> Exception:
-        """Return the error for a call."""
-        error = self._error
-        if isinstance(error, Refused):
-            return TokenRefused(str(error), request=request, code=error.code)
-        if isinstance(error, _Late):
-            return http.TimeoutException(str(error), request=request)
-        return _twin(error)
-
-
-def _twin(error: Exception) -> Exception:
-    """Return an error that says the same, without the traceback and with notes of its own."""
-    kind = type(error)
-    twin = kind.__new__(kind, *error.args)  # its __init__ may want something else
-    twin.__dict__.update(vars(error))
-    if hasattr(error, "__notes__"):
-        twin.__notes__ = list(error.__notes__)
-    return twin
+    def close(self) -> None:
+        """Stamp nothing from now on."""
+        self._copies.clear()
 
 
 def _deadline_of(request: http.Request) -> float | None:
@@ -375,41 +408,13 @@ def _strip(request: http.Request) -> None:
         request.extensions = kept
 
 
-def _says_invalid_token(headers: http.Headers) -> bool:
-    """Whether a ``Bearer`` challenge says ``error="invalid_token"`` (RFC 6750, section 3)."""
-    text = ", ".join(headers.get_list("WWW-Authenticate"))[:_MAX_CHALLENGES]
-    scheme, at = "", 0
-    while found := _CHALLENGE.match(text, at):
-        at = found.end()
-        scheme = (found["scheme"] or scheme).lower()
-        if scheme == "bearer" and (found["name"] or "").lower() == "error":
-            value = found["word"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
-            if value == INVALID_TOKEN:
-                return True
-    return False
-
-
-def _checked_token(got: object) -> tuple[str, float | None]:
-    """Return a token and its lifetime; what is wrong with them is reported without them."""
-    token, lifetime = got if isinstance(got, tuple) and len(got) == 2 else (got, None)
-    if not isinstance(token, str):
-        raise TypeError(
-            f"fetch: it returned a {type(token).__name__}, "
-            "allowed is a string, or a string and a number of seconds"
-        )
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("fetch: it returned a token that fits no header, allowed is visible ASCII")
-    checks.number("fetch: the lifetime it returned", lifetime, low=0, optional=True)
-    return token, lifetime
-
-
-def _checked_origins(origins: Iterable[str]) -> frozenset[str]:
+def _checked_origins(origins: Iterable[str], parse: type[http.URL]) -> frozenset[str]:
     listed = [origins] if isinstance(origins, str) else list(origins)
     if not listed:
         raise ValueError("origins: got none, allowed are those that may see the token")
     found = set()
     for origin in listed:
-        url = http.URL(origin)
+        url = parse(origin)
         if not url.is_absolute_url or url.raw_path not in (b"/", b"") or url.userinfo:
             raise ValueError(
                 f"origins: got {url.host or 'no host'!r}, allowed is an origin such as "

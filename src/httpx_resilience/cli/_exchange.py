@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import httpx
+from typing import Any
 
 from .. import CallHistory, history_of
 
@@ -43,12 +42,12 @@ def _drop(chunk: bytes) -> None:
 
 
 async def exchange(
-    client: httpx.AsyncClient, request: httpx.Request, on_chunk: Callable[[bytes], object] = _drop
+    client: Any, request: Any, on_chunk: Callable[[bytes], object] = _drop
 ) -> Result:
     """Send a request and read its response to the end.
 
     Args:
-        client: Over an ``AsyncResilientTransport``.
+        client: An ``AsyncClient`` of either library, over our transport.
         request: What to send.
         on_chunk: Is given the decoded body, piece by piece; what it raises goes through.
     """
@@ -69,3 +68,24 @@ async def exchange(
             on_chunk(chunk)
     finally:
         await response.aclose()
+
+
+def exchange_sync(client: Any, request: Any, on_chunk: Callable[[bytes], object]) -> Result:
+    """Do as ``exchange``, with a ``Client``."""
+    try:
+        response = client.send(request, stream=True)
+    except Exception as error:  # noqa: BLE001 - any failure is a result here
+        return Result(error=error, history=history_of(error))
+    history, status = history_of(response), response.status_code
+    try:
+        chunks = response.iter_bytes()
+        while True:
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                return Result(status=status, history=history)
+            except Exception as error:  # noqa: BLE001 - likewise
+                return Result(status=status, error=error, history=history)
+            on_chunk(chunk)
+    finally:
+        response.close()

@@ -10,9 +10,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
-
-import httpx
+from typing import Any, TypeVar
 
 from .._core.checks import nearest
 from ._screen import Misuse
@@ -34,11 +32,11 @@ def named(option: str, name: str, known: Mapping[str, _Named]) -> _Named:
     return known[name]
 
 
-def url_of(text: str) -> httpx.URL:
-    """Return an absolute HTTP URL."""
+def url_of(text: str, http: Any) -> Any:
+    """Return an absolute HTTP URL, as a library (``httpx`` or ``httpx2``) has it."""
     try:
-        url = httpx.URL(text.strip())
-    except (httpx.InvalidURL, UnicodeError):
+        url = http.URL(text.strip())
+    except (http.InvalidURL, UnicodeError):
         raise Misuse("URL: it cannot be read as one") from None
     if url.scheme not in ("http", "https"):
         hint = f"got the scheme {url.scheme!r}" if TOKEN.fullmatch(url.scheme) else "got none"
@@ -50,7 +48,7 @@ def url_of(text: str) -> httpx.URL:
     return url
 
 
-def origin_of(url: httpx.URL) -> str:
+def origin_of(url: Any) -> str:
     """Return what may be shown of a URL: scheme, host and port."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}"
 

@@ -1,6 +1,6 @@
 """Where events go: the log, and the user's callables. Neither can break a call or a throttle."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -146,6 +146,35 @@ class EventSink:
         fields = {"exception_type": type(error).__name__}
         with suppress(Exception):
             log.write_to_stdlib(Level.ERROR, "log_failed", fields)
+
+
+class DeferredSink(EventSink):
+    """Keeps events back while a lock is held, and hands them out afterwards.
+
+    A listener may take its time, and may itself send requests: not while others wait for the lock.
+
+    Attributes:
+        kept_back: The events so far, under the lock.
+    """
+
+    __slots__ = ("kept_back",)
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        super().__init__(listeners)
+        self.kept_back: list[Event] = []
+
+    def _hand_out(self, event: Event, logger: Any) -> None:
+        self.kept_back.append(event)
+
+    def take(self) -> Sequence[Event]:
+        """Return the events that were kept back, under the lock; keep them no longer."""
+        events, self.kept_back = self.kept_back, []
+        return events
+
+    def hand_out(self, events: Sequence[Event]) -> None:
+        """Hand out events that were kept back; never raises."""
+        for event in events:
+            super()._hand_out(event, self._logger_for(event.level))
 
 
 def listeners_of(

@@ -1,6 +1,7 @@
 """How a connection ends too early: on the wire, or as an exception where there is no wire."""
 
-import httpx
+from importlib import import_module
+from typing import Any
 
 from ._extras import Response
 from ._faults import Drop, phrase_of
@@ -21,14 +22,20 @@ def beginning(drop: Drop, response: Response) -> bytes:
     return head + b"\r\n" + body[: len(body) // 2]
 
 
-def exception_of(drop: Drop, response: Response) -> httpx.TransportError:
-    """Return what httpx would raise, for a vault that runs in process and has no connection."""
+def exception_of(drop: Drop, response: Response, library: str) -> Exception:
+    """Return what a library would raise, for a vault that runs in process: it has no connection."""
+    kinds: Any = import_module(library)
     if drop.where == "reset":
-        return httpx.ReadError("Connection reset by peer")
+        return _made(kinds.ReadError, "Connection reset by peer")
     if drop.where == "after":
         size = len(response.body)
-        return httpx.RemoteProtocolError(
+        return _made(
+            kinds.RemoteProtocolError,
             "peer closed connection without sending complete message body "
-            f"(received {size // 2} bytes, expected {size})"
+            f"(received {size // 2} bytes, expected {size})",
         )
-    return httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    return _made(kinds.RemoteProtocolError, "Server disconnected without sending a response.")
+
+
+def _made(kind: type[Exception], text: str) -> Exception:
+    return kind(text)

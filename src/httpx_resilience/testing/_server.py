@@ -11,13 +11,14 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from ._drops import CUT
 from ._extras import H11Protocol, Receive, Scope, Send, uvicorn
-from ._vault import FakeScaiVault
+from ._vault import Vault
 
 _STARTS_WITHIN = 10.0
 _STOPS_WITHIN = 2.0
@@ -61,7 +62,7 @@ class _Protocol(H11Protocol):
 class _Server(uvicorn.Server):
     """A uvicorn that says when it is ready, and stops without waiting for anybody."""
 
-    def __init__(self, vault: FakeScaiVault) -> None:
+    def __init__(self, vault: Vault[Any, Any]) -> None:
         super().__init__(
             uvicorn.Config(
                 vault,
@@ -104,13 +105,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serve_in_thread(vault: FakeScaiVault) -> Iterator[str]:
+def serve_in_thread(vault: Vault[Any, Any]) -> Iterator[str]:
     """Serve the vault over loopback from a thread of its own; the value is its base URL.
 
-    On 127.0.0.1 and a free port, with HTTP/1.1 and keep-alive. Leaving the block ends every
-    connection and running request at once. The vault's methods may be called meanwhile.
+    For clients of either library and kind. On 127.0.0.1 and a free port, with HTTP/1.1 and
+    keep-alive. Leaving the block ends every connection and running request at once. The vault's
+    methods may be called meanwhile.
 
     >>> import httpx
+    >>> from httpx_resilience.testing import FakeScaiVault
     >>> with serve_in_thread(FakeScaiVault(anonymous=True)) as base_url:
     ...     httpx.get(f"{base_url}/v1/secrets", trust_env=False).json()
     {'secrets': []}
@@ -134,13 +137,14 @@ def serve_in_thread(vault: FakeScaiVault) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def serve(vault: FakeScaiVault) -> AsyncIterator[str]:
+async def serve(vault: Vault[Any, Any]) -> AsyncIterator[str]:
     """Serve the vault over loopback, from asyncio or Trio; the value is its base URL.
 
     As ``serve_in_thread``, in a thread of its own, but neither its start nor its end blocks the
     event loop.
 
     >>> import anyio, httpx
+    >>> from httpx_resilience.testing import FakeScaiVault
     >>> async def count() -> int:
     ...     async with serve(FakeScaiVault(anonymous=True)) as base_url:
     ...         async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:

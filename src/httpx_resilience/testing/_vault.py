@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from importlib import import_module
+from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
 
@@ -27,9 +29,13 @@ from ._extras import (
 )
 from ._faults import CodedError, Drop, Fault, Reply, Script, Target
 from ._limits import Limit, Limiter, ResetStyle
+from ._loop import SharedLoop
 from ._refusal import Refusal
 from ._store import Store
 from ._tokens import Client, Tokens
+
+AsyncTransport = TypeVar("AsyncTransport")
+SyncTransport = TypeVar("SyncTransport")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,48 +44,15 @@ class _Answer:
     code: str | None = None
 
 
-class FakeScaiVault:
-    """Serve a small secrets API that behaves like ScaiVault, and misbehaves on demand.
-
-    An ASGI application: use it in process with ``httpx.ASGITransport(vault)``, over loopback with
-    ``serve`` or ``serve_in_thread``, or with ``uvicorn.run(vault, date_header=False)`` (the vault
-    sends ``Date`` itself). It runs on asyncio and Trio.
-
-    ``GET``, ``PUT`` and ``DELETE /v1/secrets/{path}`` read (``?version=N``), write a new version
-    (``{"value": ..., "cas": N}`` or ``If-Match``; ``?force=true`` over a deleted one) and delete
-    softly (``?purge=true`` for good); ``POST`` creates. ``GET /v1/secrets?prefix=`` lists,
-    ``GET /v1/auth/whoami`` names the caller, ``POST /v1/auth/token`` grants tokens by OAuth 2.
+class Vault(Generic[AsyncTransport, SyncTransport]):
+    """What ``FakeScaiVault`` does, for whichever library its clients are of.
 
     Attributes:
+        library: The name of that library.
         log: What the server saw, in the order in which it was done with it.
-
-    Args:
-        limits: Token buckets by category, beside the defaults of ``DEFAULT_LIMITS``.
-        reset: What ``X-RateLimit-Reset`` names: when the bucket is ``"full"`` again, or when the
-            ``"next"`` unit is there.
-        decimals: Decimals of that time, in [0, 9]; an integer is rounded up.
-        anonymous: Serve requests without an Authorization header, too.
-        retention: Seconds for which a deleted secret keeps its path, at least 0.
-        clock: Monotonic seconds, for buckets, tokens and retention.
-        wall: Unix seconds, for ``Date`` and ``X-RateLimit-Reset``.
-
-    Raises:
-        ValueError: An argument is out of range.
-
-    >>> import anyio, httpx
-    >>> vault = FakeScaiVault()
-    >>> vault.script(path="/v1/secrets/app/*", faults=[Fault.code("internal_error")])
-    >>> async def write() -> list[int]:
-    ...     transport = httpx.ASGITransport(vault)
-    ...     headers = {"Authorization": f"Bearer {vault.issue_token('alice')}"}
-    ...     async with httpx.AsyncClient(transport=transport, headers=headers) as client:
-    ...         url = "http://vault/v1/secrets/app/db"
-    ...         return [(await client.put(url, json={"value": 1})).status_code for _ in range(2)]
-    >>> anyio.run(write)
-    [500, 201]
-    >>> [(seen.identity, seen.code) for seen in vault.log]
-    [('alice', 'internal_error'), ('alice', None)]
     """
+
+    library: ClassVar[str]
 
     def __init__(
         self,
@@ -102,6 +75,21 @@ class FakeScaiVault:
         self._script = Script()
         self._lifespan = Router()
         self._arrivals = 0
+        self._loop = SharedLoop("FakeScaiVault")
+
+    def transport(self) -> AsyncTransport:
+        """Return a transport for an ``AsyncClient`` that serves the vault in process."""
+        return cast("AsyncTransport", import_module(self.library).ASGITransport(self))
+
+    def sync_transport(self) -> SyncTransport:
+        """Return a transport for a ``Client`` that serves the vault in process.
+
+        For any number of threads at once. The vault runs in an event loop of a thread of its own,
+        from the first request until all such transports of it are closed. As there is no network,
+        only the timeout for reading counts: it bounds the wait for an answer.
+        """
+        made = import_module(f"._with_{self.library}", __package__)
+        return cast("SyncTransport", made.InProcessTransport(self, self._loop))
 
     def issue_token(self, identity: str = "alice", *, lifetime: float | None = None) -> str:
         """Return a new bearer token.
@@ -289,7 +277,7 @@ class FakeScaiVault:
     async def _end_early(self, scope: Scope, drop: Drop, response: Response) -> None:
         cut = scope.get("extensions", {}).get(CUT)
         if cut is None:
-            raise exception_of(drop, response)
+            raise exception_of(drop, response, self.library)
         await cut(beginning(drop, response), reset=drop.where == "reset")
 
 

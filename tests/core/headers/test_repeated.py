@@ -95,7 +95,55 @@ def test_any_sequence_of_responses_is_read_as_each_alone() -> None:
 def test_only_the_remainder_is_read_of_a_response_that_repeats_the_rest() -> None:
     reader = RateLimitReader()
     first = reader.read(PLAIN, wall=5.0)
+    (known,) = reader._known.values()
+    assert known.rest == first.limits[0][2:]
     told = reader.read(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), wall=77.0)
-    assert reader._last is not None
-    assert reader._last.rest == first.limits[0][2:]
     assert told.limits[0] == first.limits[0]._replace(remaining=6)
+    assert list(reader._known.values()) == [known]
+
+
+def test_resets_that_come_by_turns_are_read_once_each() -> None:
+    reader = RateLimitReader()
+    turns = [changed(PLAIN, b"X-RateLimit-Reset", b"17000000%d" % nth) for nth in (30, 31, 30, 31)]
+    told = [reader.read(headers, wall=5.0).limits[0].reset_in for headers in turns]
+    assert (told, len(reader._known)) == ([30.0, 31.0, 30.0, 31.0], 2)
+
+
+RESETS = (
+    *(b"30", b"5.25", b"1700000031", b"1700000031500", b"6m0s", b"Tue, 14 Nov 2023 22:14:20 GMT"),
+    *(b"", b"soon", b"-5", b"5, 6", b"9" * 18, b"9" * 300),
+)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("limit", [b"100", b"100;w=60", b"5", b"-1", b"", b"100, 50", b"9" * 300])
+def test_a_reset_that_never_came_before_is_read_in_place_as_if_nothing_had_come_before(
+    limit: bytes, reset: bytes
+) -> None:
+    headers = changed(PLAIN, b"X-RateLimit-Limit", limit)
+    both([PLAIN], changed(headers, b"X-RateLimit-Reset", reset))
+    both([PLAIN], changed(changed(headers, b"X-RateLimit-Reset", reset), b"Date", b"today"))
+
+
+@pytest.mark.parametrize("more", [b"X-RateLimit-Resource", b"RateLimit-Policy", b"Retry-After"])
+def test_what_stands_beside_a_trio_is_read_with_it(more: bytes) -> None:
+    headers = [*PLAIN, (more, b"2000;w=2")]
+    both([headers], changed(headers, b"X-RateLimit-Reset", b"2000"))
+
+
+def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
+    reader = RateLimitReader()
+    for nth in range(1000):
+        reader.read(changed(PLAIN, b"X-RateLimit-Reset", b"%d" % (1700000030 + nth)), wall=5.0)
+        assert 0 < len(reader._known) <= 64
+    long = RateLimitReader()
+    assert long.read(changed(PLAIN, b"Date", DATE + b" " * 600), wall=5.0).limits
+    assert not long._known
+
+
+def test_another_layout_is_remembered_instead() -> None:
+    reader = RateLimitReader()
+    reader.read(PLAIN, wall=5.0)
+    reader.read([(b"Server", b"x"), *PLAIN], wall=5.0)
+    assert len(reader._known) == 1
+    both([PLAIN, [(b"Server", b"x"), *PLAIN]], PLAIN)

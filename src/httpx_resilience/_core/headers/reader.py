@@ -2,68 +2,27 @@
 
 This runs for every response, so it is quick: a name is recognised by one dictionary lookup of its
 raw bytes, once it has been seen; what servers repeat (a Date for a second, a limit for ever, a
-reset for a window) is parsed once. Where a response differs from the one before in what remains,
+reset for a window) is parsed once. Where a response differs from one of the last in what remains,
 and in nothing else that counts, that is all that is read of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import NamedTuple
 
 from .. import checks
 from .families import Fields, HeaderFamily, readable_name
+from .layout import LONGEST_DATE, Found, Headers, Known, Layout, known_of, layout_of
 from .limits import MAX_LIMITS, RateLimit, Reading, make_limit, make_reading, merged
 from .resets import Context
-from .roles import MAX_NAMES, Role, Roles, Slot
+from .roles import MAX_NAMES, Roles, Slot
 from .values import MAX_FIELD, clipped, http_date, number, unquoted
 
 _NOTHING = Reading()
-_LONGEST_DATE = 64
 
-_Found = Sequence[tuple[Role, bytes]]
-_Headers = Sequence[tuple[bytes, bytes]]
+_KEPT, _LONGEST_KEPT = 64, 512
+"""Responses that are remembered, before all are forgotten; bytes of what counts in one of them."""
+
 _name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
-_value_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(1)
-
-
-class _Layout(NamedTuple):
-    """Where the headers stand that count, one of which says what remains.
-
-    Attributes:
-        names: Of all headers of a response, in order.
-        roles: Of those that count.
-        pick: Takes those that count.
-        pick_others: Takes those that count, but for what remains.
-        at: Where what remains stands.
-    """
-
-    names: list[bytes]
-    roles: list[Role]
-    pick: Callable[[_Headers], _Headers]
-    pick_others: Callable[[_Headers], object]
-    at: int
-
-    def found(self, headers: _Headers) -> _Found:
-        """Return what counts of a response whose headers stand so."""
-        return list(zip(self.roles, map(_value_of, self.pick(headers)), strict=True))
-
-
-class _Last(NamedTuple):
-    """The response before, as far as the next one may repeat it.
-
-    Attributes:
-        layout: Of its headers.
-        others: Its headers that count, but for what remains.
-        limit: What it announced.
-        rest: Of what it announced, all that comes after the remainder.
-        date: What it announced.
-    """
-
-    layout: _Layout
-    others: object
-    limit: int
-    rest: tuple[object, ...]
-    date: float
 
 
 class RateLimitReader:
@@ -93,7 +52,7 @@ class RateLimitReader:
     (7, 30.0)
     """
 
-    __slots__ = ("_families", "_last", "_roles")
+    __slots__ = ("_families", "_known", "_layout", "_roles")
 
     def __init__(self, families: Iterable[HeaderFamily] = ()) -> None:
         self._families = tuple(families)
@@ -103,14 +62,16 @@ class RateLimitReader:
                 f"RateLimitReader.families[{at}]", family, HeaderFamily, "a HeaderFamily"
             )
         self._roles = Roles(self._families)
-        self._last: _Last | None = None
+        self._layout: Layout | None = None
+        # By what counts beside the remainder: the reset of a bucket moves to and fro.
+        self._known: dict[object, Known] = {}
 
     def __repr__(self) -> str:
         return f"RateLimitReader(families={self._families!r})"
 
     def read(
         self,
-        headers: _Headers,
+        headers: Headers,
         *,
         wall: float,
         from_cache: bool = False,
@@ -128,12 +89,12 @@ class RateLimitReader:
         """
         if from_cache or not headers:
             return _NOTHING
-        last, layout = self._last, None
-        names = list(map(_name_of, headers))
-        if last is not None and names == last.layout.names:  # in place: the way of most responses
-            layout, others, limit, rest, date = last
-            if layout.pick_others(headers) == others:
-                value = headers[layout.at][1]
+        names, layout = list(map(_name_of, headers)), self._layout
+        if layout is not None and names == layout.names:  # in place: the way of most responses
+            others = layout.pick_others(headers)
+            known = self._known.get(others) or self._read_in_place(layout, others, headers)
+            if known is not None:
+                value, (limit, rest, date) = headers[layout.at][1], known
                 if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
                     repeated = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
                     return make_reading(((repeated,), date, None))
@@ -143,49 +104,52 @@ class RateLimitReader:
         if not found:
             return _NOTHING
         reading = self._read(found, wall)
-        self._last = self._to_remember(names, headers, found, reading, layout)
+        self._remember(names, headers, found, reading)
         return reading
 
-    def _found(self, headers: _Headers) -> _Found:
+    def _found(self, headers: Headers) -> Found:
         roles = self._roles
         if len(roles) > MAX_NAMES:
             roles.forget()
         return [(role, value) for name, value in headers if (role := roles[name]) is not None]
 
-    def _to_remember(
-        self,
-        names: list[bytes],
-        headers: _Headers,
-        found: _Found,
-        reading: Reading,
-        layout: _Layout | None,
-    ) -> _Last | None:
-        """Return what the next response may repeat; None unless one policy gives all of it."""
-        if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
-            return None
-        only, layout = reading.limits[0], layout or self._layout_of(names, found)
-        if only.limit is None or layout is None:
-            return None
-        return _Last(layout, layout.pick_others(headers), only.limit, only[2:], reading.date)
+    def _read_in_place(self, layout: Layout, others: object, headers: Headers) -> Known | None:
+        """Return what a response says beside the remainder, if nothing else is to be looked at."""
+        known = layout.read(headers)
+        if known is not None:
+            self._keep(others, known)
+        return known
 
-    def _layout_of(self, names: list[bytes], found: _Found) -> _Layout | None:
-        """Return where the headers stand that count; None unless each is there once."""
-        roles = [role for role, _ in found]
-        parts = [part for _, part in roles]
-        if parts.count("remaining") != 1 or "used" in parts:
-            return None
-        if len(set(roles)) != len(roles):  # duplicates, which are merged
-            return None
+    def _keep(self, others: object, known: Known) -> None:
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[others] = known
+
+    def _remember(
+        self, names: list[bytes], headers: Headers, found: Found, reading: Reading
+    ) -> None:
+        """Keep what the next responses may repeat, if one policy gives all of it."""
+        if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
+            return
+        known, layout = known_of(reading.limits[0], reading.date), self._layout
+        if known is None or sum(len(value) for _, value in found) > _LONGEST_KEPT:
+            return
+        if layout is None or names != layout.names:
+            layout = self._layout_of(names, found)
+            if layout is None:
+                return
+            self._layout = layout
+            self._known.clear()
+        self._keep(layout.pick_others(headers), known)
+
+    def _layout_of(self, names: list[bytes], found: Found) -> Layout | None:
         if len(names) > MAX_NAMES:  # some of them may not have been looked up
             return None
         places = [place for place, name in enumerate(names) if self._roles[name] is not None]
-        pick: Callable[[_Headers], _Headers] = itemgetter(*places)
-        at = places.pop(parts.index("remaining"))
-        pick_others: Callable[[_Headers], object] = itemgetter(*places)
-        return _Layout(names, roles, pick, pick_others, at)
+        return layout_of(names, [role for role, _ in found], places)
 
     @staticmethod
-    def _read(found: _Found, wall: float) -> Reading:
+    def _read(found: Found, wall: float) -> Reading:
         slots: dict[Slot | None, Fields] = {}
         for (slot, part), value in found:
             text = value if len(value) <= MAX_FIELD else clipped(value)
@@ -206,7 +170,7 @@ def _reading(slots: dict[Slot | None, Fields], wall: float) -> Reading:
     whole = slots.pop(None, {})
     if "age" in whole and _is_aged(whole["age"]):
         return _NOTHING
-    date = http_date(whole["date"][:_LONGEST_DATE]) if "date" in whole else None
+    date = http_date(whole["date"][:LONGEST_DATE]) if "date" in whole else None
     if not slots:
         return Reading((), date, _scope(whole))
     now = wall if date is None else date

@@ -78,7 +78,7 @@ class ServerClock:
             sent: When the request began to be sent.
             received: When the response's headers had arrived; not before ``sent``.
         """
-        if not sent <= received or (date == self._date and sent < self._next):
+        if (date == self._date and sent < self._next) or not sent <= received:
             return
         self._date, self._next = date, sent + _DENSE
         low, high = date - received, date + 1.0 - sent

@@ -342,17 +342,23 @@ class Throttle:
         ``reading`` is what its headers say of rate limits, ``failure`` what it failed with.
         Returns the tickets to wake.
         """
-        self._finish(ticket)
+        quotas, in_flight, credit = self._quotas, self._in_flight, -1
+        if ticket.state == GRANTED:  # as in ``_finish``, which would cost as much again
+            ticket.state = LEFT
+            in_flight.count -= 1
+            in_flight.units -= ticket.cost
         announced, date, _ = reading
         if date is not None:
             self._clock.observe(date, sent, received)
-        closes = failure is not None and _closes(failure)
-        only, credit = self._quotas.only, -1
+        only, closes = quotas.only, failure is not None and _closes(failure)
         if only is not None and not closes and len(announced) == 1:
-            clock, in_flight = self._clock, self._in_flight
-            credit = only.repeat(announced[0], sent, received, clock.version, in_flight.units)
-        if credit >= 0 and failure is None and self._credit and not self._in_flight.abandoned:
-            # Nobody waits, nothing is closed, all is as it was: a short way through the learners.
+            version, units = self._clock.version, in_flight.units
+            credit = only.repeat(announced[0], sent, received, version, units)
+        if self._credit and failure is None and announced and not in_flight.abandoned:
+            # Nobody waits, nothing is closed, there was plenty: this is all there is to learn.
+            if credit < 0:
+                quotas.learn(announced, sent, received)
+                credit = quotas.fast_path_credit()
             self._rate.accepted(sent, received)
             if self._concurrency.share:
                 self._concurrency.succeeded(received)

@@ -76,6 +76,54 @@ def test_what_we_have_in_flight_is_not_what_others_spend() -> None:
     assert Window().begin(0.0).answer(20.0, others=5, outstanding=4).share.rate > 0.0
 
 
+def met(*, left: int, outstanding: int = 0, cost: int = 1) -> Window:
+    """Return a second window, surely a whole one, of which so many are left before our first."""
+    window = Window(cost).begin(0.0)
+    end = ResetInterval(200.0, 200.0, 200.0, 200.0, 0.0)
+    window.share.met(100, left - cost, end, 100.0, 2, SPAN)
+    window.began_at, window.ends_at, window.left = 100.0, 200.0, left
+    return window.answer(100.0, outstanding=outstanding)
+
+
+def test_what_a_whole_window_lacks_when_it_is_met_others_have_spent() -> None:
+    assert met(left=98).share.rate == pytest.approx(2 / (0.1 * SPAN))
+    assert met(left=98, outstanding=2).share.rate == 0.0
+    assert met(left=100, cost=3).share.rate == 0.0
+    assert met(left=98, cost=3).share.rate > 0.0
+
+
+def test_what_others_spent_of_the_window_before_a_whole_one_counts() -> None:
+    window = Window().begin(0.0).answer(50.0, others=25)
+    window.share.met(100, 99, ResetInterval(200.0, 200.0, 200.0, 200.0, 0.0), 100.0, 3, SPAN)
+    window.began_at, window.ends_at, window.left = 100.0, 200.0, 100
+    assert window.answer(100.0).share.rate == pytest.approx(25 / 50)
+
+
+def test_a_window_that_is_met_on_time_and_gave_a_part_back_is_not_shared() -> None:
+    window = met(left=49)
+    assert window.begin(200.0).answer(250.0, others=25).share.rate == 0.0
+
+
+def test_a_fixed_window_that_lacks_a_unit_at_once_is_shared() -> None:
+    quota = Quota()
+    for index, left in enumerate((59, 59, 59, 59)):
+        observe(quota, left, 30.0 * index, end=30.0 * index + 30.0, limit=60)
+    assert quota._share.rate == 0.0
+    observe(quota, 57, 120.0, end=150.0, limit=60)
+    rate = quota._share.rate
+    assert rate > 0.0
+    for index, left in enumerate((59, 59, 50)):  # from then on it is known by what goes later
+        observe(quota, left, 30.0 * index + 150.0, end=30.0 * index + 180.0, limit=60)
+    assert 0.0 < quota._share.rate < rate
+
+
+def test_what_a_window_lacks_that_may_be_a_log_is_not_what_others_spend() -> None:
+    quota = Quota()
+    observe(quota, 59, 0.0, end=30.0, limit=60)
+    observe(quota, 57, 30.0, end=60.0, limit=60)
+    assert quota._share.rate == 0.0
+
+
 def test_what_was_in_flight_and_counted_when_a_window_began_hides_nothing() -> None:
     window = Window().begin(0.0, left=90)  # it counts nine that are yet to be answered
     for _ in range(9):

@@ -202,10 +202,12 @@ class AdaptiveRateLimiter:
         if self._share:
             self._share -= self._share / _RECENT
         self._succeeded_at = now
-        if self.window.is_on or self.rate is not None:
-            self.window.accepted(sent, now, self._burst, self._burst_from)
-            if self.window.is_learned:
-                self._forget()
+        if self.rate is None and not self.window.is_on:  # nothing limits in silence
+            self._burst += 1
+            return
+        self.window.accepted(sent, now, self._burst, self._burst_from)
+        if self.window.is_learned:
+            self._forget()
         self._burst += 1
         if self.rate is None:
             return

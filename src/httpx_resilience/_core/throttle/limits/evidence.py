@@ -43,7 +43,15 @@ class Evidence:
         """Take in a response; those received before ``newest_sent`` are evidence no more."""
         window, resets, since = self.remaining_window, self.resets, self.newest_sent
         if window:
-            received = max(received, window[-1][0])  # learned late: kept rather longer
+            last = window[-1][0]
+            if last < since:  # sent when all others had come back, as where call follows call
+                window.clear()
+                resets.clear()
+                window.append((received, remaining))
+                resets.append((received, reset))
+                self.remaining = remaining
+                return
+            received = max(received, last)  # learned late: kept rather longer
         while window and window[-1][1] >= remaining:
             window.pop()
         window.append((received, remaining))
@@ -55,6 +63,23 @@ class Evidence:
         while resets[0][0] < since:
             resets.popleft()
         self.remaining = window[0][1]
+
+    def repeat(self, remaining: int, received: float) -> int:
+        """Take in a response whose reset is the only one there is; return the least remaining."""
+        window, resets, since = self.remaining_window, self.resets, self.newest_sent
+        while window:
+            at, least = window[-1]
+            if received < at:
+                received = at
+            if least < remaining:
+                break
+            window.pop()
+        window.append((received, remaining))
+        while window[0][0] < since:
+            window.popleft()
+        resets[0] = received, resets[0][1]
+        self.remaining = least = window[0][1]
+        return least
 
     def clear(self) -> None:
         """Forget it all."""

@@ -17,8 +17,9 @@ from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
 from .evidence import Evidence
 from .lag import Lag
+from .nodes import Nodes
 from .probes import ProbeSchedule
-from .refill import RefillMeasure
+from .refill import SHORTEST, RefillMeasure
 from .repeats import RepeatCache
 from .share import Share
 from .short_windows import ShortWindow
@@ -35,6 +36,7 @@ from .windows import (
     TRICKLING,
     ResetInterval,
     WindowEnd,
+    make_end,
 )
 
 SETTLED = 5.0
@@ -72,8 +74,10 @@ class Quota:
 
     __slots__ = (
         "_bucket",
+        "_is_exact",
         "_is_odd",
         "_lag",
+        "_nodes",
         "_probes",
         "_refill",
         "_repeats",
@@ -115,8 +119,10 @@ class Quota:
         self._bucket = Bucket()
         self._short = ShortWindow()
         self._lag = Lag()
+        self._nodes = Nodes()
         self._share = Share()
-        self._is_odd = False  # a short window, or a server that may say too much
+        self._is_exact = True  # neither a short window nor a server that may say too much
+        self._is_odd = False
         self._silent_at: deque[float] = deque()
         self._unseen = 0
         self.processed = 0
@@ -136,6 +142,11 @@ class Quota:
         """Whether any response said what is left since the last refusal."""
         return bool(self.evidence.remaining_window)
 
+    @property
+    def is_low(self) -> bool:
+        """Whether so little is left that each response is looked at as a whole."""
+        return self.evidence.remaining <= self._repeats.low_mark
+
     # What a response says.
 
     def observe(
@@ -151,56 +162,54 @@ class Quota:
         self.unmentioned = 0
         self.processed += 1
         self._repeats.forbid()
-        if announced.limit is not None and announced.limit != self.limit:
-            self._take_limit(announced.limit)
-        remaining = announced.remaining
+        remaining, limit = announced.remaining, announced.limit
+        if limit != self.limit:
+            limit = self._take_limit(limit)
         if remaining is None or received < evidence.newest_sent:
             return  # no evidence, or older than what there is
-        stated = self.window / self.limit if self.window and self.limit else 0.0
+        stated = self.window / limit if self.window and limit else 0.0
         reset = window.read_reset(announced, sent, received, clock, stated)
         kind = window.kind
         if window.learn(
             remaining,
             reset,
             received,
-            limit=self.limit,
+            limit=limit,
             outstanding=outstanding,
             end_low=self.end.low,
             is_late=sent < evidence.newest_sent,
         ):
             self.penalty = self.penalty / 2 if self.penalty > 0.01 else 0.0
-        if self._is_odd or remaining + 1 >= (self.limit or math.inf):
-            self._look_closer(announced, remaining, reset, sent, received, clock)
+        if self._is_odd or remaining + 1 >= (limit or math.inf):
+            remaining, reset = self._look_closer(announced, remaining, reset, sent, received, clock)
         if window.kind != kind and window.kind in (LOG, SLIDING_COUNTER):
             self._refill.forget()
             self._probes.next_trickle = received + self._unit_time()
+            if kind == FIXED and limit is not None and not self._share.rate:
+                self._share.met(limit, remaining, reset, received, self.processed, window.span)
         if sent > evidence.newest_sent:
             evidence.newest_sent = sent
         if self._unseen:
             self._see(evidence.newest_sent)
         evidence.add(remaining, reset, received)
-        was_full = evidence.remaining + outstanding + 1 >= (self.limit or math.inf)
-        self._refill.measure(
-            self.processed, evidence.remaining, received, window.span, was_full=was_full
-        )
-        if self.limit is not None and self.is_counted and announced.reset_in is not None:
-            self._fill(self.limit, remaining, reset, sent, received, outstanding)
-            self._share.observe(
-                window.first_received,
-                self.limit,
-                remaining,
-                evidence.remaining,
-                reset,
-                received,
-                self.processed,
-                outstanding,
-                window.span,
+        if received - self._refill.measured_at >= SHORTEST:
+            was_full = evidence.remaining + outstanding + 1 >= (limit or math.inf)
+            self._refill.measure(
+                self.processed, evidence.remaining, received, window.span, was_full=was_full
             )
-        self._plan()
-        is_recognised = window.kind == FIXED or (window.kind != BUCKET and self._bucket.is_refuted)
-        is_alone = self.is_counted and len(evidence.resets) == 1 and not self._share.rate
-        if is_recognised and is_alone and not self._is_odd and announced.reset_at is not None:
+        if limit is not None and self.is_counted and announced.reset_in is not None:
+            self._weigh(limit, remaining, reset, sent, received, outstanding)
+        self._plan(evidence.resets[0][1])
+        if announced.reset_at is not None and self._may_repeat:
             self._repeats.remember(announced, clock.version, received, self.end.low)
+
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether nothing but what remains is to be learned of responses that repeat the last."""
+        kind = self._window.kind
+        is_recognised = kind == FIXED or (kind != BUCKET and self._bucket.is_refuted)
+        is_alone = self.is_counted and len(self.evidence.resets) == 1 and not self._share.rate
+        return is_recognised and is_alone and self._is_exact
 
     def _look_closer(
         self,
@@ -210,8 +219,12 @@ class Quota:
         sent: float,
         received: float,
         clock: ServerClock,
-    ) -> None:
-        """See whether it is a short window, and whether too much is said to be left."""
+    ) -> tuple[int, ResetInterval]:
+        """See whether it is a short window, and whether too much is said to be left.
+
+        Returns:
+            What is left on the emptiest node, and when its window ends.
+        """
         short, lag, window, limit = self._short, self._lag, self._window, self.limit or 0
         is_new = window.first_received == received
         if is_new:
@@ -226,7 +239,20 @@ class Quota:
             lag.begin()
         lag.observe(limit, remaining, sent, received)
         self._see(max(sent, self.evidence.newest_sent))
-        self._is_odd = short.seconds is not None or lag.is_suspected
+        nodes = self._nodes
+        if nodes.is_looking:
+            is_later = is_new and reset.nominal - self.end.nominal > window.span / 2
+            before = self.processed - 1
+            nodes.look(limit, self.evidence.remaining, before, received, is_later=is_later)
+        if remaining == limit - 1 and not lag.is_suspected:
+            nodes.opened(self.processed, reset, sent, received)
+        self._is_exact = short.seconds is None and not lag.is_suspected and not nodes.are_known
+        self._is_odd = nodes.is_looking or not self._is_exact
+        if nodes.are_known and not lag.is_suspected:
+            return nodes.emptiest(
+                remaining, reset, received, gives_all=window.kind not in TRICKLING
+            )
+        return remaining, reset
 
     def repeat(
         self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
@@ -249,36 +275,35 @@ class Quota:
             or version != last.clock_version
         ):
             return -1
-        self.unmentioned = 0
         self.processed += 1
         if sent > since:
             evidence.newest_sent = since = sent
-        if self._unseen:
+        if self._unseen:  # else it was mentioned by the response before, too
+            self.unmentioned = 0
             self._see(since)
         window, resets = evidence.remaining_window, evidence.resets
-        while window:
-            at, least = window[-1]
-            if received < at:
-                received = at
-            if least < remaining:
-                break
-            window.pop()
-        window.append((received, remaining))
-        while window[0][0] < since:
-            window.popleft()
-        resets[0] = received, resets[0][1]
-        evidence.remaining = least = window[0][1]
-        credit = least - outstanding - self._unseen - self.reserve - MAX_PROBES
+        if window[-1][0] < since:  # sent when all others had come back, as where call follows call
+            window.clear()
+            window.append((received, remaining))
+            resets[0] = received, resets[0][1]
+            evidence.remaining = remaining
+        else:
+            remaining = evidence.repeat(remaining, received)
+        credit = remaining - outstanding - self._unseen - self.reserve - MAX_PROBES
         return credit if credit > 0 else 0  # noqa: FURB136 - max() takes thrice as long
 
-    def _take_limit(self, limit: int) -> None:
+    def _take_limit(self, limit: int | None) -> int | None:
+        """Take over a limit that is announced, if it is; return what it is now."""
+        if limit is None:
+            return self.limit
         if self.limit is not None:
             self._window.forget()
             self._refill.forget()
             self._bucket.reset()
         self.limit = limit
+        return limit
 
-    def _fill(
+    def _weigh(
         self,
         limit: int,
         remaining: int,
@@ -287,17 +312,27 @@ class Quota:
         received: float,
         outstanding: int,
     ) -> None:
-        """See whether it is a bucket, and what is in it."""
-        bucket, window = self._bucket, self._window
-        if window.kind == FIXED:
-            return
-        bucket.observe(limit, remaining, reset.low, reset.high, sent, received)
-        surely = self.evidence.remaining - outstanding - self._unseen
-        if bucket.is_known and bucket.refresh(limit, surely, remaining, sent, received):
-            window.kind = BUCKET
-        elif window.kind == BUCKET:
-            window.kind = INDETERMINATE
-            bucket.reset()
+        """See whether it is a bucket, what is in it, and what others spend."""
+        bucket, window, least = self._bucket, self._window, self.evidence.remaining
+        if window.kind != FIXED:
+            bucket.observe(limit, remaining, reset.low, reset.high, sent, received)
+            surely = least - outstanding - self._unseen
+            if bucket.is_known and bucket.refresh(limit, surely, remaining, sent, received):
+                window.kind = BUCKET
+            elif window.kind == BUCKET:
+                window.kind = INDETERMINATE
+                bucket.reset()
+        self._share.observe(
+            window.first_received,
+            limit,
+            remaining,
+            least,
+            reset,
+            received,
+            self.processed,
+            outstanding,
+            window.span,
+        )
 
     def miss(self, received: float) -> None:
         """Count a response that did not mention this policy: it may have taken a unit."""
@@ -333,26 +368,28 @@ class Quota:
     def suspect(self) -> None:
         """Learn that it refused a request though something was left by its own word."""
         self._lag.suspect()
-        self._is_odd = True
+        self._is_exact, self._is_odd = False, True
 
     def mark_low(self, units: float) -> None:
         """Look at each response as a whole when no more than these units are left."""
         self._repeats.low_mark = units
 
-    def _plan(self) -> None:
-        """Work out when the window ends."""
-        evidence, window = self.evidence, self._window
-        reset = evidence.latest_reset
+    def _plan(self, reset: ResetInterval) -> None:
+        """Work out when the window ends, by the latest of the announced resets."""
+        window = self._window
         high = reset.high + GUARD + self.penalty
         if window.kind == SLIDING_COUNTER:
-            if evidence.remaining <= 0 and self.limit:
+            if self.evidence.remaining <= 0 and self.limit:
                 high += _BOUNDARY_UNITS * window.span / self.limit
         elif self._short.seconds is not None:
             high = min(high, self._short.end())
         elif self.window is not None:
             # Whatever is fixed or a log gives a unit back a window after its first request.
             high = min(high, window.first_received + self.window + GUARD)
-        self.end = WindowEnd(min(reset.low, high), min(reset.nominal, high), high)
+        low, nominal = reset.low, reset.nominal
+        if high < nominal:
+            low, nominal = min(low, high), high
+        self.end = make_end((low, nominal, high))
 
     def _planned(self) -> ProbeSchedule:
         """Return the probes, by what is known now: few responses come while any is kept back."""
@@ -365,11 +402,13 @@ class Quota:
 
     def fast_path_credit(self, outstanding: int) -> int:
         """Return how many units may go without a look at anything; 0 if unknown."""
-        if not self.has_evidence or self._window.kind == BUCKET or not self.is_counted:
+        evidence = self.evidence
+        if not evidence.remaining_window or self._window.kind == BUCKET or not self.is_counted:
             return 0
         if self._share.rate:  # how much is kept for others changes with time
             return 0
-        return self.left(outstanding) - MAX_PROBES
+        credit = evidence.remaining - outstanding - self._unseen - self.reserve - MAX_PROBES
+        return credit if credit > 0 else 0  # noqa: FURB136 - max() takes thrice as long
 
     def admit(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Admission:
         """Return whether one more request may go.

@@ -150,8 +150,13 @@ class QuotaSet(dict[_Key, Quota]):
         """Learn from a response's headers."""
         if self._silence and any(limit.remaining is not None for limit in announced):
             self._silence = 0
+        if len(announced) == 1:
+            limit = announced[0]
+            only = self.get((limit.bucket, limit.unit, limit.window, 0))
+            if only is not None and only is self.only:  # as most servers have it
+                self._observe(only, limit, sent, received)
+                return
         mentioned: list[_Key] = []
-        outstanding = self._in_flight.units
         for limit in announced:
             key = (limit.bucket, limit.unit, limit.window, 0)
             while key in mentioned:
@@ -160,15 +165,24 @@ class QuotaSet(dict[_Key, Quota]):
             quota = self.get(key)
             if quota is None:
                 quota = self._add(key, limit)
-            before = quota.limit
-            quota.observe(limit, sent, received, self._clock, outstanding)
-            if quota.limit is not None and quota.limit != before:
-                quota.mark_low(max(MAX_PROBES, self._policy.low_below * quota.limit))
-            self._reporter.limit(quota, before, received)
+            self._observe(quota, limit, sent, received)
         if len(self) > len(mentioned):
             self.miss(set(mentioned), received)
         while len(self) > MAX_QUOTAS:  # a server that names a new bucket each time
             del self[max(self, key=lambda key: self[key].unmentioned)]
+
+    def _observe(self, quota: Quota, announced: RateLimit, sent: float, received: float) -> None:
+        """Have a quota learn what a response says of it, and log what changed."""
+        before = quota.limit
+        quota.observe(announced, sent, received, self._clock, self._in_flight.units)
+        limit = quota.limit
+        if limit is None:
+            return
+        if limit != before:
+            quota.mark_low(max(MAX_PROBES, self._policy.low_below * limit))
+        elif not quota.is_low:
+            return  # there is nothing to log
+        self._reporter.limit(quota, before, received)
 
     def _add(self, key: _Key, announced: RateLimit) -> Quota:
         policy = self._policy

@@ -111,36 +111,62 @@ class Share:
         """
         end = self._end
         if end is None or began_at != self._began_at:
-            self._judge(limit, remaining, reset, received, span)
+            if end is not None:
+                self._judge(end, limit, remaining, reset, received, span)
             self._begin(began_at, reset, answered)
         elif abs(reset.key - end.key) > reset.slack:
             return  # it comes late, and is of another window
         self._seen_at = received
         ours = answered * self._cost
-        self._base = max(self._base, least + ours)
-        self._spent = max(self._spent, self._base - remaining - ours - outstanding)
+        if least + ours > self._base:
+            self._base = least + ours
+        spent = self._base - remaining - ours - outstanding
+        if spent > self._spent:
+            self._spent = spent
         if not self._is_drained:  # then nobody can spend
-            self._seconds = received - self._began_at
-        self._is_drained = self._is_drained or remaining <= 0
-        self.rate = self._rate(limit, span)
+            self._seconds = received - began_at
+            self._is_drained = remaining <= 0
+        self.rate = 0.0 if self._mistrusted else self._rate(limit, span)
+
+    def met(
+        self,
+        limit: int,
+        remaining: int,
+        reset: ResetInterval,
+        received: float,
+        answered: int,
+        span: float,
+    ) -> None:
+        """Learn from the first response of a window that was surely whole, as ``observe`` does.
+
+        What it lacks and we did not spend, others did. Who takes the window at once has hardly
+        another chance to see one who calls now and then.
+        """
+        if self._end is not None:
+            self._judge(self._end, limit, remaining, reset, received, span)
+        self._begin(received, reset, answered)
+        self._base = limit + (answered - 1) * self._cost
 
     def _rate(self, limit: int, span: float) -> float:
         """Return the units a second that others spend."""
         spent = self._before[0] + self._spent
         seconds = max(_LEAST * span, self._before[1] + self._seconds)
-        if self._mistrusted or spent < _FORGOTTEN or seconds <= 0.0:
+        if spent < _FORGOTTEN or seconds <= 0.0:
             return 0.0
         if spent * span > _RUSH * limit * seconds:
             return 0.0
         return spent / seconds
 
     def _judge(
-        self, limit: int, remaining: int, reset: ResetInterval, received: float, span: float
+        self,
+        end: ResetInterval,
+        limit: int,
+        remaining: int,
+        reset: ResetInterval,
+        received: float,
+        span: float,
     ) -> None:
-        """See whether the window before gave everything back."""
-        end = self._end
-        if end is None:
-            return
+        """See whether the window before, which should have ended then, gave everything back."""
         if reset.nominal - end.nominal < _LATER * span:
             self._mistrusted = _MISTRUSTED
         elif received <= end.high + _EARLY * span:  # later others may have spent it

@@ -109,5 +109,6 @@ class SlowStart:
         return self.is_over or self._quotas.has_evidence
 
     def answered_elsewhere(self) -> None:
-        """Admit one more: a response belonged to another bucket."""
-        self._allowed += 1
+        """Admit one more, where nothing shows what is left: a response was another bucket's."""
+        if not self._quotas.has_evidence:
+            self._allowed += 1

@@ -78,15 +78,26 @@ class Bucket:
         if missing < 2 or self.is_refuted:
             return
         low, high = (reset_low - at) / missing, (reset_high - sent) / (missing - 1)
-        self._low, self._high = max(self._low, low), min(self._high, high)
-        if self._low > self._high:
+        # Written out, as it is done for each response: most of them narrow nothing.
+        if low > self._low:
+            self._low = low
+        else:
+            low = self._low
+        if high < self._high:
+            self._high = high
+        else:
+            high = self._high
+        if low > high:
             self.is_refuted, self.is_known = True, False
             return
         if (reset_low + reset_high) / 2 - at < _SHARP * (reset_high - reset_low) / 2:
             return  # too coarse to recognise a bucket by
-        self._fewest, self._most = min(self._fewest, missing), max(self._most, missing)
+        if missing < self._fewest:
+            self._fewest = missing
+        if missing > self._most:
+            self._most = missing
         apart = self._most >= _SPREAD * self._fewest
-        self.is_known = apart and 0 < self._high <= _PRECISE * max(self._low, 1e-9)
+        self.is_known = apart and 0 < high <= _PRECISE * max(low, 1e-9)
 
     def refresh(self, limit: int, surely: int, remaining: int, sent: float, now: float) -> bool:
         """Take in what a response says is left; return False if it disproves the level.

@@ -10,7 +10,16 @@ import math
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
 from .hidden_resets import HiddenReset
-from .windows import BUCKET, FIXED, INDETERMINATE, LOG, LONGEST, SLIDING_COUNTER, ResetInterval
+from .windows import (
+    BUCKET,
+    FIXED,
+    INDETERMINATE,
+    LOG,
+    LONGEST,
+    SLIDING_COUNTER,
+    ResetInterval,
+    make_interval,
+)
 from .windows import UNKNOWN as UNKNOWN_KIND
 
 _FIXED_VOTES = 2
@@ -87,45 +96,37 @@ class WindowEstimate:
             clock: The server's.
             unit_time: Seconds a unit takes to come back, where that is stated; else 0.
         """
-        reset = self._read(announced, sent, received, clock, unit_time)
+        # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
+        g = announced.granularity
+        if g < self._finest:
+            self._finest = g
+        else:
+            g = self._finest
+        reset_in = announced.reset_in
+        if reset_in is None:
+            reset = self._without_reset(announced.remaining or 0, received, unit_time)
+        else:
+            self._gap = 0.0
+            if announced.reset_at is None:
+                low, high = sent + reset_in, received + reset_in
+                nominal = (low + high) / 2
+                reset = make_interval((nominal, low - g, nominal, high + g, g + received - sent))
+            else:
+                reset = _at_instant(announced.reset_at, reset_in, received, clock, g)
         latest = received + LONGEST
         if reset.high <= latest:
             return reset
         low, nominal = min(reset.low, latest), min(reset.nominal, latest)
         return reset._replace(low=low, nominal=nominal, high=latest)
 
-    def _read(
-        self,
-        announced: RateLimit,
-        sent: float,
-        received: float,
-        clock: ServerClock,
-        unit_time: float,
-    ) -> ResetInterval:
-        # A server that writes fractions writes them always: its ".0" is as fine as its ".3".
-        g = self._finest = min(self._finest, announced.granularity)
-        if announced.reset_in is None:
-            end = self._hidden.observe(announced.remaining or 0, received)
-            if end is not None:
-                return ResetInterval(end, end, end, end, _FIRST_GAP)
-            least = max(_FIRST_GAP, unit_time)
-            doubled = 2 * self._gap if announced.remaining == 0 else 0.0
-            self._gap = max(least, min(_MAX_GAP, doubled))
-            at = received + self._gap
-            return ResetInterval(at, at, at, at, self._gap)
-        self._gap = 0.0
-        if announced.reset_at is not None:
-            local = clock.to_local(announced.reset_at, received)
-            if local is not None:
-                low, high = local
-                nominal = (low + high) / 2
-                return ResetInterval(announced.reset_at, low - g, nominal, high + g, 0.0)
-            # All that is known is by our own clock, which may be wrong.
-            at = received + min(announced.reset_in, _UNDATED)
-            return ResetInterval(announced.reset_at, received, at, at + g, 0.0)
-        low, high = sent + announced.reset_in, received + announced.reset_in
-        nominal = (low + high) / 2
-        return ResetInterval(nominal, low - g, nominal, high + g, g + received - sent)
+    def _without_reset(self, remaining: int, received: float, unit_time: float) -> ResetInterval:
+        end = self._hidden.observe(remaining, received)
+        if end is not None:
+            return ResetInterval(end, end, end, end, _FIRST_GAP)
+        doubled = 2 * self._gap if remaining == 0 else 0.0
+        self._gap = max(_FIRST_GAP, unit_time, min(_MAX_GAP, doubled))
+        at = received + self._gap
+        return ResetInterval(at, at, at, at, self._gap)
 
     def learn(
         self,
@@ -149,19 +150,20 @@ class WindowEstimate:
             end_low: When the window before may have ended at the earliest.
             is_late: A request sent after this one was answered before.
         """
-        self.span = max(self.span, reset.nominal - received)
+        key, before, slack = reset.key, self._reset_key, reset.slack
+        span = reset.nominal - received
+        if span > self.span:
+            self.span = span
         if received >= end_low:
             self._since_low += 1
         is_fixed = False
-        is_first = self._reset_key == -math.inf
-        if is_first or reset.key > self._reset_key + reset.slack:
-            if not is_first:
-                jump = reset.key - self._reset_key
+        if key > before + slack:
+            if before > -math.inf:
                 mine = self._since_low + outstanding
-                is_fixed = self._judge(remaining, received, mine, jump, limit, end_low)
-        elif reset.key >= self._reset_key - reset.slack or is_late:
+                is_fixed = self._judge(remaining, received, mine, key - before, limit, end_low)
+        elif key >= before - slack or is_late:
             return False  # the same window, or an old one
-        self._reset_key = reset.key
+        self._reset_key = key
         self._since_low = 0
         self.first_received = received
         return is_fixed
@@ -199,3 +201,15 @@ class WindowEstimate:
                 self.kind = FIXED
             return True
         return False
+
+
+def _at_instant(
+    reset_at: float, reset_in: float, received: float, clock: ServerClock, g: float
+) -> ResetInterval:
+    """Return the interval of a reset on the server's clock, which is precise to ``g`` seconds."""
+    local = clock.to_local(reset_at, received)
+    if local is None:  # all that is known is by our own clock, which may be wrong
+        at = received + min(reset_in, _UNDATED)
+        return ResetInterval(reset_at, received, at, at + g, 0.0)
+    low, high = local
+    return make_interval((reset_at, low - g, (low + high) / 2, high + g, 0.0))

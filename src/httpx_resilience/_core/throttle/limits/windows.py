@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ...tuples import maker
+
 UNKNOWN = "unknown"
 FIXED = "fixed"
 """A window at whose end everything comes back."""
@@ -36,9 +38,15 @@ class ResetInterval(NamedTuple):
     slack: float
 
 
+make_interval = maker(ResetInterval)
+
+
 class WindowEnd(NamedTuple):
     """When more is certain: the interval in which the present window ends."""
 
     low: float
     nominal: float
     high: float
+
+
+make_end = maker(WindowEnd)

@@ -1,0 +1,1 @@
+"""One call's steps, carried out, for each kind of client."""

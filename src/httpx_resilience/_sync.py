@@ -1,0 +1,130 @@
+"""The driver for synchronous clients: it sends, sleeps, closes, returns, raises; no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn, Self
+
+from ._call import closed_error, finish
+from ._core.outcome import Waiter, Woken
+from ._core.steps import START, Admit, Done, Pause, Reply, Send
+from ._exchange.exchange import Lifetime
+from ._runtime.threads import Runtime, notify, running_loop, uninterrupted
+from ._threaded_calls import ThreadCalls
+from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
+
+
+class SyncTransport(Transport[Request, Response, Inner, Request | None]):
+    """What the transports for httpx's and httpx2's ``Client`` have in common: all they do.
+
+    Serves any number of threads; in the child of a fork it starts afresh.
+    """
+
+    _calls_type = ThreadCalls
+    _runtime: Runtime | None
+
+    def handle_request(self, request: Request) -> Response:
+        """Send a request as often as it takes and is allowed; return the last response.
+
+        Raises:
+            DeadlineExceeded: The call was still running when its ``deadline`` passed.
+            TransportClosed: The transport is closed, or was while the call waited to be sent.
+            TypeError: The request is one of another library, or its ``extensions["resilience"]``
+                neither a ``Policy`` nor None.
+            Exception: Whatever the inner transport raised last, itself.
+        """
+        life, runtime = self._life, self._runtime
+        if life.is_closed:
+            raise closed_error(request, self.binding, "is closed")
+        if runtime is None or running_loop() is not runtime.loop:
+            runtime = self._runtime = self._calls.bind(runtime)
+        flow, exchange, history = self._calls.begin(self._transport, request, runtime, life)
+        registry = self._calls.registry
+        try:
+            registry.under_way.add(flow)
+            step = flow.send(START)
+            while not isinstance(step, Done):
+                if step.wake:
+                    _wake(step.wake)
+                if isinstance(step, Send):
+                    step = flow.send(exchange.send(step))
+                    continue
+                if isinstance(step, Pause):
+                    reply: Reply = exchange.pause(step, registry.waiting)
+                elif isinstance(step, Admit):
+                    waited, waiter = exchange.admit(step)
+                    del step  # thousands may wait here, each with what it holds
+                    try:
+                        registry.waiting.add(waiter)
+                        reply = waited() or Woken(runtime.now())
+                    finally:
+                        registry.waiting.discard(waiter)
+                else:
+                    reply = exchange.recover(step)
+                step = flow.send(unless_closed(reply, life))
+            if step.wake:
+                _wake(step.wake)
+            flow.close()
+            registry.under_way.discard(flow)
+            response: Response = finish(request, step, exchange, history)
+            return response
+        except BaseException:
+            with uninterrupted():
+                registry.under_way.discard(flow)
+                _wake(cancel(flow, runtime.now()))
+                exchange.release_connection()
+            raise
+
+    def close(self) -> None:
+        """Close the inner transport, and end the calls that wait; nothing more is sent.
+
+        A call that waits for its next attempt ends at once with the last one's response or
+        exception, for the reason ``closed``. One that waits for its first raises
+        ``TransportClosed``, and so do new calls, until the transport is entered (``with``)
+        again. What is being sent is left to the inner transport.
+        """
+        self._entered = 0
+        self._end_waits()
+        self._transport.close()
+
+    def _end_waits(self) -> None:
+        self._life.is_closed = True
+        registry, runtime = self._calls.registry, self._runtime
+        if registry.waiting and runtime is not None and running_loop() is runtime.loop:
+            for waiter in tuple(registry.waiting):
+                notify(waiter)
+
+    def __enter__(self) -> Self:
+        self._transport.__enter__()
+        self._entered += 1
+        if self._life.is_closed:
+            self._life = Lifetime()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._entered = max(0, self._entered - 1)
+        if not self._entered:  # else another client that shares it goes on
+            self._end_waits()
+        self._transport.__exit__(exc_type, exc_value, traceback)
+
+    def handle_async_request(self, request: object) -> NoReturn:
+        """Refuse to serve an asynchronous client."""
+        raise wrong_client(self)
+
+    def __aenter__(self) -> NoReturn:
+        raise wrong_client(self)
+
+    def __aexit__(self, *_: object) -> None:
+        raise wrong_client(self)
+
+
+def _wake(waiters: Sequence[Waiter]) -> None:
+    for waiter in waiters:
+        if waiter.wake is not None:
+            notify(waiter.wake)
