@@ -36,7 +36,7 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
         """
         life, runtime = self._life, self._runtime
         if life.is_closed:
-            raise closed_error(request, self.binding, "is closed")
+            raise closed_error(request, self._binding, "is closed")
         if runtime is None or running_loop() is not runtime.loop:
             runtime = self._runtime = self._calls.bind(runtime)
         flow, exchange, history = self._calls.begin(self._transport, request, runtime, life)
@@ -115,13 +115,13 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
 
     def handle_request(self, request: object) -> NoReturn:
         """Refuse to serve a synchronous client."""
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
     def __enter__(self) -> NoReturn:
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
     def __exit__(self, *_: object) -> None:
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
 
 def _wake(waiters: Sequence[Waiter]) -> None:

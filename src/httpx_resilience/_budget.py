@@ -5,7 +5,7 @@ import time
 
 from ._core.policy import BudgetPolicy
 from ._core.retry import budget
-from ._runtime.fork import renew_in_children
+from ._runtime.fork import reset_in_children
 
 
 class RetryBudget(budget.RetryBudget):
@@ -23,10 +23,10 @@ class RetryBudget(budget.RetryBudget):
 
     def __init__(self, policy: BudgetPolicy | None = None) -> None:
         super().__init__(policy, clock=time.monotonic)
-        renew_in_children(self)
+        reset_in_children(self._reset_lock)
 
-    def renew(self) -> None:
-        """Make the lock anew in the child of a fork: a thread that is gone may have held it."""
+    def _reset_lock(self) -> None:
+        """Replace the lock, which a thread of the parent may have held."""
         self._lock = threading.Lock()
 
     def balance(self, now: float = 0.0) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -39,7 +40,7 @@ EXTENSION = "resilience"
 _NO_HOOKS: Mapping[str, Hook] = {}
 
 
-class Calls(Generic[E]):
+class Calls(ABC, Generic[E]):
     """Begins and ends the calls of one transport, from what its user has configured.
 
     Raises:
@@ -91,9 +92,9 @@ class Calls(Generic[E]):
             self._redact.try_out("/")
         self.registry = self._fresh_registry()
 
+    @abstractmethod
     def bind(self, before: Any) -> Any:
         """Return the runtime of the event loop or process that runs now; start afresh in it."""
-        raise NotImplementedError
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every rate limit."""
@@ -225,7 +226,8 @@ def _error_of_ours(request: http.Request, done: Done, binding: Binding) -> Resil
     errors: Any = binding.errors
     if done.result == "deadline":
         text = "the call was cut at its deadline"
-        return errors.deadline(text, request=request)  # type: ignore[no-any-return]
+        error: ResilienceError = errors.deadline(text, request=request)
+        return error
     if done.result == "throttled":
         return _throttle_timeout(request, done, binding)
     if done.result == "closed":

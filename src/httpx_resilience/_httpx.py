@@ -86,7 +86,7 @@ class AsyncResilientTransport(
     1
     """
 
-    binding = ASYNC
+    _binding = ASYNC
 
 
 class ResilientTransport(
@@ -134,7 +134,7 @@ class ResilientTransport(
     1
     """
 
-    binding = SYNC
+    _binding = SYNC
 
 
 class _AsyncThrough(Through, httpx.AsyncBaseTransport):
@@ -187,7 +187,7 @@ class RefreshToken(
     <RefreshToken for https://vault.example>
     """
 
-    kinds = Kinds(
+    _kinds = Kinds(
         ASYNC, SYNC, AsyncResilientTransport, ResilientTransport, _AsyncThrough, _SyncThrough
     )
 

@@ -36,7 +36,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
         """
         life, runtime = self._life, self._runtime
         if life.is_closed:
-            raise closed_error(request, self.binding, "is closed")
+            raise closed_error(request, self._binding, "is closed")
         if runtime is None or running_loop() is not runtime.loop:
             runtime = self._runtime = self._calls.bind(runtime)
         flow, exchange, history = self._calls.begin(self._transport, request, runtime, life)
@@ -115,13 +115,13 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
 
     def handle_async_request(self, request: object) -> NoReturn:
         """Refuse to serve an asynchronous client."""
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
     def __aenter__(self) -> NoReturn:
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
     def __aexit__(self, *_: object) -> None:
-        raise wrong_client(self)
+        raise wrong_client(self._binding, self)
 
 
 def _wake(waiters: Sequence[Waiter]) -> None:

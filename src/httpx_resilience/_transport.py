@@ -27,37 +27,9 @@ Made = TypeVar("Made")
 
 
 class Transport(Generic[Request, Response, Inner, Made]):
-    """What the four transports have in common.
+    """What the four transports have in common; their arguments are explained there."""
 
-    Args:
-        transport: The transport it wraps; an ``AsyncHTTPTransport()`` of its own if left out. The
-            client's ``verify``, ``cert``, ``http2``, ``limits`` and ``proxy`` are ignored once a
-            transport is given: set them here.
-        dialect: How the API speaks; or a map from origin to dialect, for a client of several APIs,
-            with ``"*"`` for all others (``GENERIC`` if left out).
-        policy: When, how often and for how long failed attempts are repeated.
-        budget: A retry budget to draw on instead of one per origin of its own; it may be shared
-            with other transports, in other threads.
-        identity: From a request to who is calling, for tokens that are rotated: a plain function
-            that returns a string or None. By default callers are distinguished by the
-            credential that the request carries. Only a keyed hash of it is kept.
-        on_event: A plain function, or several, that are given every event of level info or above,
-            or a ``Listener``, which names the level itself; they should be quick, and what they
-            raise is logged once.
-        recover: From error code to a hook that is given the failure and the request and returns the
-            request to send now, or None to stop: an async function for an ``AsyncClient``, a plain
-            one for a ``Client``. What a hook sends while it runs, or a
-            task that it started, is not recovered again, but by hooks that the request brings.
-        redact: A plain function that a path goes through before it is logged or recorded; see
-            ``redact_path``.
-
-    Raises:
-        TypeError: An argument is of the wrong type, or an async function where a plain one belongs,
-            or the reverse; the message names it and what is allowed.
-        ValueError: A code of ``recover`` is in no catalogue, or a key of ``dialect`` no origin.
-    """
-
-    binding: ClassVar[Binding]
+    _binding: ClassVar[Binding]
     _calls_type: ClassVar[type[Calls[Any]]]
 
     def __init__(
@@ -72,9 +44,9 @@ class Transport(Generic[Request, Response, Inner, Made]):
         recover: Mapping[str, Callable[[FailedAttempt, Request], Made]] | None = None,
         redact: Callable[[str], str] | None = None,
     ) -> None:
-        self._transport: Any = checked_transport(transport, self.binding)
+        self._transport: Any = checked_transport(transport, self._binding)
         settings = dialect, policy, budget, identity, on_event, recover, redact
-        self._calls = self._calls_type(self.binding, *settings)
+        self._calls = self._calls_type(self._binding, *settings)
         self._life = Lifetime()
         self._entered = 0
         self._runtime: Any = None
@@ -94,6 +66,9 @@ class Transport(Generic[Request, Response, Inner, Made]):
         Returns:
             A row for each policy of each scope; empty before the first call.
 
+        >>> from httpx_resilience import AsyncResilientTransport
+        >>> AsyncResilientTransport().rate_limits()
+        ()
         """
         now = time.monotonic() if self._runtime is None else self._runtime.now()
         return self._calls.statuses(now)
@@ -104,6 +79,9 @@ class Transport(Generic[Request, Response, Inner, Made]):
         Returns:
             A row for each origin; empty before the first call.
 
+        >>> from httpx_resilience import AsyncResilientTransport
+        >>> AsyncResilientTransport().origins()
+        ()
         """
         now = time.monotonic() if self._runtime is None else self._runtime.now()
         return self._calls.origins(now)
@@ -127,10 +105,10 @@ def unless_closed(reply: Reply, life: Lifetime) -> Reply:
     return Closed(reply.at) if life.is_closed and goes_on else reply
 
 
-def wrong_client(transport: Transport[Any, Any, Any, Any]) -> TypeError:
+def wrong_client(binding: Binding, given: object) -> TypeError:
     """Return the error of a client that was given a transport for the other kind."""
-    binding, prefix = transport.binding, "" if transport.binding.is_async else "Async"
+    prefix = "" if binding.is_async else "Async"
     return TypeError(
-        f"{binding.name}.{prefix}Client: got {type(transport).__name__}, allowed is "
+        f"{binding.name}.{prefix}Client: got {type(given).__name__}, allowed is "
         f"{prefix}ResilientTransport: from {binding.door} import {prefix}ResilientTransport"
     )

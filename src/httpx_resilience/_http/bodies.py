@@ -129,6 +129,7 @@ class Peeked:
     """An error response's body: what was looked at, then the rest of the same iterator."""
 
     library: ClassVar[Any]
+    _iterate: ClassVar[Any]
 
     def __init__(self, stream: Any, length: int | None = None) -> None:
         self._stream = stream
@@ -139,10 +140,7 @@ class Peeked:
         # In memory there is nothing to wait for: it is looked at here, without a cancel scope.
         self.is_exhausted = type(stream) is self.library.ByteStream
         self._head: list[bytes] = list(stream) if self.is_exhausted else []
-        self._rest: Any = None if self.is_exhausted else self._begun(stream)
-
-    def _begun(self, stream: Any) -> Any:
-        raise NotImplementedError
+        self._rest: Any = None if self.is_exhausted else self._iterate(stream)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self.head)} bytes looked at>"
@@ -226,8 +224,7 @@ class Pace:
 class AsyncPeeked(Peeked):
     """For asynchronous clients."""
 
-    def _begun(self, stream: Any) -> Any:
-        return aiter(stream)
+    _iterate = staticmethod(aiter)
 
     async def look(self, runtime: anyio.Runtime, cut_at: float | None = None) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader.
@@ -284,8 +281,7 @@ class AsyncPeeked(Peeked):
 class SyncPeeked(Peeked):
     """For synchronous clients: what bounds a read is httpx's own timeout."""
 
-    def _begun(self, stream: Any) -> Any:
-        return iter(stream)
+    _iterate = staticmethod(iter)
 
     def look(self, runtime: threads.Runtime) -> None:
         """Read up to 64 KiB and 2 s of the body; what goes wrong is kept for the reader."""

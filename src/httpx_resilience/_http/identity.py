@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from .._runtime.fork import renew_in_children
+from .._runtime.fork import reset_in_children
 
 _STABLE_SCHEMES = (b"bearer", b"basic")
 """Other schemes (Digest, signatures) change the header with each request; they share a scope."""
@@ -17,15 +17,15 @@ class _Hash:
     """
 
     def __init__(self) -> None:
-        self.renew()
+        self.reset()
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Take another secret."""
         self.keyed = hashlib.blake2b(key=os.urandom(32), digest_size=16)
 
 
 _HASH = _Hash()
-renew_in_children(_HASH)
+reset_in_children(_HASH.reset)
 
 
 def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:

@@ -1,28 +1,22 @@
-"""After a fork the child has one thread, and locks that others may have held."""
+"""After a fork the child has one thread, and locks that other threads may have held."""
 
 import os
-from typing import Protocol
-from weakref import WeakSet
+from collections.abc import Callable
+from weakref import WeakMethod
+
+_resets: set[WeakMethod[Callable[[], None]]] = set()
 
 
-class Renewable(Protocol):
-    """Something that must begin anew in a child."""
-
-    def renew(self) -> None:
-        """Make locks and what must not be shared with the parent anew."""
-
-
-_things: "WeakSet[Renewable]" = WeakSet()
-
-
-def renew_in_children(thing: Renewable) -> None:
-    """Have ``thing.renew()`` called in each child of a fork, for as long as it lives."""
-    _things.add(thing)
+def reset_in_children(reset: Callable[[], None]) -> None:
+    """Have a bound method called in each child of a fork, for as long as its object lives."""
+    _resets.add(WeakMethod(reset, _resets.discard))
 
 
 def _in_child() -> None:
-    for thing in list(_things):
-        thing.renew()
+    for reference in tuple(_resets):
+        reset = reference()
+        if reset is not None:
+            reset()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -25,7 +25,7 @@ class _Process:
     """One process: in the child of a fork there is another.
 
     Attributes:
-        lock: For what begins anew there.
+        lock: Held while a transport starts afresh.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ _process = _Process()
 
 
 def process() -> _Process:
-    """Return the process that runs: its lock is for what begins anew in the child of a fork."""
+    """Return the process that runs: its lock is held while a transport starts afresh."""
     return _process
 
 

@@ -18,7 +18,7 @@ from .._http.requests import new_id, origin_of
 from .._http.results import DIALECT, PEEKED, error_of
 from .._registry import IDENTITY
 from .._runtime.anyio import new_lock, within
-from .._runtime.fork import renew_in_children
+from .._runtime.fork import reset_in_children
 from .._runtime.threads import Flight
 from ..dialects.scaivault import SCAIVAULT
 from .challenge import INVALID_TOKEN, says_invalid_token
@@ -46,29 +46,9 @@ FINAL = ("token_revoked", "token_invalid")
 
 
 class TokenAuth(Generic[Request, Response, Client]):
-    """What the ``RefreshToken`` of each library is made of.
+    """What the ``RefreshToken`` of each library is made of; its arguments are explained there."""
 
-    Args:
-        fetch: A function that returns a token, or a token and its lifetime in seconds: an async one
-            for ``AsyncClient``, a plain one for ``Client``.
-        origins: The servers that may see the token, such as ``"https://vault.example"``; a
-            redirect elsewhere never gets it.
-        identity: Who this is, for the rate-limit scope; a name of its own if left out. Two
-            instances with the same name share a scope.
-        ahead: Seconds before its expiry at which a token is renewed; at most a tenth of its
-            lifetime is taken.
-        fetch_timeout: Seconds that a fetch may take, above 0; then it is cancelled, and the calls
-            fail with the library's ``TimeoutException``. A renewal ahead of expiry gets half of
-            the time that its token is still good, if that is less. A plain function is not
-            cancelled, but nobody else waits for it any longer.
-        clock: Monotonic seconds.
-
-    Raises:
-        TypeError: ``fetch`` cannot be called, or is a generator.
-        ValueError: ``origins`` is empty or holds something else than origins.
-    """
-
-    kinds: ClassVar[Kinds]
+    _kinds: ClassVar[Kinds]
 
     def __init__(
         self,
@@ -87,17 +67,17 @@ class TokenAuth(Generic[Request, Response, Client]):
         checks.number("fetch_timeout", fetch_timeout, low=0, above=True)
         self._fetch: Any = fetch
         self._fetch_now: Any = fetch
-        binding = self.kinds.asynchronous
+        binding = self._kinds.asynchronous
         self._origins = _checked_origins(origins, binding.library.URL)
         self._identity = identity or f"token-{new_id()}"
         self._fetch_timeout = fetch_timeout
         self._clock = clock
         self._state = TokenState(binding, ahead, clock)
-        self.renew()
-        renew_in_children(self)
+        self._reset_locks()
+        reset_in_children(self._reset_locks)
 
-    def renew(self) -> None:
-        """Make the locks anew in the child of a fork: a thread that is gone may hold them."""
+    def _reset_locks(self) -> None:
+        """Make new locks: in the child of a fork, a thread of the parent may have held them."""
         self._lock = new_lock()
         self._flight = Flight()
 
@@ -106,7 +86,7 @@ class TokenAuth(Generic[Request, Response, Client]):
 
     def __call__(self, request: object) -> NoReturn:
         """Refuse to serve a client of the other library, which takes it for a function."""
-        name, other = self.kinds.asynchronous.name, library_of(request)
+        name, other = self._kinds.asynchronous.name, library_of(request)
         text = f"auth: got the RefreshToken for {name}, allowed is one for {other}"
         raise TypeError(
             text if other is None else f"{text}: from {door_of(other)} import RefreshToken"
@@ -141,7 +121,7 @@ class TokenAuth(Generic[Request, Response, Client]):
         """
         form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
         basic = (client_id, client_secret)
-        return cls._of(Grant(cls.kinds, token_url, form, basic, client, options), options)
+        return cls._of(Grant(cls._kinds, token_url, form, basic, client, options), options)
 
     @classmethod
     def refresh_token(
@@ -169,7 +149,7 @@ class TokenAuth(Generic[Request, Response, Client]):
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         basic = None if client_id is None else (client_id, client_secret)
-        return cls._of(Grant(cls.kinds, token_url, form, basic, client, options), options)
+        return cls._of(Grant(cls._kinds, token_url, form, basic, client, options), options)
 
     @classmethod
     def _of(cls, grant: Grant, options: dict[str, Any]) -> Self:
@@ -187,7 +167,7 @@ class TokenAuth(Generic[Request, Response, Client]):
             TimeoutException: No token came within ``fetch_timeout``, or within the ``deadline`` of
                 the call's own policy (``DeadlineExceeded``); the library's own class.
         """
-        call = _Stamped(self, request, self.kinds.asynchronous)
+        call = self._stamped(request, self._kinds.asynchronous)
         if not call.is_covered:
             yield request
             return
@@ -208,7 +188,7 @@ class TokenAuth(Generic[Request, Response, Client]):
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """As ``async_auth_flow``, for synchronous clients."""
-        call = _Stamped(self, request, self.kinds.synchronous)
+        call = self._stamped(request, self._kinds.synchronous)
         if not call.is_covered:
             yield request
             return
@@ -227,19 +207,8 @@ class TokenAuth(Generic[Request, Response, Client]):
         finally:
             call.close()
 
-    def covers(self, url: http.URL) -> bool:
-        """Return whether a server may see the token."""
-        return origin_of(url) in self._origins
-
-    @property
-    def identity(self) -> str:
-        """Who this is, for the rate-limit scope."""
-        return self._identity
-
-    @property
-    def state(self) -> TokenState:
-        """How the token stands."""
-        return self._state
+    def _stamped(self, request: Any, binding: Binding) -> _Stamped:
+        return _Stamped(self._state, self._origins, self._identity, request, binding)
 
     async def _current(self, request: http.Request, stale: str | None) -> str:
         """Return a token that is good for a while and is not ``stale``; renew it if need be."""
@@ -286,7 +255,7 @@ class TokenAuth(Generic[Request, Response, Client]):
         if deadline is None or bound < deadline:
             kept = state.kept(stale)
             if kept is None:
-                error: Exception = self.kinds.synchronous.library.TimeoutException(
+                error: Exception = self._kinds.synchronous.library.TimeoutException(
                     f"fetch: no token came within {bound:g} s", request=request
                 )
                 raise error
@@ -312,7 +281,7 @@ class TokenAuth(Generic[Request, Response, Client]):
         """Return the token to go on with when a call's deadline is over."""
         token = self._state.kept(stale)
         if token is None:
-            late: Any = self.kinds.asynchronous.errors.deadline
+            late: Any = self._kinds.asynchronous.errors.deadline
             raise cast(
                 "Exception", late("no token came within the call's deadline", request=request)
             )
@@ -322,25 +291,37 @@ class TokenAuth(Generic[Request, Response, Client]):
 class _Stamped:
     """One call's copies of its request, which bear the token of the moment."""
 
-    def __init__(self, auth: TokenAuth[Any, Any, Any], request: Any, binding: Binding) -> None:
-        self._auth = auth
+    def __init__(
+        self,
+        state: TokenState,
+        origins: frozenset[str],
+        identity: str,
+        request: Any,
+        binding: Binding,
+    ) -> None:
+        self._state = state
+        self._origins = origins
+        self._identity = identity
         self._binding = binding
         self._copies: list[http.Request] = []
         self.request: http.Request = request
-        self.is_covered = auth.covers(request.url)
+        self.is_covered = self._covers(request.url)
         self.used = ""
+
+    def _covers(self, url: http.URL) -> bool:
+        return origin_of(url) in self._origins
 
     def _stamp(self, outgoing: http.Request) -> None:
         # httpx copies extensions, too: a redirect elsewhere has us in them.
-        if not self._copies or not self._auth.covers(outgoing.url):
+        if not self._copies or not self._covers(outgoing.url):
             return
-        self.used = self._auth.state.token or self.used
+        self.used = self._state.token or self.used
         outgoing.headers["Authorization"] = f"Bearer {self.used}"
 
     def stamped(self) -> Any:
         """Return a copy of the request that is stamped, again before each send."""
         self._copies.append(copy := copy_of(self.request, self.request.stream, []))
-        own = {IDENTITY: self._auth.identity, **copy.extensions, BEFORE_SEND: self._stamp}
+        own = {IDENTITY: self._identity, **copy.extensions, BEFORE_SEND: self._stamp}
         copy.extensions = own
         self._stamp(copy)
         return copy
@@ -352,12 +333,12 @@ class _Stamped:
 
     def is_refused(self, response: http.Response) -> bool:
         """Return whether a response has to be read, for it may say that the token is no good."""
-        if response.status_code != 401 or not self._auth.covers(response.request.url):
+        if response.status_code != 401 or not self._covers(response.request.url):
             return False
         return PEEKED not in response.extensions and not is_event_stream(response.headers.raw)
 
     def _code_of(self, response: http.Response) -> str | None:
-        if response.status_code != 401 or not self._auth.covers(response.request.url):
+        if response.status_code != 401 or not self._covers(response.request.url):
             return None
         info = error_of(response)
         if info is None:
@@ -377,7 +358,7 @@ class _Stamped:
         """
         code = self._code_of(response)
         if code in FINAL:
-            self._auth.state.drop(self.used)
+            self._state.drop(self.used)
             text = f"the server refused the token: {code}"
             raise self._binding.errors.token(text, request=self.request, code=code)
         _give_back(response, self.request, self._copies)

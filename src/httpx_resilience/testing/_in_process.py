@@ -5,7 +5,7 @@ import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._runtime.fork import renew_in_children
+from .._runtime.fork import reset_in_children
 from ._loop import SharedLoop
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ class InProcess:
     def __init__(self, vault: "Vault[Any, Any]", loop: SharedLoop) -> None:
         self._asgi = self.library.ASGITransport(vault)
         self._shared = loop
-        self.renew()
-        renew_in_children(self)
+        self._reset()
+        reset_in_children(self._reset)
 
-    def renew(self) -> None:
-        """Begin anew, in the child of a fork: nothing is under way."""
+    def _reset(self) -> None:
+        """Start afresh: nothing is under way."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[Future[Any]] = set()

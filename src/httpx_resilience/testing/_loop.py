@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from .._runtime.fork import renew_in_children
+from .._runtime.fork import reset_in_children
 
 _STOPS_WITHIN = 2.0
 
@@ -12,16 +12,16 @@ class SharedLoop:
     """An event loop that runs for as long as somebody uses it, in a daemon thread.
 
     One for all synchronous transports of a vault, so that what the vault does between two awaits is
-    whole, whichever thread asked for it. In the child of a fork it begins anew.
+    whole, whichever thread asked for it. The child of a fork has another.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.renew()
-        renew_in_children(self)
+        self._reset()
+        reset_in_children(self._reset)
 
-    def renew(self) -> None:
-        """Begin anew: nobody uses it."""
+    def _reset(self) -> None:
+        """Start afresh: nobody uses it."""
         self._lock = threading.Lock()
         self._users = 0
         self._running: _Running | None = None
