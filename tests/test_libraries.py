@@ -79,7 +79,7 @@ def test_import_star_and_dir_show_every_name() -> None:
     assert set(httpx_resilience.__all__) <= set(names)
     assert set(httpx_resilience.__all__) <= set(dir(httpx_resilience))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = httpx_resilience.Nothing  # pyright: ignore[reportAttributeAccessIssue]
+        _ = httpx_resilience.Nothing  # pyright: ignore[reportAttributeAccessIssue] - wrong on purpose
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -118,65 +118,65 @@ URL = "https://vault.example/v1/secrets/a"
 SYNC_ONE, SYNC_TWO = ONE.ResilientTransport(), TWO.ResilientTransport()
 MIXED: dict[str, tuple[Callable[[], object], str]] = {
     "httpx2's in httpx's": (
-        lambda: ONE.AsyncResilientTransport(httpx2.AsyncHTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: ONE.AsyncResilientTransport(httpx2.AsyncHTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2 import AsyncResilientTransport",
     ),
     "httpx's in httpx2's": (
-        lambda: TWO.ResilientTransport(httpx.HTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: TWO.ResilientTransport(httpx.HTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience import ResilientTransport",
     ),
     "an asynchronous one in a synchronous one": (
-        lambda: ONE.ResilientTransport(httpx.AsyncHTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: ONE.ResilientTransport(httpx.AsyncHTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience import AsyncResilientTransport",
     ),
     "a synchronous one in an asynchronous one": (
-        lambda: TWO.AsyncResilientTransport(httpx2.HTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: TWO.AsyncResilientTransport(httpx2.HTTPTransport()),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2 import ResilientTransport",
     ),
     "ours for AsyncClient in a Client": (
-        lambda: httpx.Client(transport=ONE.AsyncResilientTransport()).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: httpx.Client(transport=ONE.AsyncResilientTransport()).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience import ResilientTransport",
     ),
     "ours for AsyncClient in a Client that is entered": (
-        lambda: httpx2.Client(transport=TWO.AsyncResilientTransport()).__enter__(),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: httpx2.Client(transport=TWO.AsyncResilientTransport()).__enter__(),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2 import ResilientTransport",
     ),
     "ours for httpx in httpx2's Client": (
-        lambda: httpx2.Client(transport=SYNC_ONE).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: httpx2.Client(transport=SYNC_ONE).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2 import ResilientTransport",
     ),
     "ours for httpx2 in httpx's Client": (
-        lambda: httpx.Client(transport=SYNC_TWO).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: httpx.Client(transport=SYNC_TWO).get(URL),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience import ResilientTransport",
     ),
     "a token for httpx in httpx2's Client": (
         lambda: httpx2.Client(
             transport=httpx2.MockTransport(well2),
-            auth=ONE.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType]
+            auth=ONE.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType] - wrong on purpose
         ).get(URL),
         "from httpx_resilience.httpx2 import RefreshToken",
     ),
     "a token for httpx2 in httpx's Client": (
         lambda: httpx.Client(
             transport=httpx.MockTransport(well),
-            auth=TWO.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType]
+            auth=TWO.RefreshToken(token, origins=[URL[:21]]),  # pyright: ignore[reportArgumentType] - wrong on purpose
         ).get(URL),
         "from httpx_resilience import RefreshToken",
     ),
     "a response of httpx2": (
-        lambda: ONE.raise_for_error(httpx2.Response(200)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: ONE.raise_for_error(httpx2.Response(200)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2",
     ),
     "a response of httpx": (
-        lambda: TWO.error_of(httpx.Response(200)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: TWO.error_of(httpx.Response(200)),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "from httpx_resilience",
     ),
     "a client of httpx2": (
-        lambda: ONE.read_change_write(httpx2.Client(), URL, dict),  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        lambda: ONE.read_change_write(httpx2.Client(), URL, dict),  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType] - wrong on purpose
         "from httpx_resilience.httpx2",
     ),
     "a hook that is async": (
-        lambda: ONE.ResilientTransport(recover={"version_conflict": later}),  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+        lambda: ONE.ResilientTransport(recover={"version_conflict": later}),  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType] - wrong on purpose
         "a plain function",
     ),
 }

@@ -144,7 +144,7 @@ class TestQueue:
             calls = []
             for number in range(4):
                 calls.append(pool.submit(client.get, f"/{number}"))
-                eventually(lambda last=number: len(came) - 1 + len(shared.under_way) > last)  # type: ignore[misc]
+                eventually(lambda last=number: len(came) - 1 + len(shared.under_way) > last)  # type: ignore[misc]  # its default is an int
             assert [call.result(timeout=5).status_code for call in calls] == [200] * 4
         assert came == ["/first", *(f"/{number}" for number in range(4))]
         assert left(transport) == [0, 0, 0, 0]
@@ -264,7 +264,7 @@ class TestBounds:
         assert seen == [{"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}]
 
     def test_a_look_at_an_error_body_waits_two_seconds_at_most(self, http: ModuleType) -> None:
-        class Body(http.SyncByteStream):  # type: ignore[misc, name-defined]
+        class Body(http.SyncByteStream):  # type: ignore[misc, name-defined]  # of either library
             def __init__(self, request: Any) -> None:
                 self.request = request
                 self.is_closed = False
@@ -297,7 +297,7 @@ class TestBodies:
     """Bodies, both ways, as they are for an asynchronous client."""
 
     def test_an_error_body_reads_as_if_nobody_had_looked(self, http: ModuleType) -> None:
-        class Body(http.SyncByteStream):  # type: ignore[misc, name-defined]
+        class Body(http.SyncByteStream):  # type: ignore[misc, name-defined]  # of either library
             def __iter__(self) -> Iterator[bytes]:
                 for at in range(0, len(packed), 7000):
                     yield packed[at : at + 7000]
