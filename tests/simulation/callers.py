@@ -6,7 +6,7 @@ others: tasks that call one after the other (``jobs``), or arrivals at random (`
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -17,7 +17,14 @@ from httpx_resilience._core.call_state import Rules
 from httpx_resilience._core.flow import call_flow
 from httpx_resilience._core.headers import RateLimitReader
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.outcome import Call, Outcome, RawHeaders, TransportFailure, Woken
+from httpx_resilience._core.outcome import (
+    Call,
+    Cancelled,
+    Outcome,
+    RawHeaders,
+    TransportFailure,
+    Woken,
+)
 from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.retry.parking import Parking
 from httpx_resilience._core.steps import Admit, CallFlow, Done, Pause, Reply, Send, Step
@@ -170,12 +177,29 @@ class Caller:
         self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
         self._recorder = _Recorder(self.report)
 
-    def call(self, ended: Callable[[], None], *, cost: int = 1) -> Record:
-        """Begin a call; ``ended`` is called at its end."""
+    def deliver(self, order: int, respond: Respond) -> None:
+        """Hand the request of a call to the server, which answers when it likes to."""
+        self.server.receive(self.engine, respond)
+
+    def call(
+        self,
+        ended: Callable[[], None],
+        *,
+        cost: int = 1,
+        units: Mapping[str, int] | None = None,
+        cancel_after: float = math.inf,
+    ) -> Record:
+        """Begin a call; ``ended`` is called at its end. It may be cancelled after some time."""
         now = self.engine.now
         record = Record(next(self._orders), now)
         call = Call(
-            "c", self._method, "https://sim", "/v1/secrets/a", order=record.order, cost=cost
+            "c",
+            self._method,
+            "https://sim",
+            "/v1/secrets/a",
+            order=record.order,
+            cost=cost,
+            units=units,
         )
         flow = call_flow(
             call,
@@ -187,7 +211,10 @@ class Caller:
             self.throttle,
             parking=self.parking,
         )
-        _Carried(self, flow, record, ended).begin()
+        carried = _Carried(self, flow, record, ended)
+        if cancel_after < math.inf:
+            self.engine.at(now + cancel_after, carried.cancel)
+        carried.begin()
         return record
 
 
@@ -269,7 +296,20 @@ class _Carried:
             outcome = partial(self._outcome, answer, sent_at, cut=False)
             engine.at(engine.now + back, partial(self._reply, turn, outcome))
 
-        caller.server.receive(engine, respond)
+        caller.deliver(self._record.order, respond)
+
+    def cancel(self) -> None:
+        """Cancel the call, wherever it is; nothing happens if it has ended."""
+        if self._record.reason:
+            return
+        self._turn += 1
+        try:
+            self._flow.send(Cancelled(self._caller.engine.now))
+        except StopIteration as ended:
+            for waiter in ended.value:
+                if waiter.wake is not None:
+                    waiter.wake()
+        self._end("cancelled")
 
     def _outcome(self, answer: Answer, sent_at: float, *, cut: bool) -> Outcome:
         caller, now, record = self._caller, self._caller.engine.now, self._record

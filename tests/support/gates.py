@@ -1,7 +1,7 @@
 """A throttle that is asked and answered in few words; resets are in epoch seconds, or seconds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from httpx_resilience import ErrorClass, Event, RateLimitStatus, ThrottlePolicy
@@ -37,8 +37,9 @@ class WakingThrottle(Throttle):
         max_hint: float = math.inf,
         cost: int = 1,
         max_queue: int | None = None,
+        units: Mapping[str, int] | None = None,
     ) -> Ticket:
-        ticket = super().reserve(order, now, give_up_at, max_hint, cost, max_queue)
+        ticket = super().reserve(order, now, give_up_at, max_hint, cost, max_queue, units)
         if ticket.state == WAITING:
             self.enqueue(ticket, now)
         return ticket

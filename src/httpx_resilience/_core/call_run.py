@@ -59,7 +59,7 @@ class CallRun(SharedCall):
             return ticket
         limits = self.policy.throttle
         if limits is None:
-            ticket = throttle.admit_unconditionally(call.order, now, call.cost)
+            ticket = throttle.admit_unconditionally(call.order, now, call.cost, call.units)
         else:
             ticket = self._ask(throttle, limits, now)
         ticket.route = route
@@ -74,7 +74,10 @@ class CallRun(SharedCall):
         if self.attempt > 1:
             last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
             max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
-        return throttle.reserve(call.order, now, last_chance, max_hint, call.cost, limits.max_queue)
+        queue = limits.max_queue
+        return throttle.reserve(
+            call.order, now, last_chance, max_hint, call.cost, queue, call.units
+        )
 
     def wait(self, ticket: Ticket) -> Admit:
         """Return the wait for a ticket."""

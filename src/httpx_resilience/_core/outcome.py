@@ -4,7 +4,7 @@ Named tuples rather than frozen dataclasses: as immutable, and three times cheap
 counts for what is made once per request.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from .tuples import maker
@@ -22,7 +22,8 @@ class Call(NamedTuple):
         path: As sent, without the query.
         has_idempotency_key: It carries an ``Idempotency-Key`` or the dialect's own such header.
         redact: What ``path`` goes through before it is logged or recorded.
-        cost: Units of the rate-limit budget that the request takes.
+        cost: How many requests the request counts as.
+        units: What it takes of other units, by unit; None if nothing is said.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
 
@@ -34,6 +35,7 @@ class Call(NamedTuple):
     redact: Callable[[str], str] | None = None
     order: int = 0
     cost: int = 1
+    units: Mapping[str, int] | None = None
 
 
 make_call = maker(Call)

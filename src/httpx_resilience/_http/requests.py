@@ -115,7 +115,7 @@ def new_call(
         has_key = has_key or method in _KEYED_METHODS
     safe_method = method if method in _USUAL_METHODS or TOKEN.fullmatch(method) else "invalid"
     cost = rules.cost_of(method, path) if rules.categories else 1
-    return make_call((new_id(), safe_method, origin, path, has_key, redact, order, cost))
+    return make_call((new_id(), safe_method, origin, path, has_key, redact, order, cost, None))
 
 
 def prepare(

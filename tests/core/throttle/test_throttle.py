@@ -7,7 +7,7 @@ import pytest
 
 from httpx_resilience._core.throttle import EXPIRED, GRANTED, LEFT, WAITING
 from httpx_resilience._core.throttle.in_flight import ABANDONED
-from httpx_resilience._core.throttle.limits.quota import SETTLED
+from httpx_resilience._core.throttle.limits.windows import SETTLED
 from support.gates import OUTAGE, REFUSED, Scope, after, delta, granted, left
 
 

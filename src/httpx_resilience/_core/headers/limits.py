@@ -7,6 +7,9 @@ from ..tuples import maker
 
 MAX_LIMITS = 32
 
+REQUESTS = "requests"
+"""The unit of which a request takes one; of others, more or less."""
+
 
 class RateLimit(NamedTuple):
     """One rate-limit policy as a server announced it, with error bars.
@@ -25,8 +28,7 @@ class RateLimit(NamedTuple):
             1 for whole seconds, in whatever unit (a server that rounds and then scales looks the
             same), 60 for dates without seconds, else the value of the last decimal.
         window: Seconds in which ``limit`` units may be spent, if stated.
-        unit: What is counted. A policy of anything but ``"requests"`` blocks while nothing
-            remains; one request does not cost it one unit.
+        unit: What is counted. Of anything but ``"requests"`` a request may take more than one.
         bucket: Name of the policy, bucket or resource, if stated.
         refill: Units per second that come back, if stated.
 

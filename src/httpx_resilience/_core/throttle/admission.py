@@ -1,12 +1,19 @@
 """What a limit is asked, and what it answers: whether one more request may go."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure
 from ..headers import RateLimit
 from .queue import Ticket
+
+Units = Mapping[str, int]
+"""What a request takes of units other than requests."""
+
+NO_UNITS: Units = {}
+"""Nothing is given."""
 
 
 class Admission(NamedTuple):
@@ -72,8 +79,14 @@ class Ending(NamedTuple):
 class Limit(Protocol):
     """Something that may hold a request back. Times are the driver's, in seconds."""
 
-    def admit(self, now: float, cost: int) -> Admission:
-        """Return whether one more request, of so many units, may go."""
+    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+        """Return whether one more request may go.
+
+        Args:
+            now: The time.
+            cost: How many requests it counts as.
+            units: What it takes of other units, where that is given.
+        """
         ...
 
     def started(self, now: float, cost: int) -> None:

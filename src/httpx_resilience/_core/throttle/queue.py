@@ -9,6 +9,7 @@ dropped when it comes up.
 import heapq
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Ticket:
     Attributes:
         order: Arrival of its call; smaller is earlier, and a retry keeps it.
         give_up_at: When waiting has no point any more.
-        cost: Units of the rate-limit budget that its request takes.
+        cost: How many requests its request counts as.
+        units: What it takes of other units, where that is given.
         arrived_at: When this attempt asked to be admitted.
         state: WAITING, GRANTED, EXPIRED (it would wait too long) or LEFT.
         granted_at: When it was admitted.
@@ -46,15 +48,24 @@ class Ticket:
         "retry_at",
         "route",
         "state",
+        "units",
         "wake",
     )
 
     home: "Throttle"  # whoever makes a ticket for a throttle sets it
 
-    def __init__(self, order: int, give_up_at: float, arrived_at: float, cost: int = 1) -> None:
+    def __init__(
+        self,
+        order: int,
+        give_up_at: float,
+        arrived_at: float,
+        cost: int = 1,
+        units: Mapping[str, int] | None = None,
+    ) -> None:
         self.route: Route | None = None
         self.order = order
         self.cost = cost
+        self.units = units
         self.give_up_at = give_up_at
         self.arrived_at = arrived_at
         self.state = WAITING

@@ -23,7 +23,7 @@ from ..headers import Reading
 from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
 from ..telemetry.events import Event
-from .admission import OPEN, Admission, Ending, Limit
+from .admission import NO_UNITS, OPEN, Admission, Ending, Limit, Units
 from .in_flight import InFlight
 from .limits.adaptive_rate import AdaptiveRateLimiter
 from .limits.closing import Closing
@@ -140,6 +140,7 @@ class Throttle:
         max_hint: float = math.inf,
         cost: int = 1,
         max_queue: int | None = None,
+        units: Units | None = None,
     ) -> Ticket:
         """Ask for a place; the ticket comes back granted, expired, or waiting to be queued.
 
@@ -148,14 +149,15 @@ class Throttle:
             now: The time.
             give_up_at: When waiting has no point any more.
             max_hint: Seconds; a scope that a server in trouble closed for longer refuses at once.
-            cost: Units that the request takes.
+            cost: How many requests it counts as.
             max_queue: Calls that may wait; None for as many as the scope's policy says.
+            units: What it takes of other units, where that is given.
         """
-        ticket = Ticket(order, give_up_at, now, cost)
+        ticket = Ticket(order, give_up_at, now, cost, units)
         ticket.home = self
         self._answer = None
         if not self._queue:
-            admission = self.ask(now, cost)
+            admission = self.ask(now, cost, units)
             if admission.is_open:
                 self._credit = 0
                 self._admit(ticket, admission, now)
@@ -189,9 +191,11 @@ class Throttle:
             return self.tick(now)
         return ()  # it is behind the one who keeps the time, and changes nothing
 
-    def admit_unconditionally(self, order: int, now: float, cost: int = 1) -> Ticket:
+    def admit_unconditionally(
+        self, order: int, now: float, cost: int = 1, units: Units | None = None
+    ) -> Ticket:
         """Count a request that goes whatever is left."""
-        ticket = Ticket(order, now, now, cost)
+        ticket = Ticket(order, now, now, cost, units)
         ticket.home = self
         self._credit = 0
         self._admit(ticket, OPEN, now)
@@ -214,7 +218,12 @@ class Throttle:
                 credit -= head.cost
                 self._start(head, now)
             else:
-                admission = self.ask(now, head.cost)
+                admission = self.ask(now, head.cost, head.units)
+                if not admission.is_open and self._quotas.never(head, now):
+                    queue.remove(head, EXPIRED)
+                    woken.append(head)
+                    head = queue.head()
+                    continue
                 if not admission.is_open:
                     retry_at, reason = admission.retry_at, admission.reason
                     break
@@ -234,20 +243,24 @@ class Throttle:
             self._reporter.held(reason, retry_at, len(queue), now)
         return woken
 
-    def ask(self, now: float, cost: int = 1) -> Admission:
+    def ask(self, now: float, cost: int = 1, units: Units | None = None) -> Admission:
         """Return whether one more request may go: the first limit that says no decides."""
-        answer = OPEN
+        answer, units = OPEN, units or NO_UNITS
         for limit in self._limits:
-            asked = limit.admit(now, cost)
+            asked = limit.admit(now, cost, units)
             if asked is not OPEN:
                 if not asked.is_open:
                     return asked
                 answer = asked
         return answer
 
-    def would_admit(self, now: float, cost: int = 1) -> bool:
+    def would_admit(self, now: float, cost: int = 1, units: Units | None = None) -> bool:
         """Return whether a request would go at once."""
-        return not self._queue and self.ask(now, cost).is_open
+        return not self._queue and self.ask(now, cost, units).is_open
+
+    def never_admits(self, ticket: Ticket, now: float) -> str:
+        """Return why a request can never go, as things stand; empty if it can."""
+        return self._quotas.never(ticket, now)
 
     def is_closed(self, now: float) -> bool:
         """Return whether the server has said when to come back, and it is not yet time."""
@@ -266,9 +279,14 @@ class Throttle:
         ticket.is_probe = admission.is_probe
         for limit in self._limits:
             limit.started(now, ticket.cost)
+        if self._quotas.metered:
+            self._quotas.reserve(ticket)
 
     def _has_point(self, ticket: Ticket, now: float, max_hint: float, max_queue: int) -> bool:
         """Return whether waiting has a point; where it has none, set when it would have."""
+        if self._quotas.never(ticket, now):
+            ticket.retry_at = self._expected(now)
+            return False
         certain, troubled_until = self._certain(now), self._closing.troubled_until
         if certain > ticket.give_up_at or max(now, troubled_until) - now > max_hint:
             ticket.retry_at = max(certain, troubled_until)
@@ -313,7 +331,7 @@ class Throttle:
         if ticket.state == WAITING:
             self._queue.remove(ticket, LEFT)
         elif ticket.state == GRANTED:
-            self._finish(ticket)
+            self._finish(ticket, sent=sent)
             if sent:
                 self._in_flight.abandon(ticket, now)
         return self.tick(now)
@@ -384,11 +402,13 @@ class Throttle:
                     return 0
         return credit
 
-    def _finish(self, ticket: Ticket) -> None:
+    def _finish(self, ticket: Ticket, *, sent: bool = False) -> None:
         if ticket.state == GRANTED:  # not one of another bucket's throttle, where it finished
             ticket.state = LEFT
             self._in_flight.count -= 1
             self._in_flight.units -= ticket.cost
+            if self._quotas.metered:
+                self._quotas.give_back(ticket, sent=sent)
 
     # Routes that are learned.
 

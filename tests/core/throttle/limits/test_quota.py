@@ -9,7 +9,7 @@ import pytest
 from core.throttle.books import FINE, UNIT, ask, held_until, observe
 from httpx_resilience._core.headers import RateLimit
 from httpx_resilience._core.headers.server_clock import ServerClock
-from httpx_resilience._core.throttle.limits.quota import SETTLED, Quota
+from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import (
     BUCKET,
     FIXED,

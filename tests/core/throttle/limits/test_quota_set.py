@@ -11,7 +11,7 @@ from httpx_resilience._core.headers import Wait
 from httpx_resilience._core.throttle import Ticket
 from httpx_resilience._core.throttle.admission import Ending
 from httpx_resilience._core.throttle.in_flight import ABANDONED
-from httpx_resilience._core.throttle.limits.quota import SETTLED
+from httpx_resilience._core.throttle.limits.windows import SETTLED
 from httpx_resilience._core.throttle.limits.quota_set import MAX_QUOTAS, QuotaSet
 from httpx_resilience._core.throttle.limits.windows import (
     GUARD,

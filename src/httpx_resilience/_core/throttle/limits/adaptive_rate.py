@@ -19,7 +19,7 @@ one is what was refilled in between, give or take one: its rate, measured.
 
 import math
 
-from ..admission import OPEN, Admission, Ending
+from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
 from ..in_flight import InFlight
 from ..reasons import SILENT_LIMIT
 from .quota_set import QuotaSet
@@ -146,7 +146,7 @@ class AdaptiveRateLimiter:
         self._trial = Trial()
         self._is_certain = False
 
-    def admit(self, now: float, cost: int) -> Admission:
+    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
         """Return whether the next request may go."""
         window, answer = self.window, OPEN
         if window.is_on:

@@ -2,7 +2,7 @@
 
 import math
 
-from ..admission import OPEN, Admission, Ending
+from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
 from ..reasons import SERVER_HINT
 from .windows import GUARD, LONGEST
 
@@ -20,7 +20,7 @@ class Closing:
     def __init__(self) -> None:
         self.until = self.troubled_until = -math.inf
 
-    def admit(self, now: float, cost: int) -> Admission:
+    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
         """Return whether it is open."""
         return OPEN if now >= self.until else Admission(False, SERVER_HINT, self.until)
 

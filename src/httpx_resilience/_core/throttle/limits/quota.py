@@ -1,4 +1,4 @@
-"""One rate-limit policy of one scope: what is left of it, and when more is certain.
+"""One rate limit on requests of one scope: what is left of it, and when more is certain.
 
 1. The evidence bounds what is left (``evidence``), and stays good past its reset.
 2. Only past the latest end of the window is more certain to be there (``window_estimate``), and
@@ -11,7 +11,7 @@
 import math
 from collections import deque
 
-from ...headers import RateLimit
+from ...headers import REQUESTS, RateLimit
 from ...headers.server_clock import ServerClock
 from ..admission import OPEN, PROBE, Admission
 from ..reasons import EXHAUSTED
@@ -32,15 +32,13 @@ from .windows import (
     INDETERMINATE,
     LOG,
     MAX_PROBES,
+    SETTLED,
     SLIDING_COUNTER,
     TRICKLING,
     ResetInterval,
     WindowEnd,
     make_end,
 )
-
-SETTLED = 5.0
-"""Seconds after which a request in flight is taken as counted by the server."""
 
 _BOUNDARY_UNITS = 1.25
 """A sliding counter gives nothing at its reset: wait for this many units' worth more. The former
@@ -57,10 +55,10 @@ def _held_until(retry_at: float) -> Admission:
 
 
 class Quota:
-    """What is known of one policy. Times are the driver's, in seconds.
+    """What is known of one policy that counts requests. Times are the driver's, in seconds.
 
     Attributes:
-        unit: What it counts; only requests take units of it.
+        unit: What it counts: requests.
         bucket: Its name, where the server gave one.
         limit: Units a window; None if unknown.
         window: Seconds of the window, where stated.
@@ -71,6 +69,8 @@ class Quota:
         low_until: Until when it is not to be said again that it runs low.
         end: When the present window ends; never, if that is unknown.
     """
+
+    unit = REQUESTS
 
     __slots__ = (
         "_bucket",
@@ -89,20 +89,16 @@ class Quota:
         "bucket",
         "end",
         "evidence",
-        "is_counted",
         "limit",
         "low_until",
         "penalty",
         "processed",
         "reserve",
-        "unit",
         "unmentioned",
         "window",
     )
 
-    def __init__(self, unit: str = "requests", bucket: str | None = None) -> None:
-        self.unit = unit
-        self.is_counted = unit == "requests"  # other units only block while none is left
+    def __init__(self, bucket: str | None = None) -> None:
         self.bucket = bucket
         self.limit: int | None = None
         self.window: float | None = None
@@ -197,7 +193,7 @@ class Quota:
             self._refill.measure(
                 self.processed, evidence.remaining, received, window.span, was_full=was_full
             )
-        if limit is not None and self.is_counted and announced.reset_in is not None:
+        if limit is not None and announced.reset_in is not None:
             self._weigh(limit, remaining, reset, sent, received, outstanding)
         self._plan(evidence.resets[0][1])
         if announced.reset_at is not None and self._may_repeat:
@@ -208,7 +204,7 @@ class Quota:
         """Whether nothing but what remains is to be learned of responses that repeat the last."""
         kind = self._window.kind
         is_recognised = kind == FIXED or (kind != BUCKET and self._bucket.is_refuted)
-        is_alone = self.is_counted and len(self.evidence.resets) == 1 and not self._share.rate
+        is_alone = len(self.evidence.resets) == 1 and not self._share.rate
         return is_recognised and is_alone and self._is_exact
 
     def _look_closer(
@@ -403,7 +399,7 @@ class Quota:
     def fast_path_credit(self, outstanding: int) -> int:
         """Return how many units may go without a look at anything; 0 if unknown."""
         evidence = self.evidence
-        if not evidence.remaining_window or self._window.kind == BUCKET or not self.is_counted:
+        if not evidence.remaining_window or self._window.kind == BUCKET:
             return 0
         if self._share.rate:  # how much is kept for others changes with time
             return 0
@@ -421,10 +417,6 @@ class Quota:
         """
         if cost > 1 and self.limit:
             cost = min(cost, self.limit)
-        if not self.is_counted:
-            if self.evidence.remaining > 0:
-                return OPEN
-            return self._past_reset(now, outstanding, settles_at)
         left = self.left(outstanding)
         if self._share.rate and left >= cost:
             open_at = self._open_for_us_at(left - cost, outstanding + cost)
@@ -453,7 +445,7 @@ class Quota:
         self._share.started(cost)
         if self.limit is not None:
             self._bucket.take(self.limit, cost, now)
-        if self.has_evidence and self.is_counted:
+        if self.has_evidence:
             left = self.left(outstanding)
             if left < MAX_PROBES:  # no more are ever kept back
                 self._planned().trickle(now, left)

@@ -2,14 +2,16 @@
 
 import math
 
-from ...headers import RateLimit
+from ...headers import REQUESTS, RateLimit
 from ...headers.server_clock import ServerClock
 from ...policy import ThrottlePolicy
-from ..admission import OPEN, Admission, Ending
+from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
 from ..in_flight import ABANDONED, InFlight
+from ..queue import Ticket
 from ..reporter import ThrottleReporter
-from .quota import SETTLED, Quota
-from .windows import MAX_PROBES
+from .metered import MeteredQuota
+from .quota import Quota
+from .windows import MAX_PROBES, SETTLED
 
 MAX_QUOTAS = 64
 """Policies that one scope keeps; a response names 32 at the most."""
@@ -18,11 +20,12 @@ _Key = tuple[str | None, str, float | None, int]
 """Distinguishes a scope's policies: bucket, unit, window, and a number where those are equal."""
 
 
-class QuotaSet(dict[_Key, Quota]):
+class QuotaSet(dict[_Key, Quota | MeteredQuota]):
     """A scope's quotas; all of them must agree. What changes with a limit is reported.
 
     Attributes:
-        only: The quota of the one policy there is; None if there are more, or none.
+        only: The quota of the one policy there is, if it counts requests; None otherwise.
+        metered: Those that count other units than requests.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class QuotaSet(dict[_Key, Quota]):
         self._clock = clock
         self._in_flight = in_flight
         self.only: Quota | None = None
+        self.metered: tuple[MeteredQuota, ...] = ()
         self._silent = self._silence = 0
 
     def __delitem__(self, key: _Key) -> None:
@@ -45,7 +49,10 @@ class QuotaSet(dict[_Key, Quota]):
         self._count()
 
     def _count(self) -> None:
-        self.only = next(iter(self.values())) if len(self) == 1 else None
+        quotas = tuple(self.values())
+        self.metered = tuple(quota for quota in quotas if isinstance(quota, MeteredQuota))
+        first = quotas[0] if len(quotas) == 1 else None
+        self.only = first if isinstance(first, Quota) else None
 
     @property
     def has_evidence(self) -> bool:
@@ -73,7 +80,7 @@ class QuotaSet(dict[_Key, Quota]):
 
     # What may go.
 
-    def admit(self, now: float, cost: int) -> Admission:
+    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
         """Return whether one more request may go: all of those with evidence must agree."""
         in_flight = self._in_flight
         if in_flight.abandoned:
@@ -83,7 +90,10 @@ class QuotaSet(dict[_Key, Quota]):
         for quota in self.values():
             if not quota.has_evidence:
                 continue
-            asked = quota.admit(now, outstanding, settles_at, cost)
+            if isinstance(quota, Quota):
+                asked = quota.admit(now, outstanding, settles_at, cost)
+            else:
+                asked = quota.admit(now, units)
             if not asked.is_open:
                 # An abandoned request that is counted no more may be all that was in the way.
                 return asked._replace(retry_at=min(asked.retry_at, in_flight.forgotten_at))
@@ -95,7 +105,30 @@ class QuotaSet(dict[_Key, Quota]):
         """Note that a request went."""
         outstanding = self._in_flight.units
         for quota in self.values():
-            quota.started(now, outstanding, cost)
+            if isinstance(quota, Quota):
+                quota.started(now, outstanding, cost)
+
+    def reserve(self, ticket: Ticket) -> None:
+        """Reserve what a request takes that goes, of units other than requests."""
+        for quota in self.metered:
+            quota.started(ticket)
+
+    def give_back(self, ticket: Ticket, *, sent: bool) -> None:
+        """Reserve it no more, as it has not been sent; or only until the server has counted it."""
+        for quota in self.metered:
+            quota.gave_back(ticket, sent=sent)
+
+    def never(self, ticket: Ticket, now: float) -> str:
+        """Return why a request can never go, as things stand; empty if it can."""
+        for quota in self.values():
+            if quota.limit is None or not quota.has_evidence:
+                continue
+            if quota.limit == 0 and now < min(quota.end.high, quota.evidence.newest_sent + 60.0):
+                return f"the server allows no {quota.unit}: its limit is 0"
+            need = (ticket.units or NO_UNITS).get(quota.unit)
+            if need is not None and need > quota.limit:
+                return f"it takes {need} {quota.unit}, and the limit is {quota.limit}"
+        return ""
 
     def fast_path_credit(self) -> int:
         """Return how many units may go without a look at anything."""
@@ -113,8 +146,10 @@ class QuotaSet(dict[_Key, Quota]):
     def ended(self, ending: Ending) -> None:
         """Learn from what a response says, or does not say any more."""
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
+        if self.metered or (not self and _counts_others(ending.announced)):
+            self._settle(ending)
         if ending.closes:
-            if ending.is_refused:
+            if ending.is_refused and not self._is_explained(ending):
                 self._learn_from_wait(ending)
                 # Where no reset is announced, a probe that is refused was a guess, and no more.
                 is_guess = any(limit.reset_in is None for limit in ending.announced)
@@ -123,7 +158,7 @@ class QuotaSet(dict[_Key, Quota]):
                 if only is not None and ending.ticket.cost == 1 and _has_left(ending.announced):
                     only.suspect()
         elif ending.announced:
-            if not ending.is_learned:
+            if not ending.is_learned and not self.metered:
                 self.learn(ending.announced, ending.sent, at)
             if in_flight.abandoned:  # what came so much later saw them counted
                 in_flight.forget(ending.sent + ABANDONED - SETTLED)
@@ -134,6 +169,31 @@ class QuotaSet(dict[_Key, Quota]):
                 self.miss(set(), at)
             if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
+
+    def _settle(self, ending: Ending) -> None:
+        """Settle what was reserved of other units, and learn what a request takes of them."""
+        if ending.closes or (ending.announced and not ending.is_learned):
+            self.learn(ending.announced, ending.sent, ending.at)
+        if not ending.is_answered:
+            return  # it is given back, or abandoned
+        was_refused = ending.is_refused
+        for quota in self.metered:
+            quota.answered(ending.ticket, ending.sent, ending.at, is_counted=not was_refused)
+
+    def _is_explained(self, ending: Ending) -> bool:
+        """Return whether a limit on other units explains a refusal; learn from it."""
+        mentioned = [
+            quota for quota in self.metered if quota.has_evidence and not quota.unmentioned
+        ]
+        if not ending.announced or not mentioned:
+            return False
+        if any(quota.refused(ending.ticket.units) for quota in mentioned):
+            return True
+        if any(limit.unit == REQUESTS and limit.remaining == 0 for limit in ending.announced):
+            return False
+        scarcest = min(mentioned, key=lambda quota: quota.remaining / (quota.limit or 1))
+        scarcest.underrated()
+        return True
 
     def _learn_from_wait(self, ending: Ending) -> None:
         """Learn when the limit resets from how long a refusal asks to wait."""
@@ -164,14 +224,16 @@ class QuotaSet(dict[_Key, Quota]):
             mentioned.append(key)
             quota = self.get(key)
             if quota is None:
-                quota = self._add(key, limit)
+                quota = self._add(key, limit, received)
             self._observe(quota, limit, sent, received)
         if len(self) > len(mentioned):
             self.miss(set(mentioned), received)
         while len(self) > MAX_QUOTAS:  # a server that names a new bucket each time
             del self[max(self, key=lambda key: self[key].unmentioned)]
 
-    def _observe(self, quota: Quota, announced: RateLimit, sent: float, received: float) -> None:
+    def _observe(
+        self, quota: Quota | MeteredQuota, announced: RateLimit, sent: float, received: float
+    ) -> None:
         """Have a quota learn what a response says of it, and log what changed."""
         before = quota.limit
         quota.observe(announced, sent, received, self._clock, self._in_flight.units)
@@ -184,13 +246,19 @@ class QuotaSet(dict[_Key, Quota]):
             return  # there is nothing to log
         self._reporter.limit(quota, before, received)
 
-    def _add(self, key: _Key, announced: RateLimit) -> Quota:
-        policy = self._policy
-        quota = self[key] = Quota(announced.unit, announced.bucket)
+    def _add(self, key: _Key, announced: RateLimit, now: float) -> Quota | MeteredQuota:
+        policy, quota = self._policy, self._new(announced, now)
+        self[key] = quota
         quota.window = policy.window or announced.window
-        quota.reserve = policy.reserve
         quota.mark_low(MAX_PROBES)
         self._count()
+        return quota
+
+    def _new(self, announced: RateLimit, now: float) -> Quota | MeteredQuota:
+        if announced.unit != REQUESTS:
+            return MeteredQuota(announced.unit, announced.bucket, self._in_flight, now)
+        quota = Quota(announced.bucket)
+        quota.reserve = self._policy.reserve
         return quota
 
     def miss(self, mentioned: set[_Key], now: float) -> None:
@@ -242,3 +310,8 @@ class QuotaSet(dict[_Key, Quota]):
 def _has_left(announced: tuple[RateLimit, ...]) -> bool:
     """Return whether a response says that of a limit on requests something is left."""
     return len(announced) == 1 and announced[0].unit == "requests" and bool(announced[0].remaining)
+
+
+def _counts_others(announced: tuple[RateLimit, ...]) -> bool:
+    """Return whether a response speaks of other units than requests."""
+    return any(limit.unit != REQUESTS for limit in announced)

@@ -7,13 +7,13 @@ up to what its refusals announce.
 
 import math
 
-from ..admission import OPEN, PROBE, Admission, Ending
+from ..admission import NO_UNITS, OPEN, PROBE, Admission, Ending, Units
 from ..in_flight import InFlight
 from ..reasons import COLD_START
 from .closing import Closing
-from .quota import SETTLED
 from .quota_set import QuotaSet
 from .unannounced import UnannouncedLimit
+from .windows import SETTLED
 
 STEP = 1.0
 """Seconds after which slow start takes its next step without an answer."""
@@ -52,7 +52,7 @@ class SlowStart:
         self._was_announced = False
         self._unannounced = UnannouncedLimit(in_flight)
 
-    def admit(self, now: float, cost: int) -> Admission:
+    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
         """Return whether one more may go; always, where quotas say what is left."""
         if self._quotas.has_evidence:
             return OPEN

@@ -15,7 +15,7 @@ import math
 from ..admission import OPEN, PROBE, Admission, Ending
 from ..in_flight import InFlight
 from ..reasons import EXHAUSTED
-from .quota import SETTLED
+from .windows import SETTLED
 
 _LOOK_EACH = 5
 """Periods, the last of which looks for more room, at the price of a refusal if there is none."""

@@ -21,6 +21,9 @@ TRICKLING = frozenset({SLIDING_COUNTER, INDETERMINATE, LOG})
 LONGEST = 86_400.0
 """Seconds for which one answer can hold calls back: a server that asks for ever is asked again."""
 
+SETTLED = 5.0
+"""Seconds after which a request in flight is taken as counted by the server."""
+
 GUARD = 0.002
 """Seconds past the latest possible reset, for the rounding of timers."""
 
