@@ -221,9 +221,7 @@ def play(shape: Shape, seed: int) -> Result:
     return Result(shape.calls, report.sent, refused, lost, report.finished_at, least)
 
 
-def _spend(
-    engine: Engine, limit: Bucket | Window, shape: Shape, records: Sequence[Record]
-) -> None:
+def _spend(engine: Engine, limit: Bucket | Window, shape: Shape, records: Sequence[Record]) -> None:
     """Have another spender take its share, a tenth of a second's at a time."""
     rate = limit.rate if isinstance(limit, Bucket) else limit.limit / limit.seconds
 

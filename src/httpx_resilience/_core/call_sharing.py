@@ -109,7 +109,8 @@ class SharedCall(CallState):
     def _would_be_admitted(self, now: float) -> bool:
         """Return whether the rate limit would let a retry go at once."""
         throttle = self._own_throttle
-        return throttle is None or throttle.would_admit(now, self.call.cost, self.call.units)
+        call = self.call
+        return throttle is None or throttle.would_admit(now, call.cost, call.units, call.order)
 
     def _may_queue(self, now: float) -> bool:
         """Return whether a retry may wait for the rate limit, if it has to: nothing is closed."""

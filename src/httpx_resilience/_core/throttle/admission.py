@@ -1,7 +1,6 @@
 """What a limit is asked, and what it answers: whether one more request may go."""
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from ..dialect.catalog import ErrorClass
@@ -9,11 +8,8 @@ from ..dialect.classify import Failure
 from ..headers import RateLimit
 from .queue import Ticket
 
-Units = Mapping[str, int]
-"""What a request takes of units other than requests."""
-
-NO_UNITS: Units = {}
-"""Nothing is given."""
+ANYONE = Ticket(-1, math.inf, math.inf)
+"""Stands for a request of which nothing is known."""
 
 
 class Admission(NamedTuple):
@@ -79,13 +75,13 @@ class Ending(NamedTuple):
 class Limit(Protocol):
     """Something that may hold a request back. Times are the driver's, in seconds."""
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether one more request may go.
 
         Args:
             now: The time.
             cost: How many requests it counts as.
-            units: What it takes of other units, where that is given.
+            ticket: Its ticket.
         """
         ...
 

@@ -8,6 +8,7 @@ from ..telemetry.events import Event, RateLimitChanged, RateLimitLow, ThrottleHe
 from .reasons import COLD_START, SERVER_HINT, SILENT_LIMIT
 
 if TYPE_CHECKING:
+    from .limits.metered import MeteredQuota
     from .limits.quota import Quota
 
 _GRAVE = (SERVER_HINT, SILENT_LIMIT)
@@ -82,7 +83,7 @@ class ThrottleReporter:
             )
         )
 
-    def limit(self, quota: "Quota", before: int | None, now: float) -> None:
+    def limit(self, quota: "Quota | MeteredQuota", before: int | None, now: float) -> None:
         """Log a limit that appeared or changed, and one that runs low, once a window."""
         limit = quota.limit
         if limit is None:
@@ -96,11 +97,11 @@ class ThrottleReporter:
             quota.low_until = quota.end.high if known else now + _LOW_AGAIN
             self._emit(RateLimitLow(**self._numbers(quota, now)))
 
-    def vanished(self, quota: "Quota") -> None:
+    def vanished(self, quota: "Quota | MeteredQuota") -> None:
         """Log that a limit is announced no more."""
         self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=quota.limit))
 
-    def _numbers(self, quota: "Quota", now: float) -> dict[str, Any]:
+    def _numbers(self, quota: "Quota | MeteredQuota", now: float) -> dict[str, Any]:
         return {
             "origin": self._origin,
             "scope": self._scope,

@@ -6,6 +6,7 @@ from typing import Any
 from ..dialect.envelope import safe_token
 from ..headers import RateLimit
 from ..telemetry.records import Record, record
+from .limits.metered import MeteredQuota
 from .limits.quota import Quota
 from .reporter import seconds_until
 
@@ -65,7 +66,7 @@ class RateLimitStatus(Record):
 
 
 def status_rows(
-    common: dict[str, Any], quotas: Iterable[Quota], outstanding: int, now: float
+    common: dict[str, Any], quotas: Iterable[Quota | MeteredQuota], outstanding: int, now: float
 ) -> list[RateLimitStatus]:
     """Return a row for each quota, or one if there is none; ``common`` stands in each."""
     return [

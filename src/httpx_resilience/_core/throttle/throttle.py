@@ -14,7 +14,7 @@ head of the queue keeps the time (``timer_deadline``) and hands it on when it le
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..dialect.catalog import ErrorClass
@@ -23,7 +23,7 @@ from ..headers import Reading
 from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
 from ..telemetry.events import Event
-from .admission import NO_UNITS, OPEN, Admission, Ending, Limit, Units
+from .admission import ANYONE, OPEN, Admission, Ending, Limit
 from .in_flight import InFlight
 from .limits.adaptive_rate import AdaptiveRateLimiter
 from .limits.closing import Closing
@@ -140,7 +140,7 @@ class Throttle:
         max_hint: float = math.inf,
         cost: int = 1,
         max_queue: int | None = None,
-        units: Units | None = None,
+        units: Mapping[str, int] | None = None,
     ) -> Ticket:
         """Ask for a place; the ticket comes back granted, expired, or waiting to be queued.
 
@@ -157,7 +157,7 @@ class Throttle:
         ticket.home = self
         self._answer = None
         if not self._queue:
-            admission = self.ask(now, cost, units)
+            admission = self.ask(now, cost, ticket)
             if admission.is_open:
                 self._credit = 0
                 self._admit(ticket, admission, now)
@@ -192,7 +192,7 @@ class Throttle:
         return ()  # it is behind the one who keeps the time, and changes nothing
 
     def admit_unconditionally(
-        self, order: int, now: float, cost: int = 1, units: Units | None = None
+        self, order: int, now: float, cost: int = 1, units: Mapping[str, int] | None = None
     ) -> Ticket:
         """Count a request that goes whatever is left."""
         ticket = Ticket(order, now, now, cost, units)
@@ -218,7 +218,7 @@ class Throttle:
                 credit -= head.cost
                 self._start(head, now)
             else:
-                admission = self.ask(now, head.cost, head.units)
+                admission = self.ask(now, head.cost, head)
                 if not admission.is_open and self._quotas.never(head, now):
                     queue.remove(head, EXPIRED)
                     woken.append(head)
@@ -243,20 +243,22 @@ class Throttle:
             self._reporter.held(reason, retry_at, len(queue), now)
         return woken
 
-    def ask(self, now: float, cost: int = 1, units: Units | None = None) -> Admission:
+    def ask(self, now: float, cost: int = 1, ticket: Ticket = ANYONE) -> Admission:
         """Return whether one more request may go: the first limit that says no decides."""
-        answer, units = OPEN, units or NO_UNITS
+        answer = OPEN
         for limit in self._limits:
-            asked = limit.admit(now, cost, units)
+            asked = limit.admit(now, cost, ticket)
             if asked is not OPEN:
                 if not asked.is_open:
                     return asked
                 answer = asked
         return answer
 
-    def would_admit(self, now: float, cost: int = 1, units: Units | None = None) -> bool:
+    def would_admit(
+        self, now: float, cost: int = 1, units: Mapping[str, int] | None = None, order: int = -1
+    ) -> bool:
         """Return whether a request would go at once."""
-        return not self._queue and self.ask(now, cost, units).is_open
+        return not self._queue and self.ask(now, cost, Ticket(order, now, now, cost, units)).is_open
 
     def never_admits(self, ticket: Ticket, now: float) -> str:
         """Return why a request can never go, as things stand; empty if it can."""

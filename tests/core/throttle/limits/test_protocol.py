@@ -5,7 +5,7 @@ from typing import Any
 from core.throttle.books import Parts
 from httpx_resilience import ThrottleHeld, ThrottleReleased
 from httpx_resilience._core.throttle import GRANTED, WAITING
-from httpx_resilience._core.throttle.admission import OPEN, Admission, Ending, Limit, NO_UNITS, Units
+from httpx_resilience._core.throttle.admission import OPEN, Admission, Ending, Limit, ANYONE
 from httpx_resilience._core.throttle.limits.adaptive_rate import AdaptiveRateLimiter
 from httpx_resilience._core.throttle.limits.closing import Closing
 from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter
@@ -19,7 +19,7 @@ class AtMost:
     def __init__(self, units: int) -> None:
         self.free = units
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         return OPEN if cost <= self.free else Admission(False, "at_most")
 
     def started(self, now: float, cost: int) -> None:

@@ -19,8 +19,9 @@ one is what was refilled in between, give or take one: its rate, measured.
 
 import math
 
-from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
+from ..admission import ANYONE, OPEN, Admission, Ending
 from ..in_flight import InFlight
+from ..queue import Ticket
 from ..reasons import SILENT_LIMIT
 from .quota_set import QuotaSet
 from .silent_window import SilentWindow
@@ -146,7 +147,7 @@ class AdaptiveRateLimiter:
         self._trial = Trial()
         self._is_certain = False
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether the next request may go."""
         window, answer = self.window, OPEN
         if window.is_on:

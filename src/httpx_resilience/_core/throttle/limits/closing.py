@@ -2,7 +2,8 @@
 
 import math
 
-from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
+from ..admission import ANYONE, OPEN, Admission, Ending
+from ..queue import Ticket
 from ..reasons import SERVER_HINT
 from .windows import GUARD, LONGEST
 
@@ -20,7 +21,7 @@ class Closing:
     def __init__(self) -> None:
         self.until = self.troubled_until = -math.inf
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether it is open."""
         return OPEN if now >= self.until else Admission(False, SERVER_HINT, self.until)
 

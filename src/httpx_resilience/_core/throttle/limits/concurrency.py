@@ -13,9 +13,9 @@ second without any outcome twice as many. Nobody queues for long behind others' 
 
 import math
 
-from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
+from ..admission import ANYONE, OPEN, Admission, Ending
 from ..in_flight import InFlight
-from ..queue import TicketQueue
+from ..queue import Ticket, TicketQueue
 from ..reasons import OVERLOAD
 from .quota_set import QuotaSet
 
@@ -60,7 +60,7 @@ class ConcurrencyLimiter:
         self._lowered_at = self._stepped_at = -math.inf
         self._has_succeeded = False
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether one more may go, where limits are announced."""
         if self.limit is None or not self._quotas.has_evidence:
             return OPEN

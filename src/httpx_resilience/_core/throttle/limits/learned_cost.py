@@ -51,6 +51,11 @@ class LearnedCost:
         self._mean = None
         self._weigh()
 
+    def add_bound(self, cost: float) -> None:
+        """Learn what one request took at the most."""
+        self._singles.append(cost)
+        self._weigh()
+
     def add_mean(self, cost: float) -> None:
         """Learn what requests took on average, or less than that."""
         self._mean = max(0.0, cost)

@@ -11,22 +11,24 @@ A request takes as many of them as nobody knows before the server has counted it
 """
 
 import math
-from collections import deque
-from collections.abc import Mapping
+from bisect import bisect_right
 from typing import NamedTuple
 
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
-from ..admission import OPEN, PROBE, Admission
+from ..admission import ANYONE, OPEN, PROBE, Admission
 from ..in_flight import InFlight
 from ..queue import Ticket
 from ..reasons import COLD_START, EXHAUSTED
-from .evidence import Evidence
+from .counted import JITTER, Counted, CountedEvidence
 from .learned_cost import LearnedCost
 from .refill_rate import RefillRate
 from .spending import Spending, given_cost
 from .window_estimate import WindowEstimate
 from .windows import GUARD, SETTLED, ResetInterval, WindowEnd, make_end
+
+TRUSTED = 16
+"""Answers until which no more requests are in flight than there were answers."""
 
 STEP = 1.0
 """Seconds after which another request may go while costs are not known, without an answer."""
@@ -35,11 +37,18 @@ _GAPS = 12
 """Probes that the first gap between them leaves room for in a window whose reset is not announced;
 each further gap is twice as long."""
 
-_BLUR = 1.5
-"""How many times more requests may have been counted than surely were, to learn a mean cost."""
+_BLUR, _FIRST_BLUR = 1.5, 3.0
+"""How many times more requests may have been counted than surely were, to learn a mean cost; while
+nothing is known."""
+
+_SMALL = 8
+"""In how many parts of the limit what is missing is one at the most, to stand for a cost."""
+
+_CALLS = 256
+"""Refused calls that it is remembered of what they take."""
 
 _REMEMBERED = 256
-"""Receipts by which it is known how many requests were in flight beside another."""
+"""Sends and receipts by which it is known how many requests were in flight beside another."""
 
 _NEVER = WindowEnd(math.inf, math.inf, math.inf)
 
@@ -51,6 +60,8 @@ class _Mark(NamedTuple):
         at: About when the server counted it.
         remaining: What it said is left.
         missing, reset_in: What would be back after so many seconds, as far as it is known.
+        ends_at: When that would be, by its announcement.
+        error: Seconds by which that may be wrong.
         fewest, most: Own requests that the server had counted.
     """
 
@@ -58,6 +69,8 @@ class _Mark(NamedTuple):
     remaining: int
     missing: int
     reset_in: float
+    ends_at: float
+    error: float
     fewest: int
     most: int
 
@@ -82,13 +95,18 @@ class MeteredQuota:
         "_answered_at",
         "_base",
         "_in_flight",
+        "_is_late",
         "_low_mark",
         "_mark",
         "_opened_at",
         "_refill",
+        "_refused",
+        "_said",
         "_sent",
+        "_sent_at",
         "_since",
         "_spending",
+        "_strikes",
         "_window",
         "bucket",
         "cost",
@@ -111,7 +129,7 @@ class MeteredQuota:
         self.unmentioned = self.processed = 0
         self.low_until = -math.inf
         self.end = _NEVER
-        self.evidence = Evidence()
+        self.evidence = CountedEvidence()
         self._in_flight = in_flight
         self._since = now
         self._refill = RefillRate()
@@ -120,9 +138,14 @@ class MeteredQuota:
         self._base = 0.0
         self._low_mark = 0.0
         self._opened_at = -math.inf
+        self._refused: dict[int, float] = {}  # by the order of the call
         self._mark: _Mark | None = None
         self._sent = self._answered = 0
-        self._answered_at: deque[float] = deque(maxlen=_REMEMBERED)
+        self._answered_at: list[float] = []
+        self._sent_at: list[float] = []
+        self._said: Counted | None = None
+        self._is_late = False
+        self._strikes = 0
 
     # What a response says.
 
@@ -134,7 +157,7 @@ class MeteredQuota:
     @property
     def has_evidence(self) -> bool:
         """Whether any response said what is left."""
-        return bool(self.evidence.remaining_window)
+        return bool(self.evidence)
 
     @property
     def is_low(self) -> bool:
@@ -155,6 +178,7 @@ class MeteredQuota:
     ) -> None:
         """Learn from a response's headers, while its request is still among those in flight."""
         evidence, remaining, limit = self.evidence, announced.remaining, announced.limit
+        self._said = None
         self.unmentioned = 0
         self.processed += 1
         if limit is not None and limit != self.limit:
@@ -162,15 +186,14 @@ class MeteredQuota:
                 self._refill.forget()
                 self._mark = None
             self.limit = limit
-        if remaining is None or received < evidence.newest_sent:
-            return  # no evidence, or older than what there is
+        if remaining is None or evidence.is_old(sent, received):
+            return
         reset = self._read_reset(announced, remaining, sent, received, clock)
         self._learn_refill(announced, remaining)
-        evidence.newest_sent = max(sent, evidence.newest_sent)
-        evidence.add(remaining, reset, received)
+        self._said = said = Counted(sent, received, remaining, reset)
+        evidence.add(said)
         self._settle(received)
-        rate = self._refill.per_second
-        self._base = min(left - rate * at for at, left in evidence.remaining_window)
+        self._base = evidence.at_zero(self._refill.per_second, is_late=self._is_late)
         self._plan(evidence.latest_reset, received)
 
     def _read_reset(
@@ -182,7 +205,7 @@ class MeteredQuota:
         clock: ServerClock,
     ) -> ResetInterval:
         """Return when a response says that the window ends; else when to probe."""
-        gap, need = 0.0, self._need(None)
+        gap, need = 0.0, self._need(ANYONE)
         if remaining > self.remaining + need or not self.has_evidence:
             self._opened_at = received
         if announced.reset_in is None:
@@ -218,7 +241,7 @@ class MeteredQuota:
             received: When it was answered.
             is_counted: The server counted it; a request that it refused took nothing.
         """
-        spending, times = self._spending, self._answered_at
+        spending = self._spending
         is_mentioned = self.unmentioned == 0 and self.has_evidence
         if not is_counted:
             self.gave_back(ticket, sent=False)
@@ -226,19 +249,17 @@ class MeteredQuota:
         if ticket.granted_at < self._since:
             self._sent += 1  # it went before there was a limit to count it against
         self._answered += 1
-        times.append(received)
+        _note(self._answered_at, received)
         if not is_mentioned:
             spending.abandon(ticket, lost=False)
             return
         spending.settle(ticket)
+        self._refused.pop(ticket.order, None)
         if self.limit is None or spending.given:
             return
-        beside = 0
-        for at in reversed(times):
-            if at <= sent:
-                break
-            beside += 1
-        self._measure((sent + received) / 2, self._answered - beside + 1)
+        said = self._said
+        if said is not None:
+            self._measure(said)
 
     def _settle(self, now: float) -> None:
         """Settle what was counted long ago; of what was lost, it is not known whether it was."""
@@ -247,44 +268,80 @@ class MeteredQuota:
             self._sent -= lost
             self._mark = None
 
-    def _measure(self, at: float, fewest: int) -> None:
-        """Learn a cost from what is left now and what was left at an earlier response."""
-        mark, limit, remaining = self._mark, self.limit or 0, self.evidence.remaining
-        reset_in = max(0.0, self.evidence.latest_reset.nominal - at)
-        here = _Mark(at, remaining, limit - remaining, reset_in, fewest, self._sent)
+    def _measure(self, said: Counted) -> None:
+        """Learn a cost from what a response says is left, and what an earlier one said."""
+        mark, here = self._mark, self._here(said)
         if mark is None:
             self._mark = here
             return
-        least, most = fewest - mark.most, self._sent - mark.fewest
-        if most <= 0 or (most > least and most > _BLUR * least):
-            if at - mark.at > max(mark.reset_in, STEP):
+        least, most, seconds = here.fewest - mark.most, here.most - mark.fewest, here.at - mark.at
+        if seconds < 0 or most <= 0:
+            return
+        rate = self._refill.per_second
+        blur = _BLUR if self._answered >= TRUSTED else _FIRST_BLUR
+        if most > max(1, blur * least):
+            if not rate and seconds > max(mark.reset_in, STEP):
                 self._mark = here  # what came back since is not known any more
+            if not self.cost.is_known and here.missing * _SMALL <= (self.limit or 0):
+                self.cost.add_bound(here.missing)  # it is among what is missing
             return
         self._mark = here
-        back = self._came_back(mark, at - mark.at)
-        spent = mark.remaining + back - remaining
-        if spent < 0 or (most > 1 and at - mark.at > mark.reset_in):
+        spent = mark.remaining - here.remaining + self._came_back(mark, here)
+        if spent < 0:
             return
         if most == 1:
             self.cost.add(spent)
-        else:
+        elif rate or seconds <= mark.reset_in:
             self.cost.add_mean(spent / least)
 
-    def _came_back(self, mark: _Mark, seconds: float) -> float:
-        """Return about how many units came back, as in a bucket; no more than were missing."""
-        rate = self._refill.per_second
+    def _here(self, said: Counted) -> _Mark:
+        sent, received, remaining, reset = said
+        at = (sent + min(received, sent + JITTER)) / 2
+        beside = len(self._answered_at) - bisect_right(self._answered_at, sent)
+        later = len(self._sent_at) - bisect_right(self._sent_at, sent + JITTER)
+        sooner = len(self._sent_at) - bisect_right(self._sent_at, sent - JITTER)
+        return _Mark(
+            at,
+            remaining,
+            (self.limit or 0) - remaining,
+            max(0.0, reset.nominal - at),
+            reset.nominal,
+            (reset.high - reset.low) / 2,
+            max(self._answered - beside, self._sent - sooner) + 1,
+            self._sent - later,
+        )
+
+    def _came_back(self, mark: _Mark, here: _Mark) -> float:
+        """Return about how many units came back since; no more than were missing.
+
+        While it is not known to be a bucket: as in one, unless the reset has not moved.
+        """
+        rate, seconds = self._refill.per_second, here.at - mark.at
         if rate:
             return rate * seconds
-        return mark.missing * min(1.0, seconds / mark.reset_in) if mark.reset_in > 0 else 0.0
+        if mark.reset_in <= 0 or mark.missing <= 0:
+            return 0.0
+        spent = mark.remaining - here.remaining
+        moved, would_move = here.ends_at - mark.ends_at, spent * mark.reset_in / mark.missing
+        if would_move > 4 * (mark.error + here.error) and moved < would_move / 2:
+            return 0.0
+        return mark.missing * min(1.0, seconds / mark.reset_in)
 
-    def refused(self, units: Mapping[str, int] | None) -> bool:
-        """Return whether it explains a refusal that mentions it: what was needed was not left."""
-        need, left = self._need(units), self.evidence.remaining
-        return self.has_evidence and (left <= 0 or left < need)
+    def explains(self, ticket: Ticket) -> bool:
+        """Return whether what a refused request was to take was not left."""
+        left = self.evidence.remaining
+        return self.has_evidence and (left <= 0 or left < self._need(ticket))
 
-    def underrated(self) -> None:
-        """Learn that a request was refused although its cost was left."""
-        self.cost.add(self.evidence.remaining + 1)
+    def refused(self, ticket: Ticket, wait: float | None) -> None:
+        """Learn what a request takes that it refused, in a bucket by how long it is to wait."""
+        if given_cost(ticket.units, self.unit) is not None:
+            return
+        back = self._refill.per_second * (wait or 0.0)
+        takes = self._refused[ticket.order] = self.evidence.remaining + max(1.0, back)
+        if takes > self.cost.high or back:
+            self.cost.add(takes)
+        while len(self._refused) > _CALLS:
+            del self._refused[next(iter(self._refused))]
 
     def distrust(self, *, at_reset: bool) -> None:
         """Forget the evidence after a refusal that nothing explains."""
@@ -294,14 +351,15 @@ class MeteredQuota:
 
     # What may go.
 
-    def admit(self, now: float, units: Mapping[str, int]) -> Admission:
-        """Return whether one more request may go; ``units`` are its costs, where they are given."""
+    def admit(self, now: float, ticket: Ticket) -> Admission:
+        """Return whether one more request may go."""
         spending, limit = self._spending, self.limit
         self._settle(now)
-        given = units.get(self.unit)
-        if given is None and not self.cost.is_known and self.remaining > 0:
-            return self._one_by_one(now)
-        need = self._need(units)
+        if given_cost(ticket.units, self.unit) is None and self.remaining > 0:
+            at = self._trusted_at()
+            if now < at or not self.cost.is_known:
+                return OPEN if now >= at else Admission(False, COLD_START, at)
+        need = self._need(ticket)
         left = self._level(now) - self._reserved()
         if left >= need:
             return OPEN
@@ -313,17 +371,22 @@ class MeteredQuota:
         settles_at = self._in_flight.last_started_at + SETTLED if len(spending) else -math.inf
         return _held_until(settles_at) if now < settles_at else PROBE
 
-    def _one_by_one(self, now: float) -> Admission:
-        at = self._in_flight.last_started_at + STEP
-        if not self._in_flight.count or now >= at:
-            return OPEN
-        return Admission(False, COLD_START, at)
+    def _trusted_at(self) -> float:
+        """Return when one more may go while little is known of costs."""
+        in_flight, answered = self._in_flight.count, self._answered
+        if answered >= TRUSTED or in_flight < (answered if self.cost.is_known else 1):
+            return -math.inf
+        return self._in_flight.last_started_at + STEP
 
-    def _need(self, units: Mapping[str, int] | None) -> float:
-        given = given_cost(units, self.unit)
+    def _need(self, ticket: Ticket) -> float:
+        """Return what a request takes, as far as it is known: of a learned cost the limit."""
+        given = given_cost(ticket.units, self.unit)
         if given is not None:
             return given
-        return max(1.0, min(self.cost.high, self.limit if self.limit is not None else math.inf))
+        cost = self._refused.get(ticket.order, 0.0)
+        if not cost:
+            cost = self.cost.high
+        return max(1.0, min(cost, self.limit if self.limit is not None else math.inf))
 
     def _level(self, now: float) -> float:
         level = self._base + self._refill.per_second * now
@@ -341,6 +404,7 @@ class MeteredQuota:
         """Reserve what a request takes that goes."""
         given = given_cost(ticket.units, self.unit)
         self._sent += 1
+        _note(self._sent_at, ticket.granted_at)
         if given is not None:
             self._mark = None
         self._spending.start(ticket, given)
@@ -361,6 +425,13 @@ class MeteredQuota:
     def next_unit_at(self, now: float) -> float:
         """Return the time before which surely no unit comes back."""
         return now if self._refill.per_second else self.end.low
+
+
+def _note(times: list[float], at: float) -> None:
+    """Remember a time; forget those of long ago."""
+    times.append(at)
+    if len(times) >= 2 * _REMEMBERED:
+        del times[:_REMEMBERED]
 
 
 def _held_until(retry_at: float) -> Admission:

@@ -5,12 +5,13 @@ import math
 from ...headers import REQUESTS, RateLimit
 from ...headers.server_clock import ServerClock
 from ...policy import ThrottlePolicy
-from ..admission import NO_UNITS, OPEN, Admission, Ending, Units
+from ..admission import ANYONE, OPEN, Admission, Ending
 from ..in_flight import ABANDONED, InFlight
 from ..queue import Ticket
 from ..reporter import ThrottleReporter
 from .metered import MeteredQuota
 from .quota import Quota
+from .spending import given_cost
 from .windows import MAX_PROBES, SETTLED
 
 MAX_QUOTAS = 64
@@ -80,7 +81,7 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
 
     # What may go.
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether one more request may go: all of those with evidence must agree."""
         in_flight = self._in_flight
         if in_flight.abandoned:
@@ -93,7 +94,7 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
             if isinstance(quota, Quota):
                 asked = quota.admit(now, outstanding, settles_at, cost)
             else:
-                asked = quota.admit(now, units)
+                asked = quota.admit(now, ticket)
             if not asked.is_open:
                 # An abandoned request that is counted no more may be all that was in the way.
                 return asked._replace(retry_at=min(asked.retry_at, in_flight.forgotten_at))
@@ -125,7 +126,7 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
                 continue
             if quota.limit == 0 and now < min(quota.end.high, quota.evidence.newest_sent + 60.0):
                 return f"the server allows no {quota.unit}: its limit is 0"
-            need = (ticket.units or NO_UNITS).get(quota.unit)
+            need = given_cost(ticket.units, quota.unit)
             if need is not None and need > quota.limit:
                 return f"it takes {need} {quota.unit}, and the limit is {quota.limit}"
         return ""
@@ -187,12 +188,14 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         ]
         if not ending.announced or not mentioned:
             return False
-        if any(quota.refused(ending.ticket.units) for quota in mentioned):
-            return True
-        if any(limit.unit == REQUESTS and limit.remaining == 0 for limit in ending.announced):
-            return False
-        scarcest = min(mentioned, key=lambda quota: quota.remaining / (quota.limit or 1))
-        scarcest.underrated()
+        ticket, wait = ending.ticket, None if ending.failure is None else ending.failure.wait
+        causes = [quota for quota in mentioned if quota.explains(ticket)]
+        if not causes:
+            if any(limit.unit == REQUESTS and limit.remaining == 0 for limit in ending.announced):
+                return False
+            causes = [min(mentioned, key=lambda quota: quota.remaining / (quota.limit or 1))]
+        for quota in causes:
+            quota.refused(ticket, None if wait is None else wait.seconds)
         return True
 
     def _learn_from_wait(self, ending: Ending) -> None:

@@ -7,8 +7,9 @@ up to what its refusals announce.
 
 import math
 
-from ..admission import NO_UNITS, OPEN, PROBE, Admission, Ending, Units
+from ..admission import ANYONE, OPEN, PROBE, Admission, Ending
 from ..in_flight import InFlight
+from ..queue import Ticket
 from ..reasons import COLD_START
 from .closing import Closing
 from .quota_set import QuotaSet
@@ -52,7 +53,7 @@ class SlowStart:
         self._was_announced = False
         self._unannounced = UnannouncedLimit(in_flight)
 
-    def admit(self, now: float, cost: int, units: Units = NO_UNITS) -> Admission:
+    def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether one more may go; always, where quotas say what is left."""
         if self._quotas.has_evidence:
             return OPEN

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ..in_flight import ABANDONED
 from ..queue import Ticket
-from .windows import SETTLED
+from .counted import JITTER
 
 
 class Spending:
@@ -67,7 +67,7 @@ class Spending:
         Returns:
             How many of them were lost.
         """
-        costs, ghosts, counted, lost = self._costs, self._ghosts, newest_sent - SETTLED, 0
+        costs, ghosts, counted, lost = self._costs, self._ghosts, newest_sent - JITTER, 0
         while costs and (oldest := next(iter(costs))).granted_at <= counted:
             self.settle(oldest)
         while ghosts:
