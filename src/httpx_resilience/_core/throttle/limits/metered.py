@@ -11,7 +11,7 @@ A request takes as many of them as nobody knows before the server has counted it
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from typing import NamedTuple
 
 from ...headers import RateLimit
@@ -248,6 +248,7 @@ class MeteredQuota:
             return
         if ticket.granted_at < self._since:
             self._sent += 1  # it went before there was a limit to count it against
+            insort(self._sent_at, ticket.granted_at)
         self._answered += 1
         _note(self._answered_at, received)
         if not is_mentioned:
@@ -291,8 +292,8 @@ class MeteredQuota:
             return
         if most == 1:
             self.cost.add(spent)
-        elif rate or seconds <= mark.reset_in:
-            self.cost.add_mean(spent / least)
+        elif seconds * (rate or 1.0) <= (mark.missing if rate else mark.reset_in):
+            self.cost.add_mean(spent / least)  # else something may have come back that found no room
 
     def _here(self, said: Counted) -> _Mark:
         sent, received, remaining, reset = said
@@ -318,7 +319,7 @@ class MeteredQuota:
         """
         rate, seconds = self._refill.per_second, here.at - mark.at
         if rate:
-            return rate * seconds
+            return min(mark.missing, rate * seconds)
         if mark.reset_in <= 0 or mark.missing <= 0:
             return 0.0
         spent = mark.remaining - here.remaining
