@@ -11,6 +11,7 @@ from httpx_resilience import ThrottlePolicy
 from httpx_resilience._core.headers import RateLimit, Reading
 from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.throttle import GRANTED, Throttle, Ticket
+from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import FIXED
 from simulation.servers import LIMITERS, Limiter
 from support.gates import BROKEN, MISSING, OUTAGE
@@ -57,6 +58,7 @@ class Way:
     @property
     def kind(self) -> str:
         (ledger,) = self.throttle._quotas.values()
+        assert isinstance(ledger, Quota)
         return ledger.kind
 
     def ask(self, order: int, now: float) -> bool:

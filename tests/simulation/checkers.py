@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Reading
 from httpx_resilience._core.throttle import Throttle, Ticket
-from httpx_resilience._core.throttle.limits.quota import SETTLED
-from httpx_resilience._core.throttle.limits.windows import BUCKET
+from httpx_resilience._core.throttle.limits.quota import Quota
+from httpx_resilience._core.throttle.limits.windows import BUCKET, SETTLED
 
 
 class Checker(Protocol):
@@ -97,7 +97,8 @@ class OneScout:
 
     @staticmethod
     def _is_bucket(throttle: Watched) -> bool:
-        return any(quota.kind == BUCKET for quota in throttle._quotas.values())
+        quotas = throttle._quotas.values()
+        return any(isinstance(quota, Quota) and quota.kind == BUCKET for quota in quotas)
 
 
 class InOrder:

@@ -2,6 +2,7 @@
 
 from core.throttle.books import Parts, announce, ending
 from httpx_resilience._core.throttle.limits.hidden_resets import HiddenReset
+from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.windows import INDETERMINATE
 from support.gates import REFUSED, after
 
@@ -56,4 +57,5 @@ def test_a_quota_waits_for_the_end_that_it_learned_and_takes_it_for_no_sliding_c
     parts.quotas.ended(refusal._replace(announced=(announce(0, 1.0, end=None),)))
     (quota,) = parts.learn(20.5, announce(9, 20.5, end=None)).values()
     assert quota.end.nominal == 40.5
+    assert isinstance(quota, Quota)
     assert quota.kind == INDETERMINATE

@@ -4,8 +4,8 @@ from typing import Any
 
 from core.throttle.books import Parts
 from httpx_resilience import ThrottleHeld, ThrottleReleased
-from httpx_resilience._core.throttle import GRANTED, WAITING
-from httpx_resilience._core.throttle.admission import OPEN, Admission, Ending, Limit, ANYONE
+from httpx_resilience._core.throttle import GRANTED, WAITING, Ticket
+from httpx_resilience._core.throttle.admission import ANYONE, OPEN, Admission, Ending, Limit
 from httpx_resilience._core.throttle.limits.adaptive_rate import AdaptiveRateLimiter
 from httpx_resilience._core.throttle.limits.closing import Closing
 from httpx_resilience._core.throttle.limits.concurrency import ConcurrencyLimiter

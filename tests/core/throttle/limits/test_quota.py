@@ -17,6 +17,7 @@ from httpx_resilience._core.throttle.limits.windows import (
     INDETERMINATE,
     LOG,
     MAX_PROBES,
+    SETTLED,
     SLIDING_COUNTER,
     UNKNOWN,
 )
@@ -33,9 +34,9 @@ def spend(quota: Quota, index: int, *, limit: int = 100) -> str:
     return observe(quota, 0, start + 20, end=start + 60, limit=limit).kind
 
 
-def fixed(remaining: int, limit: int = 100, unit: str = "requests") -> Quota:
+def fixed(remaining: int, limit: int = 100) -> Quota:
     """Return one whose windows are fixed; the present one ends at 60."""
-    quota = Quota(unit)
+    quota = Quota()
     for index in (-3, -2, -1):
         spend(quota, index, limit=limit)
     observe(quota, limit, 0.0, limit=limit)
@@ -236,12 +237,11 @@ def test_after_a_probe_that_hangs_the_next_waits_for_what_a_unit_takes(
     assert ask(quota, settles_at + more + 0.001, 1, settles_at=settles_at).is_probe
 
 
-@pytest.mark.parametrize("unit", ["requests", "tokens"])
 @pytest.mark.parametrize(("outstanding", "more"), [(1, 0.0), (2, 60.0), (3, 60.0)])
 def test_probes_that_may_have_taken_a_fixed_window_wait_for_the_next(
-    unit: str, outstanding: int, more: float
+    outstanding: int, more: float
 ) -> None:
-    quota = fixed(0, 2, unit)
+    quota = fixed(0, 2)
     settles_at = quota.end.high + SETTLED
     assert ask(quota, quota.end.high).is_probe
     waits = ask(quota, quota.end.high, outstanding, settles_at=settles_at)
@@ -277,21 +277,11 @@ def test_a_cost_is_paid_beside_the_units_kept_back(left: int, is_open: bool) -> 
     assert ask(quota, 1.0, cost=8).is_open is is_open
 
 
-def test_other_units_hold_requests_back_only_while_none_is_left() -> None:
-    quota = observe(Quota("tokens"), 1, 0.0, limit=10_000)
-    assert ask(quota, 1.0, outstanding=50).is_open
-    observe(quota, 0, 2.0, limit=10_000)
-    assert held_until(ask(quota, 3.0)) == quota.end.high
-    quota.started(quota.end.high, 1)
-    assert ask(quota, quota.end.high).is_open
-
-
 @pytest.mark.parametrize(
     ("quota", "credit"),
     [
         (lambda: fixed(100), 95 - MAX_PROBES),
         (lambda: observe(Quota(), 100, 0.0), 95 - MAX_PROBES),
-        (lambda: observe(Quota("tokens"), 100, 0.0), 0),
         (lambda: bucket(outstanding=0), 0),
         (Quota, 0),
     ],
@@ -515,10 +505,3 @@ def test_a_window_that_was_seen_to_be_fixed_is_not_taken_for_a_bucket() -> None:
         observe(quota, 19, start, limit=20, end=start + 60.0)
     for at, remaining in ((0.1, 14), (4.1, 18)):  # as if one came back a second
         assert observe(quota, remaining, at, limit=20, end=6.1).kind == FIXED
-
-
-def test_only_units_that_requests_take_are_a_buckets() -> None:
-    quota = Quota("tokens")
-    for taken in (*range(1, 6), 14):
-        observe(quota, 20 - taken, 0.0, limit=20, end=float(taken))
-    assert quota.kind == INDETERMINATE

@@ -21,10 +21,9 @@ class Book:
     def __init__(
         self,
         starts: tuple[float, ...] = (0.0, 60.0, 120.0, 180.0),
-        unit: str = "requests",
         **changed: Any,
     ) -> None:
-        self.quota, self.clock = Quota(unit), ServerClock()
+        self.quota, self.clock = Quota(), ServerClock()
         for start in starts:
             now = start + 0.1
             self.observe(left(999, now, start + 60.0)._replace(**changed), now)
@@ -97,13 +96,10 @@ def test_a_response_is_taken_the_long_way_while_it_may_be_of_a_bucket() -> None:
     assert book.repeat(899) == 899 - MAX_PROBES
 
 
-@pytest.mark.parametrize("more", [{"unit": "tokens"}, {"reset_at": None}])
-def test_other_units_and_resets_that_are_no_instants_are_taken_the_long_way(
-    more: dict[str, Any],
-) -> None:
-    book = Book(**more)
+def test_resets_that_are_no_instants_are_taken_the_long_way() -> None:
+    book = Book(reset_at=None)
     assert book.quota.kind == FIXED
-    assert book.repeat(998, reset_at=more.get("reset_at", EPOCH + END)) == -1
+    assert book.repeat(998, reset_at=None) == -1
 
 
 @pytest.mark.parametrize(

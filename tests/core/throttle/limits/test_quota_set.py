@@ -11,12 +11,13 @@ from httpx_resilience._core.headers import Wait
 from httpx_resilience._core.throttle import Ticket
 from httpx_resilience._core.throttle.admission import Ending
 from httpx_resilience._core.throttle.in_flight import ABANDONED
-from httpx_resilience._core.throttle.limits.windows import SETTLED
+from httpx_resilience._core.throttle.limits.quota import Quota
 from httpx_resilience._core.throttle.limits.quota_set import MAX_QUOTAS, QuotaSet
 from httpx_resilience._core.throttle.limits.windows import (
     GUARD,
     INDETERMINATE,
     MAX_PROBES,
+    SETTLED,
     SLIDING_COUNTER,
     UNKNOWN,
 )
@@ -245,6 +246,8 @@ def test_a_refusal_that_names_a_time_voids_what_was_known(
     failure = after(REFUSED if is_refused else OUTAGE, 1.0)
     parts.quotas.ended(outcome._replace(failure=failure, closes=True, announced=(ANNOUNCED,)))
     first, second = parts.quotas.values()
+    assert isinstance(first, Quota)
+    assert isinstance(second, Quota)
     assert (first.kind, first.has_evidence) == (kind, not is_refused)
     # A probe of a policy of which nothing was known says nothing of its reset.
     assert second.kind == (INDETERMINATE if is_refused else UNKNOWN)

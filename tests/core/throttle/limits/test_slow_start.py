@@ -7,8 +7,8 @@ import pytest
 from core.throttle.books import Parts, announce, ending
 from httpx_resilience import RateLimitChanged
 from httpx_resilience._core.throttle.admission import Admission, Ending
-from httpx_resilience._core.throttle.limits.windows import SETTLED
 from httpx_resilience._core.throttle.limits.slow_start import SILENT, STEP, SlowStart
+from httpx_resilience._core.throttle.limits.windows import SETTLED
 from support.gates import BROKEN, OUTAGE, REFUSED, after
 
 

@@ -6,8 +6,8 @@ from core.throttle.books import announce, ending, held_until
 from httpx_resilience._core.dialect.catalog import ErrorClass
 from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.throttle.in_flight import InFlight
-from httpx_resilience._core.throttle.limits.windows import SETTLED
 from httpx_resilience._core.throttle.limits.unannounced import UnannouncedLimit
+from httpx_resilience._core.throttle.limits.windows import SETTLED
 
 REFUSED = Failure(ErrorClass.RATE_LIMITED, status=429)
 

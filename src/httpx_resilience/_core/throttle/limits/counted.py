@@ -67,15 +67,9 @@ class CountedEvidence:
             since = self.newest_sent = said.sent
             self._responses = [each for each in responses if _may_be_last(each, since)]
 
-    def at_zero(self, rate: float, *, is_late: bool) -> float:
-        """Return what would be left at time 0, if units came back at a rate all along.
-
-        ``is_late``, if the server says what is left when it answers, not when it counts.
-        """
-        return min(
-            said.remaining - rate * (said.received if is_late else _counted_by(said))
-            for said in self._responses
-        )
+    def at_zero(self, rate: float) -> float:
+        """Return what would be left at time 0, if units came back at a rate all along."""
+        return min(said.remaining - rate * _counted_by(said) for said in self._responses)
 
     def clear(self) -> None:
         """Forget it all."""

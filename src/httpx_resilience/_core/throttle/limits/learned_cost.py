@@ -5,10 +5,10 @@ server counted between two responses; only where their number is known:
 
 * nothing else was in flight at either of them: the requests in between. One alone is a cost as it
   is, several are their mean;
-* with others always in flight, over so many requests that it does not matter which of those few
-  were counted. The fewest that they can have been make it an upper bound of the mean.
+* with others always in flight, over so many requests that it does not matter much which of those
+  few were counted. The fewest and the most that they can have been give bounds of the mean.
 
-Single costs show how far costs are spread, means how high they are now.
+Single costs show how far costs are spread, means whether they are higher or lower now.
 """
 
 import math
@@ -19,6 +19,9 @@ ENOUGH = 3
 
 _KEPT = 32
 """Single costs that are remembered."""
+
+_MEANS = 4
+"""Means that are remembered; the highest counts."""
 
 _SHARE = 0.95
 """Of the single costs, those that are not above the learned cost."""
@@ -36,11 +39,11 @@ class LearnedCost:
         least: The least that any took.
     """
 
-    __slots__ = ("_mean", "_singles", "high", "is_known", "least")
+    __slots__ = ("_means", "_singles", "high", "is_known", "least")
 
     def __init__(self) -> None:
         self._singles: deque[float] = deque(maxlen=_KEPT)
-        self._mean: float | None = None
+        self._means: deque[tuple[float, float]] = deque(maxlen=_MEANS)
         self.high = 0.0
         self.least = math.inf
         self.is_known = False
@@ -48,7 +51,7 @@ class LearnedCost:
     def add(self, cost: float) -> None:
         """Learn what one request took; it shows the present level, too."""
         self._singles.append(max(0.0, cost))
-        self._mean = None
+        self._means.clear()
         self._weigh()
 
     def add_bound(self, cost: float) -> None:
@@ -56,19 +59,22 @@ class LearnedCost:
         self._singles.append(cost)
         self._weigh()
 
-    def add_mean(self, cost: float) -> None:
-        """Learn what requests took on average, or less than that."""
-        self._mean = max(0.0, cost)
+    def add_mean(self, low: float, high: float) -> None:
+        """Learn between what bounds requests took on average."""
+        self._means.append((max(0.0, low), max(0.0, high)))
         self._weigh()
 
     def _weigh(self) -> None:
-        singles, mean = sorted(self._singles), self._mean
-        self.is_known = self.is_known or len(singles) >= ENOUGH or mean is not None
+        singles, means = sorted(self._singles), self._means
+        self.is_known = self.is_known or len(singles) >= ENOUGH or bool(means)
+        highest = max((high for _, high in means), default=0.0)
         if not singles:
-            self.high = self.least = mean or 0.0
+            self.high = self.least = highest
             return
         self.least = singles[0]
         self.high = singles[math.ceil(_SHARE * len(singles)) - 1]
         average = sum(singles) / len(singles)
-        if mean is not None and average > 0:
-            self.high *= min(_FARTHEST, max(1 / _FARTHEST, mean / average))
+        if means and average > 0:
+            surely = max(low for low, _ in means)
+            level = surely if surely > average else min(highest, average)
+            self.high *= min(_FARTHEST, max(1 / _FARTHEST, level / average))

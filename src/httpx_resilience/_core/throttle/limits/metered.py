@@ -11,7 +11,7 @@ A request takes as many of them as nobody knows before the server has counted it
 """
 
 import math
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from typing import NamedTuple
 
 from ...headers import RateLimit
@@ -95,7 +95,6 @@ class MeteredQuota:
         "_answered_at",
         "_base",
         "_in_flight",
-        "_is_late",
         "_low_mark",
         "_mark",
         "_opened_at",
@@ -106,7 +105,6 @@ class MeteredQuota:
         "_sent_at",
         "_since",
         "_spending",
-        "_strikes",
         "_window",
         "bucket",
         "cost",
@@ -131,7 +129,6 @@ class MeteredQuota:
         self.end = _NEVER
         self.evidence = CountedEvidence()
         self._in_flight = in_flight
-        self._since = now
         self._refill = RefillRate()
         self._window = WindowEstimate()
         self._spending = Spending()
@@ -140,12 +137,12 @@ class MeteredQuota:
         self._opened_at = -math.inf
         self._refused: dict[int, float] = {}  # by the order of the call
         self._mark: _Mark | None = None
-        self._sent = self._answered = 0
+        self._sent = 1 + in_flight.count  # those went before there was a limit to count against
+        self._answered = 0
+        self._since = now + JITTER if in_flight.count else -math.inf
         self._answered_at: list[float] = []
         self._sent_at: list[float] = []
         self._said: Counted | None = None
-        self._is_late = False
-        self._strikes = 0
 
     # What a response says.
 
@@ -193,7 +190,7 @@ class MeteredQuota:
         self._said = said = Counted(sent, received, remaining, reset)
         evidence.add(said)
         self._settle(received)
-        self._base = evidence.at_zero(self._refill.per_second, is_late=self._is_late)
+        self._base = evidence.at_zero(self._refill.per_second)
         self._plan(evidence.latest_reset, received)
 
     def _read_reset(
@@ -246,9 +243,6 @@ class MeteredQuota:
         if not is_counted:
             self.gave_back(ticket, sent=False)
             return
-        if ticket.granted_at < self._since:
-            self._sent += 1  # it went before there was a limit to count it against
-            insort(self._sent_at, ticket.granted_at)
         self._answered += 1
         _note(self._answered_at, received)
         if not is_mentioned:
@@ -259,7 +253,7 @@ class MeteredQuota:
         if self.limit is None or spending.given:
             return
         said = self._said
-        if said is not None:
+        if said is not None and sent >= self._since:
             self._measure(said)
 
     def _settle(self, now: float) -> None:
@@ -283,8 +277,7 @@ class MeteredQuota:
         if most > max(1, blur * least):
             if not rate and seconds > max(mark.reset_in, STEP):
                 self._mark = here  # what came back since is not known any more
-            if not self.cost.is_known and here.missing * _SMALL <= (self.limit or 0):
-                self.cost.add_bound(here.missing)  # it is among what is missing
+            self._bound(here.missing)
             return
         self._mark = here
         spent = mark.remaining - here.remaining + self._came_back(mark, here)
@@ -293,14 +286,22 @@ class MeteredQuota:
         if most == 1:
             self.cost.add(spent)
         elif seconds * (rate or 1.0) <= (mark.missing if rate else mark.reset_in):
-            self.cost.add_mean(spent / least)  # else something may have come back that found no room
+            self.cost.add_mean(spent / most, spent / least)
+        else:  # something may have come back for which there was no room
+            self._bound(here.missing)
+
+    def _bound(self, missing: int) -> None:
+        """Learn that what a request took is among what is missing, where that says anything."""
+        known, limit = self.cost, self.limit or 0
+        if missing < known.high if known.is_known else missing * _SMALL <= limit:
+            known.add_bound(missing)
 
     def _here(self, said: Counted) -> _Mark:
         sent, received, remaining, reset = said
         at = (sent + min(received, sent + JITTER)) / 2
         beside = len(self._answered_at) - bisect_right(self._answered_at, sent)
-        later = len(self._sent_at) - bisect_right(self._sent_at, sent + JITTER)
-        sooner = len(self._sent_at) - bisect_right(self._sent_at, sent - JITTER)
+        most = self._sent - len(self._sent_at) + bisect_right(self._sent_at, sent + JITTER)
+        before = self._sent - len(self._sent_at) + bisect_right(self._sent_at, sent - JITTER)
         return _Mark(
             at,
             remaining,
@@ -308,8 +309,8 @@ class MeteredQuota:
             max(0.0, reset.nominal - at),
             reset.nominal,
             (reset.high - reset.low) / 2,
-            max(self._answered - beside, self._sent - sooner) + 1,
-            self._sent - later,
+            min(most, max(self._answered - beside, before) + 1),
+            most,
         )
 
     def _came_back(self, mark: _Mark, here: _Mark) -> float:
@@ -374,8 +375,10 @@ class MeteredQuota:
 
     def _trusted_at(self) -> float:
         """Return when one more may go while little is known of costs."""
-        in_flight, answered = self._in_flight.count, self._answered
-        if answered >= TRUSTED or in_flight < (answered if self.cost.is_known else 1):
+        allowed = 1
+        if self.cost.is_known:
+            allowed = self._answered if self._answered < TRUSTED else self._in_flight.count + 1
+        if self._in_flight.count < allowed:
             return -math.inf
         return self._in_flight.last_started_at + STEP
 
