@@ -24,6 +24,16 @@ HASHICORP_VAULT = Dialect(
             "Unseal it; nothing can be read before.",
             category=_LOAD,
         ),
+        # "HTTP API": 412 "should be retried, perhaps with a little backoff"; the words are those
+        # of sdk/logical/error.go, ErrMissingRequiredState.
+        row(
+            "missing_required_state",
+            ErrorClass.TRANSIENT,
+            412,
+            "This node has not seen the write yet that the request builds on.",
+            "Nothing to do; if it lasts, look at the replication.",
+            category=_LOAD,
+        ),
         # hashicorp/vault, sdk/logical/error.go, ErrRateLimitQuotaExceeded
         row(
             "rate_limit_quota_exceeded",
@@ -43,7 +53,7 @@ HASHICORP_VAULT = Dialect(
             category=_LOAD,
         ),
     ),
-    # "HTTP API": 412 "should be retried, perhaps with a little backoff".
+    # 412 as above, whatever the words.
     statuses=FrozenMap({**UNCODED_STATUSES, 412: ErrorClass.TRANSIENT}),
     envelope=Envelope(
         code=(),
@@ -52,6 +62,11 @@ HASHICORP_VAULT = Dialect(
         request_id=(),
         messages=(
             MessageRule(contains="Vault is sealed", code="sealed", statuses=(503,)),
+            MessageRule(
+                contains="required index state not present",
+                code="missing_required_state",
+                statuses=(412,),
+            ),
             MessageRule(
                 contains="rate limit quota exceeded",
                 code="rate_limit_quota_exceeded",
