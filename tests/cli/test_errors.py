@@ -196,6 +196,35 @@ def test_a_file_as_json_is_one_object_a_line(run: Run, drive: str) -> None:
     assert (one["code"], one["error_class"], one["max_attempts"]) == ("BUSY", "transient", 4)
 
 
+CHAT = """
+name = "chat"
+stop_layers_above = true
+codes = { SLOW_DOWN = { class = "rate_limited", wait = 60, meaning = "Too fast." } }
+statuses_that_wait = { 403 = "rate_limited" }
+[envelope]
+code = ["*.code", "error.details[@type=example.com/Reason].reason"]
+code_headers = "X-Code"
+messages = [{ contains = "slow down", code = "SLOW_DOWN", statuses = [403] }]
+errors_in_success = true
+"""
+
+
+def test_waits_of_a_file_are_in_the_table_and_explained(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text(CHAT)
+    ran = run("errors", "--dialect", str(file))
+    text = " ".join(ran.out.split())
+    assert "retried, up to 4 attempts in all, after 60 s or when the server says" in text
+    assert "403, if it asks for a wait RATE_LIMITED" in text
+    assert max(map(len, ran.out.splitlines())) <= 80
+    text = " ".join(run("errors", "--dialect", str(file), "SLOW_DOWN").out.split())
+    assert "wait when the server says (Retry-After), else 60 s" in text
+    row = json.loads(run("errors", "--dialect", str(file), "SLOW_DOWN", "--json").out)
+    assert row["wait"] == 60
+    text = " ".join(run("errors", "--dialect", str(file), "403").out.split())
+    assert "If it asks for a wait, it is RATE_LIMITED." in text
+
+
 def test_a_file_is_known_by_its_separator_its_ending_or_because_it_exists(
     run: Run, drive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,12 +65,16 @@ def _wanted(dialect: Dialect, code: str) -> ErrorSpec:
 
 
 def _of_status(dialect: Dialect, status: int) -> ErrorSpec:
+    meaning = "The response carries no error code: the HTTP status decides."
+    waiting = dialect.statuses_that_wait.get(status)
+    if waiting is not None:
+        meaning += f" If it asks for a wait, it is {waiting.name}."
     return ErrorSpec(
         code=str(status),
         status=status,
         error_class=dialect.statuses.get(status, ErrorClass.PERMANENT),
         category=_BY_STATUS,
-        meaning="The response carries no error code: the HTTP status decides.",
+        meaning=meaning,
     )
 
 
@@ -102,6 +106,7 @@ def _as_json(spec: ErrorSpec) -> dict[str, Any]:
             "jitter": backoff.jitter,
             "cost": backoff.cost,
         },
+        "wait": spec.wait,
         "meaning": spec.meaning,
         "advice": spec.advice,
     }
@@ -120,7 +125,10 @@ def _in_short(error_class: ErrorClass) -> str:
             return f"retried, up to {_attempts(error_class)} attempts in all"
 
 
-def _waits(error_class: ErrorClass) -> str:
+def _waits(spec: ErrorSpec) -> str:
+    error_class = spec.error_class
+    if spec.wait is not None:
+        return f"when the server says (Retry-After), else {spec.wait:g} s"
     backoff = _RETRY.backoff[error_class]
     low = backoff.initial / 2 if backoff.jitter == "equal" else backoff.initial
     first = f"{low:g} to {backoff.initial:g} s at random"
@@ -140,7 +148,7 @@ def _explain(spec: ErrorSpec, screen: Console) -> None:
     if spec.error_class not in _NEVER:
         rows |= {
             "attempts": f"{_attempts(spec.error_class)} in all",
-            "wait": _waits(spec.error_class),
+            "wait": _waits(spec),
             "cost": _cost(spec.error_class),
         }
     rows["advice"] = spec.advice
@@ -208,7 +216,8 @@ def _show_catalogue(dialect: Dialect, screen: Console) -> None:
 def _table_of_ruled(specs: list[ErrorSpec]) -> Table:
     table = _table("code", "status", "class", "what happens")
     for spec in specs:
-        text = Text(_in_short(spec.error_class))
+        wait = "" if spec.wait is None else f", after {spec.wait:g} s or when the server says"
+        text = Text(_in_short(spec.error_class) + wait)
         if spec.meaning:
             text += Text(f"\n{spec.meaning}", "dim")
         table.add_row(spec.code, str(spec.status or "-"), spec.error_class.name, text)
@@ -232,6 +241,9 @@ def _table_of_statuses(dialect: Dialect) -> Table:
     table = _table("status", "class", "what happens")
     for status, error_class in sorted(dialect.statuses.items()):
         table.add_row(str(status), error_class.name, _in_short(error_class))
+    for status, error_class in sorted(dialect.statuses_that_wait.items()):
+        row = f"{status}, if it asks for a wait"
+        table.add_row(row, error_class.name, _in_short(error_class))
     return table
 
 
