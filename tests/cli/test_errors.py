@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from httpx_resilience import SCAIVAULT, ErrorClass
+from httpx_resilience import SCAIVAULT, ErrorClass, dialects
 from support.commands import Run
 
 pytest_plugins = ["support.command_fixtures"]
@@ -249,7 +249,40 @@ def test_a_name_that_ships_comes_before_a_file_of_that_name(
 def test_a_bare_name_that_nothing_has_is_told_what_is_allowed(run: Run, name: str) -> None:
     ran = run("errors", "--dialect", name)
     assert (ran.status, ran.out) == (2, "")
-    assert "allowed is generic or scaivault, or the path of a TOML file" in ran.complaint
+    assert (
+        "allowed is anthropic, aws_secrets_manager, azure_openai, gemini, generic" in ran.complaint
+    )
+    assert "stripe, or the path of a TOML file" in ran.complaint
+
+
+@pytest.mark.parametrize(
+    "name", ["aws_secrets_manager", "AWS_SECRETS_MANAGER", "aws-secrets-Manager"]
+)
+def test_a_dialect_that_ships_is_named_in_any_case(run: Run, name: str) -> None:
+    assert "of aws_secrets_manager's" in run("errors", "--dialect", name).out
+
+
+@pytest.mark.parametrize("name", sorted(dialects.__all__))
+def test_every_dialect_that_ships_is_shown(run: Run, name: str) -> None:
+    ran = run("errors", "--dialect", name.lower())
+    assert (ran.status, ran.complaint) == (0, "")
+    assert all(code in ran.out for code in getattr(dialects, name).codes)
+
+
+def test_the_nearest_name_of_a_dialect_is_suggested(run: Run) -> None:
+    assert "openai" in run("errors", "--dialect", "OpenAi2").complaint.rpartition("TOML file")[2]
+
+
+def test_a_quota_code_of_openai_is_never_retried_and_says_why(run: Run) -> None:
+    out = run("errors", "insufficient_quota", "--dialect", "openai").out
+    assert "Never: the same request would fail again." in out
+    assert "waiting does not help" in out
+
+
+def test_where_sdks_repeat_a_post_it_is_said(run: Run) -> None:
+    said = "A POST may be repeated"
+    assert said in run("errors", "--dialect", "openai").out
+    assert said not in run("errors", "--dialect", "github").out
 
 
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(run: Run, tmp_path: Path) -> None:
@@ -332,4 +365,4 @@ def test_what_a_file_says_cannot_steer_the_terminal(run: Run, tmp_path: Path) ->
 def test_the_help_says_that_a_dialect_may_be_a_file(run: Run, command: str) -> None:
     text = " ".join(run(command, "--help").out.split())
     assert "NAME|FILE" in text
-    assert "scaivault, generic, or a TOML file" in text
+    assert "stripe, or a TOML file" in text

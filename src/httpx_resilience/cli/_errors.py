@@ -21,6 +21,7 @@ _UNCODED = """
 Other 4xx and 5xx are PERMANENT. After an answer without a code, or a broken
 connection, a call is repeated only if that is safe: it was never sent, it was
 refused with 429, its method is idempotent, or it has an Idempotency-Key."""
+_POST = "A POST may be repeated, too: the API's own SDKs do so."
 _BY_STATUS = "Without an error code"
 _NEVER = (ErrorClass.PERMANENT, ErrorClass.CONFLICT)
 """Classes that are not repeated as they are; a conflict needs a new request, not the same."""
@@ -211,6 +212,8 @@ def _show_catalogue(dialect: Dialect, screen: Console) -> None:
     screen.print(f"Responses without a {kind}: the HTTP status decides\n", style="bold")
     screen.print(_table_of_statuses(dialect))
     screen.print(_UNCODED)
+    if dialect.requests.post_is_repeatable:
+        screen.print(_POST)
 
 
 def _table_of_ruled(specs: list[ErrorSpec]) -> Table:
