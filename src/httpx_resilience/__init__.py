@@ -1,13 +1,21 @@
 """A transport for httpx and httpx2 clients that understands, retries and explains failures.
 
 What is made of httpx is imported when it is first used, so that whoever uses
-``httpx_resilience.httpx2`` needs no httpx.
+``httpx_resilience.httpx2`` needs no httpx; and so are the dialects but the two most used.
 """
 
 import typing as _typing
 
+from . import dialects as _dialects
 from ._budget import RetryBudget
-from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.dialect.catalog import (
+    CategoryRule,
+    Envelope,
+    ErrorClass,
+    ErrorSpec,
+    MessageRule,
+    RequestRules,
+)
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
 from ._core.headers import HeaderFamily
@@ -63,10 +71,38 @@ if _typing.TYPE_CHECKING:
         raise_for_error,
         read_change_write,
     )
+    from .dialects import (
+        ANTHROPIC,
+        AWS_SECRETS_MANAGER,
+        AZURE_OPENAI,
+        GEMINI,
+        GITHUB,
+        GROQ,
+        HASHICORP_VAULT,
+        MISTRAL,
+        NOTION,
+        OPENAI,
+        SHOPIFY,
+        SLACK,
+        STRIPE,
+    )
 
 __all__ = [
+    "ANTHROPIC",
+    "AWS_SECRETS_MANAGER",
+    "AZURE_OPENAI",
+    "GEMINI",
     "GENERIC",
+    "GITHUB",
+    "GROQ",
+    "HASHICORP_VAULT",
+    "MISTRAL",
+    "NOTION",
+    "OPENAI",
     "SCAIVAULT",
+    "SHOPIFY",
+    "SLACK",
+    "STRIPE",
     "ApiError",
     "AsyncResilientTransport",
     "Attempt",
@@ -91,6 +127,7 @@ __all__ = [
     "HeaderFamily",
     "Level",
     "Listener",
+    "MessageRule",
     "OriginRecovered",
     "OriginStatus",
     "OriginUnavailable",
@@ -144,8 +181,30 @@ _OF_HTTPX = frozenset(
 )
 """What is made of httpx."""
 
+_DIALECTS = frozenset(
+    {
+        "ANTHROPIC",
+        "AWS_SECRETS_MANAGER",
+        "AZURE_OPENAI",
+        "GEMINI",
+        "GITHUB",
+        "GROQ",
+        "HASHICORP_VAULT",
+        "MISTRAL",
+        "NOTION",
+        "OPENAI",
+        "SHOPIFY",
+        "SLACK",
+        "STRIPE",
+    }
+)
+"""What is imported one by one."""
+
 
 def __getattr__(name: str) -> object:
+    if name in _DIALECTS:
+        globals()[name] = found = getattr(_dialects, name)
+        return found
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx
