@@ -8,16 +8,10 @@ import typing as _typing
 
 from . import dialects as _dialects
 from ._budget import RetryBudget
-from ._core.dialect.catalog import (
-    CategoryRule,
-    Envelope,
-    ErrorClass,
-    ErrorSpec,
-    MessageRule,
-    RequestRules,
-)
+from ._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec, MessageRule
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
+from ._core.dialect.requests import CategoryRule, RequestRules
 from ._core.headers import HeaderFamily
 from ._core.policy import BudgetPolicy, ParkPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.retry.backoff import Backoff

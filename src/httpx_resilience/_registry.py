@@ -244,7 +244,7 @@ class Registry:
         if rules.category is not None:
             category: str | None = rules.category(call.method, call.path)
         else:
-            category = rules.category_of(call.method, call.path)
+            category = call.category
         if category is not None:
             scope, (last, throttle) = (call.origin, who, category), self._last_scope
             if scope == last:
@@ -258,8 +258,11 @@ class Registry:
     def _new_scope(self, scope: tuple[str, str, str], call: Call, dialect: Dialect) -> Throttle:
         # A category may be a segment of the path: it is logged as that of the redacted one.
         origin, who, _ = scope
-        name = dialect.requests.category_of(call.method, shown_path(call)) or ""
-        return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name))
+        rules, path = dialect.requests, shown_path(call)
+        name = call.category if path == call.path else rules.category_of(call.method, path)
+        if rules.category is not None:
+            name = rules.category(call.method, path)
+        return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name or ""))
 
     def _named(self, request: http.Request, name: object, seen: RequestHeaders) -> str:
         """Return who is calling, where somebody says so."""

@@ -5,7 +5,7 @@ from support.core import CONNECTION_LOST
 
 
 def test_a_call_that_is_made_of_its_fields_in_order_is_the_one_made_by_name() -> None:
-    made = make_call(("c1", "GET", "https://v", "/v1", True, str.upper, 7, 2, {"tokens": 9}))
+    made = make_call(("c1", "GET", "https://v", "/v1", True, str.upper, 7, 2, {"tokens": 9}, "b"))
     assert type(made) is Call
     assert made == Call(
         call_id="c1",
@@ -17,6 +17,7 @@ def test_a_call_that_is_made_of_its_fields_in_order_is_the_one_made_by_name() ->
         order=7,
         cost=2,
         units={"tokens": 9},
+        category="b",
     )
 
 

@@ -24,6 +24,7 @@ class Call(NamedTuple):
         redact: What ``path`` goes through before it is logged or recorded.
         cost: How many requests the request counts as.
         units: What it takes of other units, by unit; None if nothing is said.
+        category: The rate-limit budget that it is counted against, where rules name it.
         order: Its arrival among the calls of its transport; the throttle's queue goes by it.
     """
 
@@ -36,6 +37,7 @@ class Call(NamedTuple):
     order: int = 0
     cost: int = 1
     units: Mapping[str, int] | None = None
+    category: str | None = None
 
 
 make_call = maker(Call)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._core.dialect.catalog import TOKEN
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.document import Contents
+from .._core.dialect.requests import RequestRules, Spending
 from .._core.outcome import Call, make_call
 from .binding import Binding
 from .bodies import always, replayable
 from .fast import Triple, copy_of, triples_of
+from .identity import hashed
 
 if TYPE_CHECKING:
     from . import typed as http
@@ -21,6 +25,7 @@ _IDEMPOTENCY_KEY = "Idempotency-Key"
 _KEYED_METHODS = ("POST", "PATCH")
 _USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "PUT", "POST", "PATCH"})
 _AUTHORIZATION, _API_KEY, _ID, _KEY = range(4)
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 
 class RequestHeaders(NamedTuple):
@@ -114,8 +119,35 @@ def new_call(
     if rules.idempotency_header is not None:
         has_key = has_key or method in _KEYED_METHODS
     safe_method = method if method in _USUAL_METHODS or TOKEN.fullmatch(method) else "invalid"
-    cost = rules.cost_of(method, path) if rules.categories else 1
-    return make_call((new_id(), safe_method, origin, path, has_key, redact, order, cost, None))
+    if rules.is_plain:
+        given = new_id(), safe_method, origin, path, has_key, redact, order, 1, None, None
+        return make_call(given)
+    counted = _counted(request, rules, path)
+    return make_call((new_id(), safe_method, origin, path, has_key, redact, order, *counted))
+
+
+def _counted(
+    request: http.Request, rules: RequestRules, path: str
+) -> tuple[int, Mapping[str, int] | None, str | None]:
+    """Return what a request counts as: of requests, of other units, and against which budget."""
+    try:
+        body: bytes | None = request.content
+    except RuntimeError:  # it is a stream, which is read when it is sent
+        body = None
+    said = rules.spending_of(request, request.method, path, Contents(body))
+    return said.cost, said.units, category_name(said)
+
+
+def category_name(said: Spending) -> str | None:
+    """Return a budget's name with what distinguishes it; with its hash, where it is no plain word.
+
+    >>> category_name(Spending("chat", "gpt-5"))
+    'chat:gpt-5'
+    """
+    value = said.value
+    if said.category is None or value is None:
+        return said.category
+    return f"{said.category}:{value if _PLAIN.fullmatch(value) else hashed(value.encode())}"
 
 
 def prepare(

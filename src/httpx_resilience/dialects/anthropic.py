@@ -4,8 +4,9 @@ Read: "Errors" (platform.claude.com/docs/en/api/errors), and anthropic 2.12.0, `
 whose classes say which status and which retry belong to an ``error_code``.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 
 _BILLING = "Billing"

@@ -5,8 +5,9 @@ Read in botocore 1.44.5: ``data/secretsmanager/2017-10-17/service-2.json`` (erro
 stands, and its forms).
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import catalogue, row
 
 _LOAD = "Rate limit / availability"

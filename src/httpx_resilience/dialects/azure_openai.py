@@ -1,7 +1,8 @@
 """Azure OpenAI: OpenAI's errors, with a status for a code where it limits the rate itself."""
 
-from .._core.dialect.catalog import ErrorClass, RequestRules
+from .._core.dialect.catalog import ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 from .openai import CODES, ENVELOPE
 

@@ -5,9 +5,10 @@ The body's ``retryDelay`` is a delay of seconds even for a quota that comes back
 the list. Google's lists of quotas are long: the ids below are those that were captured.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.paths import Path
+from .._core.dialect.requests import RequestRules
 from ._rows import STATUSES_WITH_529, catalogue, row
 
 _LOAD = "Rate limit / availability"

@@ -4,8 +4,9 @@ Read: "Rate limits for the REST API" (docs.github.com), "Exceeding the rate limi
 obeyed; else, with ``x-ratelimit-remaining: 0``, the reset; else at least one minute is waited.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule
 from .._core.dialect.dialect import UNCODED_STATUSES, Dialect
+from .._core.dialect.requests import RequestRules
 from .._core.frozen import FrozenMap
 from ._rows import catalogue, row
 

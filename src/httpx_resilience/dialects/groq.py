@@ -4,8 +4,9 @@
 than a minute's tokens (github.com/assafelovic/gpt-researcher/issues/985), so the status decides.
 """
 
-from .._core.dialect.catalog import ErrorClass, RequestRules
+from .._core.dialect.catalog import ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from .._core.frozen import FrozenMap
 from ._rows import STAINLESS_STATUSES, catalogue, row
 from .openai import ENVELOPE

@@ -5,8 +5,9 @@ Read: "HTTP API" (hashicorp/vault, website/content/api-docs/index.mdx).
 A standby answers ``sys/health`` with 429, which is no rate limit: ask it with ``?standbyok=true``.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule
 from .._core.dialect.dialect import UNCODED_STATUSES, Dialect
+from .._core.dialect.requests import RequestRules
 from .._core.frozen import FrozenMap
 from ._rows import catalogue, row
 

@@ -3,8 +3,9 @@
 A code of 429 that is not listed is a rate limit all the same, for the status decides.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import STATUSES_WITH_529, catalogue, row
 
 _LOAD = "Rate limit / availability"

@@ -5,8 +5,9 @@ SDK repeats them for GET and DELETE only (notion-client 3.1.0, ``client.py``, ``
 their status decides, and the method.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import STATUSES_WITH_529, catalogue, row
 
 _LOAD = "Rate limit / availability"

@@ -4,8 +4,9 @@ Read: "Error codes" (developers.openai.com/api/docs/guides/error-codes), "Troubl
 and spend limits" (help.openai.com, article 6614457), openai 3.54.0.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 
 _BILLING = "Billing"

@@ -6,8 +6,9 @@ as it says itself. Meanings and advice are ours.
 
 from functools import lru_cache
 
-from .._core.dialect.catalog import ErrorClass, ErrorSpec, RequestRules
+from .._core.dialect.catalog import ErrorClass, ErrorSpec
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 
 _AUTH = "Authentication / authorization"
 _VALIDATION = "Validation"

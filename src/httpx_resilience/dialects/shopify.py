@@ -3,8 +3,9 @@
 Read: "Shopify API limits" (shopify.dev/api/usage/rate-limits).
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass, MessageRule
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import catalogue, row
 
 SHOPIFY = Dialect(

@@ -7,8 +7,9 @@ methods share (hex.pm/packages/slack_kit, ``priv/docs/common_errors.json``), sla
 succeeded before the error was raised", and nothing keeps a second message from being posted.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
+from .._core.dialect.requests import RequestRules
 from ._rows import catalogue, row
 
 _LOAD = "Rate limit / availability"

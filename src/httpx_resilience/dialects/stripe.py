@@ -3,8 +3,9 @@
 Read: "Rate limits" and "Error codes" (docs.stripe.com), stripe 16.1.0, ``_http_client.py``.
 """
 
-from .._core.dialect.catalog import Envelope, ErrorClass, RequestRules
+from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import UNCODED_STATUSES, Dialect
+from .._core.dialect.requests import RequestRules
 from .._core.frozen import FrozenMap
 from ._rows import catalogue, row
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from httpx_resilience import GENERIC, SCAIVAULT, Dialect, Envelope, ErrorInfo
+from httpx_resilience._core.dialect.document import MAX_DEPTH, MAX_NESTED
 from httpx_resilience._core.dialect.envelope import (
     MAX_BODY,
-    MAX_DEPTH,
-    MAX_NESTED,
     read_error,
     read_summary,
     safe_token,

@@ -2,9 +2,7 @@
 
 import enum
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from .. import checks
 from .paths import Path, check_paths
@@ -41,7 +39,8 @@ def _check_code(field: str, code: object) -> None:
         raise ValueError(f"{field}: got {code!r}, allowed are 1 to 128 of A-Z a-z 0-9 _ . : -")
 
 
-def _check_header(field: str, name: object, allowed: str = "a header name") -> None:
+def check_header(field: str, name: object, allowed: str = "a header name") -> None:
+    """Raise unless ``name`` is a header's name; the error says what is allowed."""
     checks.instance(field, name, str, allowed)
     if not _HEADER.fullmatch(str(name)):
         raise ValueError(f"{field}: got {name!r}, allowed is {allowed}")
@@ -174,98 +173,8 @@ class Envelope:
         checks.instance("Envelope.code_headers", headers, tuple, "a tuple of header names")
         checks.integer("Envelope.code_headers: number of headers", len(headers), low=0, high=8)
         for name in headers:
-            _check_header("Envelope.code_headers", name)
+            check_header("Envelope.code_headers", name)
         checks.instance("Envelope.messages", rules, tuple, "a tuple of MessageRules")
         checks.integer("Envelope.messages: number of rules", len(rules), low=0, high=64)
         for rule in rules:
             checks.instance("Envelope.messages", rule, MessageRule, "a tuple of MessageRules")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CategoryRule:
-    """Which requests are counted against which rate-limit budget, and for how much.
-
-    Attributes:
-        name: The budget's name.
-        path: Pattern of the request's path, without its query; ``*`` stands for anything.
-        methods: HTTP methods; empty for all.
-        cost: Units that one such request takes; at least 1.
-
-    >>> CategoryRule(name="upload", path="/v1/files/*", methods=("PUT",), cost=5).cost
-    5
-    """
-
-    name: str
-    path: str = "*"
-    methods: tuple[str, ...] = ()
-    cost: int = 1
-
-    def __post_init__(self) -> None:
-        for field in ("name", "path"):
-            checks.instance(f"CategoryRule.{field}", getattr(self, field), str, "a string")
-        checks.integer("CategoryRule.cost", self.cost, low=1, high=1_000_000)
-        checks.instance("CategoryRule.methods", self.methods, tuple, "a tuple of HTTP methods")
-        for method in self.methods:
-            checks.instance("CategoryRule.methods", method, str, "a tuple of HTTP methods")
-        object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
-
-    def fits(self, method: str, path: str) -> bool:
-        """Return whether a request is one of those."""
-        return (not self.methods or method in self.methods) and fnmatchcase(path, self.path)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRules:
-    """What an API says of its requests.
-
-    Attributes:
-        put_is_idempotent: A PUT that may have been processed may be sent again.
-        post_is_repeatable: A POST may be sent again even if the server may have processed it, as
-            the SDKs of some APIs do. A PATCH may not.
-        request_id_header: Sent with every call that does not carry one, the same on each attempt
-            and never for another call; None to send none.
-        idempotency_header: Sent likewise with POST and PATCH, which makes them repeatable;
-            None to send none.
-        response_id_header: Response header with the server's id for the request; None for
-            ``request_id_header``, or ``X-Request-ID``.
-        category: From method and path to the name of the rate-limit budget the request is counted
-            against; called for every call, so it should be quick. None goes by ``categories``.
-        categories: Rules that name the budget, as data; the first that fits decides. If there are
-            none, budgets are learned from what the server announces, by method and first segment of
-            the path.
-    """
-
-    put_is_idempotent: bool = True
-    post_is_repeatable: bool = False
-    request_id_header: str | None = None
-    idempotency_header: str | None = None
-    response_id_header: str | None = None
-    category: Callable[[str, str], str] | None = None
-    categories: tuple[CategoryRule, ...] = ()
-
-    def __post_init__(self) -> None:
-        for field in ("put_is_idempotent", "post_is_repeatable"):
-            checks.instance(f"RequestRules.{field}", getattr(self, field), bool, "True or False")
-        for field in ("request_id_header", "idempotency_header", "response_id_header"):
-            if getattr(self, field) is not None:
-                allowed = "a header name, or None"
-                _check_header(f"RequestRules.{field}", getattr(self, field), allowed)
-
-    def category_of(self, method: str, path: str) -> str | None:
-        """Return the budget of a request; None where it is to be learned."""
-        if self.category is not None:
-            return self.category(method, path)
-        if not self.categories:
-            return None
-        rule = self._rule(method, path)
-        return rule.name if rule is not None else ""
-
-    def cost_of(self, method: str, path: str) -> int:
-        """Return how many units a request takes."""
-        if not self.categories:
-            return 1
-        rule = self._rule(method, path)
-        return rule.cost if rule is not None else 1
-
-    def _rule(self, method: str, path: str) -> CategoryRule | None:
-        return next((rule for rule in self.categories if rule.fits(method, path)), None)

@@ -4,14 +4,15 @@
 read one from TOML.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from .. import checks
 from ..frozen import FrozenMap
 from ..headers import HeaderFamily
-from .catalog import Envelope, ErrorClass, ErrorSpec, MessageRule, RequestRules
+from .catalog import Envelope, ErrorClass, ErrorSpec, MessageRule
+from .requests import CostEstimate, RequestRules
 
 UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(
     {
@@ -155,6 +156,7 @@ class Dialect:
         *,
         codes: Mapping[str, ErrorClass | ErrorSpec] | None = None,
         statuses: Mapping[int, ErrorClass] | None = None,
+        costs: Callable[[Any], Mapping[str, int]] | Iterable[CostEstimate] | None = None,
     ) -> Self:
         """Return a dialect with rules of yours, which come before everything the API says.
 
@@ -164,6 +166,7 @@ class Dialect:
                 comes as a whole ``ErrorSpec``.
             statuses: Error class by HTTP status, for coded and uncoded responses alike; a rule
                 for the code comes before it.
+            costs: What a request takes of units other than requests, as in ``RequestRules``.
 
         Raises:
             TypeError: A value is not an ``ErrorClass`` (or ``ErrorSpec``).
@@ -182,8 +185,13 @@ class Dialect:
                 del merged[known.code]
             merged[spec.code] = spec
             ruled.add(self.key(spec.code))
+        requests = self.requests
+        if costs is not None:
+            given = costs if callable(costs) else tuple(costs)
+            requests = replace(requests, costs=given)
         return replace(
             self,
+            requests=requests,
             codes=merged,
             status_rules={
                 **self.status_rules,

@@ -1,32 +1,22 @@
 """Error (body, headers) → ErrorInfo. Nothing in it is trusted; whatever is odd is no error."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from ..headers.values import moment
 from ..outcome import RawHeaders
 from .catalog import TOKEN, Envelope, ErrorSpec, MessageRule
 from .dialect import Dialect
-from .paths import Path, follow
+from .document import parse
+from .paths import Path, first, follow
 
 MAX_BODY = 262_144
 """Bytes of a decoded body that are looked at: four times what is peeked of the encoded one."""
 
-MAX_DEPTH = 100
-"""Levels of nesting; a body beyond it is no error (and no strain on the parser's stack)."""
-
-MAX_NESTED = 10_000
-"""Objects and lists in a body: by far the dearest to parse of what fits into ``MAX_BODY``."""
-
 MAX_TEXT = 16_384
 """Characters of a message, or of a body's text, in which words are looked for."""
-
-_WHITESPACE = " \t\n\r"
-_decoder = json.JSONDecoder()
 
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
@@ -36,11 +26,6 @@ _MOST = 10**18
 
 _LONGEST_HEADER = 512
 """Bytes of a header in which a code is looked for."""
-
-# A string that is never closed ends with the body: searched for again behind each of its quotes
-# it would take quadratic time.
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -100,11 +85,11 @@ def read_summary(
     >>> read_summary(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
     'busy'
     """
-    document, envelope = _parse(body), dialect.envelope
+    document, envelope = parse(body, MAX_BODY), dialect.envelope
     code = _code(document, body, dialect, status, headers)
     if document is None:
         return ErrorSummary(code) if code else _SILENT
-    request_id = _first(document, envelope.request_id, str) if code and with_id else None
+    request_id = first(document, envelope.request_id, str) if code and with_id else None
     return ErrorSummary(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
 
 
@@ -126,19 +111,19 @@ def read_error(
     >>> read_error(body, Dialect(name="any"))
     ErrorInfo(code='busy', request_id='req_1', spec=None)
     """
-    document, envelope = _parse(body), dialect.envelope
+    document, envelope = parse(body, MAX_BODY), dialect.envelope
     code = _code(document, body, dialect, status, headers)
     if not code:
         return None
-    details = _first(document, envelope.details, dict) or {}
+    details = first(document, envelope.details, dict) or {}
     listed = details.get("fields")
     rows = listed if isinstance(listed, list) else []
     return ErrorInfo(
         code=code,
-        message=_first(document, envelope.message, str),
+        message=first(document, envelope.message, str),
         details=details,
         fields=tuple(row for row in rows if isinstance(row, dict)),
-        request_id=_first(document, envelope.request_id, str),
+        request_id=first(document, envelope.request_id, str),
         spec=dialect.spec(code),
     )
 
@@ -256,7 +241,7 @@ def _by_message(document: Any, body: bytes, envelope: Envelope, status: int) -> 
     rules = [rule for rule in envelope.messages if rule.is_about(status)]
     if not rules:
         return None
-    message = _first(document, envelope.message, str)
+    message = first(document, envelope.message, str)
     text = message[:MAX_TEXT] if message else body[:MAX_TEXT].decode("utf-8", "replace")
     return _fitting(rules, text.casefold())
 
@@ -266,33 +251,3 @@ def _fitting(rules: list[MessageRule], text: str) -> str | None:
 
 
 # The body.
-
-
-def _parse(body: bytes) -> Any:
-    if not body or len(body) > MAX_BODY or _is_too_nested(body):
-        return None
-    try:  # as json.loads does, which takes a third longer
-        is_utf8 = body.startswith(b'{"')  # as with nearly all, and there is nothing to detect
-        encoding = "utf-8" if is_utf8 else json.detect_encoding(body)
-        text = body.decode(encoding, "surrogatepass").strip(_WHITESPACE)
-        document, end = _decoder.raw_decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict | list) and end == len(text) else None
-
-
-def _is_too_nested(body: bytes) -> bool:
-    nested = body.count(b"[") + body.count(b"{")
-    if not MAX_DEPTH < nested <= MAX_NESTED:
-        return nested > MAX_NESTED
-    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKET)
-    depths = accumulate(1 if bracket in b"[{" else -1 for bracket in brackets)
-    return any(depth > MAX_DEPTH for depth in depths)
-
-
-def _first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:
-    for path in paths:
-        value = follow(document, path)
-        if isinstance(value, kind):
-            return value
-    return None

@@ -91,6 +91,15 @@ def follow(document: Any, path: Path) -> Any:
     return value
 
 
+def first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:
+    """Return what stands at the first path that leads to something of a kind, or None."""
+    for path in paths:
+        value = follow(document, path)
+        if isinstance(value, kind):
+            return value
+    return None
+
+
 def _step(value: Any, element: str) -> Any:
     if type(value) is not list or not value:
         return None

@@ -8,8 +8,9 @@ from typing import Any
 
 from .. import checks
 from ..headers import HeaderFamily
-from .catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, MessageRule, RequestRules
+from .catalog import Envelope, ErrorClass, ErrorSpec, MessageRule
 from .paths import Path, path_of
+from .requests import CategoryRule, CostEstimate, RequestRules
 
 _TOP = (
     *("name", "unknown_code", "codes", "statuses", "statuses_that_wait", "envelope", "requests"),
@@ -19,10 +20,11 @@ _CODE = ("class", "status", "category", "meaning", "advice", "wait")
 _ENVELOPE = tuple(field.name for field in fields(Envelope))
 _REQUESTS = (
     *("put_is_idempotent", "post_is_repeatable", "request_id_header", "idempotency_header"),
-    *("response_id_header", "categories"),
+    *("response_id_header", "categories", "costs"),
 )
 _MESSAGE = ("contains", "code", "statuses")
-_CATEGORY = ("name", "path", "methods", "cost")
+_CATEGORY = tuple(field.name for field in fields(CategoryRule))
+_COST = tuple(field.name for field in fields(CostEstimate))
 _A_PATH = 'a path such as "error.code" or "*.details[key=value].code", or several'
 _FAMILY = tuple(field.name for field in fields(HeaderFamily))
 
@@ -117,25 +119,38 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
     _only(entry, _REQUESTS, "requests.")
     parts = dict(entry)
     rules = _tables(parts.pop("categories", []), "requests.categories")
+    costs = _tables(parts.pop("costs", []), "requests.costs")
     for name, value in parts.items():
         if name in ("put_is_idempotent", "post_is_repeatable"):
             _flag(value, f"requests.{name}")
         else:
             _string(value, f"requests.{name}")
     parts["categories"] = tuple(
-        _built(CategoryRule, _named(rule, at), _CATEGORY, f"requests.categories[{at}]")
-        for at, rule in enumerate(rules)
+        _category(rule, f"requests.categories[{at}]") for at, rule in enumerate(rules)
     )
+    parts["costs"] = tuple(_cost(cost, f"requests.costs[{at}]") for at, cost in enumerate(costs))
     try:
         return RequestRules(**parts)
     except ValueError as error:
         raise ValueError(_at("requests", error)) from None
 
 
-def _named(rule: Mapping[str, Any], at: int) -> Mapping[str, Any]:
-    if "name" not in rule:
-        raise ValueError(f"requests.categories[{at}].name: missing, allowed is a string")
-    return rule
+def _category(entry: Mapping[str, Any], where: str) -> CategoryRule:
+    if "name" not in entry:
+        raise ValueError(f"{where}.name: missing, allowed is a string")
+    rule = dict(entry)
+    if "field" in rule:
+        (rule["field"],) = _paths(_string(rule["field"], f"{where}.field"), f"{where}.field")
+    built = _built(CategoryRule, rule, _CATEGORY, where)
+    return checks.instance(where, built, CategoryRule, "a CategoryRule")
+
+
+def _cost(entry: Mapping[str, Any], where: str) -> CostEstimate:
+    estimate = dict(entry)
+    if "fields" in estimate:
+        estimate["fields"] = _paths(estimate["fields"], f"{where}.fields")
+    built = _built(CostEstimate, estimate, _COST, where)
+    return checks.instance(where, built, CostEstimate, "a CostEstimate")
 
 
 def _built(
