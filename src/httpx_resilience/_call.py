@@ -22,7 +22,7 @@ from ._http.binding import Binding, door_of, library_of
 from ._http.errors import ResilienceError
 from ._http.fast import split_url
 from ._http.requests import new_call
-from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach
+from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach, forbid_retry
 from ._recovery import RECOVER, Hook, checked_hooks, hooks_of
 from ._registry import Dialects, Identity, Registry, rules_of
 from ._runtime import anyio
@@ -217,6 +217,8 @@ def _finish_failed(
         finally:
             del error, last  # no cycle of traceback and frame
     response.extensions[HISTORY] = history
+    if done.forbids_retry:
+        forbid_retry(response)
     if last.peeked is not None:
         history.body_truncated = last.peeked.is_truncated
     return response
@@ -255,6 +257,8 @@ def _throttle_timeout(request: http.Request, done: Done, binding: Binding) -> Re
     wait, scope = done.retry_in, done.scope
     known = wait is not None and wait < MAX_REPORTED_WAIT
     text = f"the rate-limit budget of {scope} will not allow the call in time"
+    if done.detail:
+        text = f"the rate-limit budget of {scope} will not allow the call: {done.detail}"
     return binding.errors.throttle(
         text + (f"; room is expected in {wait:.1f} s" if wait is not None and known else ""),
         request=request,

@@ -265,7 +265,7 @@ class CallRecorder:
             budget=budget,
             parked=self._state.parked or None,
             escalated=escalated,
-            advice=advice_for(stop.reason, failure, self._rules),
+            advice=stop.detail or advice_for(stop.reason, failure, self._rules),
         )
 
     def recovered(self, outcome: Outcome, budget: float | None, source: str | None) -> None:

@@ -17,6 +17,9 @@ from .windows import MAX_PROBES, SETTLED
 MAX_QUOTAS = 64
 """Policies that one scope keeps; a response names 32 at the most."""
 
+_FORBIDDEN = 60.0
+"""Seconds for which a limit of 0 is believed, if its reset is not sooner."""
+
 _Key = tuple[str | None, str, float | None, int]
 """Distinguishes a scope's policies: bucket, unit, window, and a number where those are equal."""
 
@@ -124,8 +127,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         for quota in self.values():
             if quota.limit is None or not quota.has_evidence:
                 continue
-            if quota.limit == 0 and now < min(quota.end.high, quota.evidence.newest_sent + 60.0):
-                return f"the server allows no {quota.unit}: its limit is 0"
+            if quota.limit == 0 and now < min(
+                quota.end.high, quota.evidence.newest_sent + _FORBIDDEN
+            ):
+                return f"the server's limit of {quota.unit} is 0"
             need = given_cost(ticket.units, quota.unit)
             if need is not None and need > quota.limit:
                 return f"it takes {need} {quota.unit}, and the limit is {quota.limit}"
