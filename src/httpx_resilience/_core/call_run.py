@@ -341,9 +341,8 @@ class CallRun(SharedCall):
         if self._traffic is not None:
             self._traffic.ended(outcome.at, attempts, self.waited, success=False)
         forbids = stop.reason not in LEFT_TO_LAYERS_ABOVE and self._stops_layers_above
-        return Done(
-            stop.reason, result, attempts, retry_in, scope, self._to_wake(), forbids, stop.detail
-        )
+        wake, detail = self._to_wake(), stop.detail
+        return Done(stop.reason, result, attempts, retry_in, scope, wake, forbids, detail)
 
     @property
     def _stops_layers_above(self) -> bool:
