@@ -91,6 +91,7 @@ ENVELOPE = Envelope(
     message=(("error", "message"),),
     details=(("error",),),
     request_id=(),
+    requested="Requested ",  # "Limit 30000, Requested 30601": tests/captures/openai
 )
 """The code, else the type, which is all that some quota errors have."""
 

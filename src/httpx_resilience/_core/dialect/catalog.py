@@ -143,6 +143,9 @@ class Envelope:
             ``Busy``, as AWS writes it. They are looked at after the body. At most 8.
         messages: What gives an error a code that carries none; the first that fits decides. At
             most 64.
+        requested: The word before the number of units that a request takes, in the message of a
+            refusal for its size (``"Requested"`` of ``Limit 30000, Requested 30601``); empty for
+            none. At most 64 characters.
         errors_in_success: The API sends errors with status 200, too. They are looked for in JSON
             bodies of at most 64 KiB whose length is known, never in streams.
 
@@ -162,9 +165,12 @@ class Envelope:
     ignore_case: bool = False
     code_headers: tuple[str, ...] = ()
     messages: tuple[MessageRule, ...] = ()
+    requested: str = ""
     errors_in_success: bool = False
 
     def __post_init__(self) -> None:
+        checks.instance("Envelope.requested", self.requested, str, "a string")
+        checks.integer("Envelope.requested: characters", len(self.requested), low=0, high=64)
         for field in ("code", "message", "details", "request_id", "wait"):
             check_paths(f"Envelope.{field}", getattr(self, field))
         for field in ("ignore_case", "errors_in_success"):

@@ -29,6 +29,7 @@ class Failure(NamedTuple):
         never_sent: The request did not reach the server.
         perhaps_processed: The server may have done what it was asked.
         wait: What the server asks for before another attempt.
+        requested: Units that it says the request takes, where it refused it for that.
         ruled: A rule of the user's decided the class.
         should_retry: What the server says in words: that a retry has a point, or that it has none;
             None if it says nothing.
@@ -45,6 +46,7 @@ class Failure(NamedTuple):
     never_sent: bool = False
     perhaps_processed: bool = False
     wait: Wait | None = None
+    requested: int | None = None
     ruled: bool = False
     should_retry: bool | None = None
 
@@ -90,6 +92,7 @@ def classify(
         status_mismatch=spec is not None and spec.status not in (None, status),
         perhaps_processed=status >= 500 or status == 408,
         wait=asked or _usual_wait(outcome, spec),
+        requested=said.requested,
         ruled=ruled,
         should_retry=again,
     )

@@ -24,6 +24,11 @@ _LONGEST_WAIT = 1e9
 _MOST = 10**18
 """Beyond it a number in a body is no code."""
 
+_LONGEST_NUMBER = 24
+"""Characters behind a word in which a number is looked for."""
+
+_NUMBER = re.compile(r"[\s:=~]{0,8}(\d{1,3}(?:,\d{3}){1,3}|\d{1,12})(?![\d,])")
+
 _LONGEST_HEADER = 512
 """Bytes of a header in which a code is looked for."""
 
@@ -60,11 +65,13 @@ class ErrorSummary(NamedTuple):
         code: The machine-readable code, or None.
         request_id: The server's request id.
         wait: Seconds to wait, where the dialect says that a body names them.
+        requested: Units that the request takes, where the dialect says that a message names them.
     """
 
     code: str | None = None
     request_id: str | None = None
     wait: float | None = None
+    requested: int | None = None
 
 
 _SILENT = ErrorSummary()
@@ -90,7 +97,9 @@ def read_summary(
     if document is None:
         return ErrorSummary(code) if code else _SILENT
     request_id = first(document, envelope.request_id, str) if code and with_id else None
-    return ErrorSummary(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
+    wait = _wait(document, envelope.wait) if envelope.wait else None
+    requested = _requested(document, envelope) if envelope.requested else None
+    return ErrorSummary(code, request_id, wait, requested)
 
 
 def read_error(
@@ -134,6 +143,13 @@ def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
         if seconds is not None and 0 <= seconds <= _LONGEST_WAIT:
             return float(seconds)
     return None
+
+
+def _requested(document: Any, envelope: Envelope) -> int | None:
+    """Return the number behind the word for what a request takes, as in ``Requested 30601``."""
+    _, found, rest = (first(document, envelope.message, str) or "").partition(envelope.requested)
+    number = _NUMBER.match(rest[:_LONGEST_NUMBER]) if found else None
+    return int(number[1].replace(",", "")) if number else None
 
 
 def _seconds(value: Any) -> float | None:

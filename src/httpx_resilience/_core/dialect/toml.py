@@ -97,6 +97,8 @@ def _envelope(entry: Mapping[str, Any]) -> Envelope:
             parts[name] = tuple(
                 _message(rule, f"{where}[{at}]") for at, rule in enumerate(_tables(value, where))
             )
+        elif name == "requested":
+            parts[name] = _string(value, where)
         elif name == "code_headers":
             parts[name] = tuple(_strings(value, where, "a header name, or several"))
         else:

@@ -11,7 +11,6 @@ from ..queue import Ticket
 from ..reporter import ThrottleReporter
 from .metered import MeteredQuota
 from .quota import Quota
-from .spending import given_cost
 from .windows import MAX_PROBES, SETTLED
 
 MAX_QUOTAS = 64
@@ -131,9 +130,9 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
                 quota.end.high, quota.evidence.newest_sent + _FORBIDDEN
             ):
                 return f"the server's limit of {quota.unit} is 0"
-            need = given_cost(ticket.units, quota.unit)
-            if need is not None and need > quota.limit:
-                return f"it takes {need} {quota.unit}, and the limit is {quota.limit}"
+            need = quota.asks_too_much(ticket) if isinstance(quota, MeteredQuota) else 0
+            if need:
+                return f"it takes {need:.0f} {quota.unit}, and the limit is {quota.limit}"
         return ""
 
     def fast_path_credit(self) -> int:
@@ -193,14 +192,16 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         ]
         if not ending.announced or not mentioned:
             return False
-        ticket, wait = ending.ticket, None if ending.failure is None else ending.failure.wait
+        ticket, failure = ending.ticket, ending.failure
         causes = [quota for quota in mentioned if quota.explains(ticket)]
         if not causes:
             if any(limit.unit == REQUESTS and limit.remaining == 0 for limit in ending.announced):
                 return False
             causes = [min(mentioned, key=lambda quota: quota.remaining / (quota.limit or 1))]
         for quota in causes:
-            quota.refused(ticket, None if wait is None else wait.seconds)
+            if failure is not None:
+                wait = None if failure.wait is None else failure.wait.seconds
+                quota.refused(ticket, wait, failure.requested)
         return True
 
     def _learn_from_wait(self, ending: Ending) -> None:
