@@ -7,7 +7,15 @@ exception.
 
 from typing import NamedTuple
 
-from ..headers import RateLimitReader, Reading, Wait, retry_after, server_wait, should_retry
+from ..headers import (
+    RateLimitReader,
+    Reading,
+    Wait,
+    is_by_proxy,
+    retry_after,
+    server_wait,
+    should_retry,
+)
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
@@ -33,6 +41,7 @@ class Failure(NamedTuple):
         ruled: A rule of the user's decided the class.
         should_retry: What the server says in words: that a retry has a point, or that it has none;
             None if it says nothing.
+        by_proxy: A proxy on the way answered, and not the API: its limits are not the API's.
     """
 
     error_class: ErrorClass
@@ -49,6 +58,7 @@ class Failure(NamedTuple):
     requested: int | None = None
     ruled: bool = False
     should_retry: bool | None = None
+    by_proxy: bool = False
 
 
 def classify(
@@ -95,6 +105,7 @@ def classify(
         requested=said.requested,
         ruled=ruled,
         should_retry=again,
+        by_proxy=is_by_proxy(status, headers) and (status == 407 or not reading.limits),
     )
 
 
