@@ -6,7 +6,7 @@ whose classes say which status and which retry belong to an ``error_code``.
 
 from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
-from .._core.dialect.requests import RequestRules
+from .._core.dialect.requests import CategoryRule, RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 
 _BILLING = "Billing"
@@ -125,6 +125,10 @@ ANTHROPIC = Dialect(
         request_id=(("request_id",),),
     ),
     requests=RequestRules(
+        categories=(
+            # By model, some of a family together: "Rate limits", platform.claude.com/docs
+            CategoryRule(name="model", methods=("POST",), field=("model",)),
+        ),
         post_is_repeatable=True,  # anthropic 2.12.0 repeats every method, _base_client.py
         response_id_header="request-id",  # "Errors", Request id
     ),

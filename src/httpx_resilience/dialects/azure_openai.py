@@ -2,7 +2,7 @@
 
 from .._core.dialect.catalog import ErrorClass
 from .._core.dialect.dialect import Dialect
-from .._core.dialect.requests import RequestRules
+from .._core.dialect.requests import CategoryRule, RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 from .openai import CODES, ENVELOPE
 
@@ -23,6 +23,12 @@ AZURE_OPENAI = Dialect(
     statuses=STAINLESS_STATUSES,
     envelope=ENVELOPE,
     requests=RequestRules(
+        categories=(
+            # Tokens a minute are assigned to deployments:
+            # learn.microsoft.com/azure/ai-services/openai/how-to/quota
+            CategoryRule(name="deployment", path="/openai/deployments/{name}/*"),
+            CategoryRule(name="deployment", path="/openai/v1/*", field=("model",)),
+        ),
         post_is_repeatable=True,  # it is used through openai, which repeats every method
         response_id_header="x-request-id",  # openai 3.54.0, _exceptions.py
     ),

@@ -8,7 +8,7 @@ the list. Google's lists of quotas are long: the ids below are those that were c
 from .._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.paths import Path
-from .._core.dialect.requests import RequestRules
+from .._core.dialect.requests import CategoryRule, RequestRules
 from ._rows import STATUSES_WITH_529, catalogue, row
 
 _LOAD = "Rate limit / availability"
@@ -95,6 +95,10 @@ GEMINI = Dialect(
         wait=tuple((*root, "details", _RETRY_INFO, "retryDelay") for root in _ROOTS),
     ),
     requests=RequestRules(
+        categories=(
+            # By model: "Rate limits", ai.google.dev/gemini-api/docs/rate-limits
+            CategoryRule(name="model", path="/*/models/{model}:*"),
+        ),
         post_is_repeatable=True,  # google-genai 3.4.0 repeats POST where it repeats at all
     ),
     stop_layers_above=True,  # for SDKs above that obey x-should-retry

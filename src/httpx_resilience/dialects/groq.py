@@ -6,7 +6,7 @@ than a minute's tokens (github.com/assafelovic/gpt-researcher/issues/985), so th
 
 from .._core.dialect.catalog import ErrorClass
 from .._core.dialect.dialect import Dialect
-from .._core.dialect.requests import RequestRules
+from .._core.dialect.requests import CategoryRule, RequestRules
 from .._core.frozen import FrozenMap
 from ._rows import STAINLESS_STATUSES, catalogue, row
 from .openai import CODES, ENVELOPE
@@ -32,6 +32,10 @@ GROQ = Dialect(
     statuses=FrozenMap({**STAINLESS_STATUSES, 498: ErrorClass.TRANSIENT}),
     envelope=ENVELOPE,
     requests=RequestRules(
+        categories=(
+            # A table of limits by model: console.groq.com/docs/rate-limits
+            CategoryRule(name="model", methods=("POST",), field=("model",)),
+        ),
         post_is_repeatable=True,  # groq 1.7.0 repeats every method, _base_client.py
     ),
     stop_layers_above=True,  # groq 1.7.0 obeys x-should-retry, _base_client.py

@@ -6,7 +6,7 @@ and spend limits" (help.openai.com, article 6614457), openai 3.54.0.
 
 from .._core.dialect.catalog import Envelope, ErrorClass
 from .._core.dialect.dialect import Dialect
-from .._core.dialect.requests import RequestRules
+from .._core.dialect.requests import CategoryRule, RequestRules
 from ._rows import STAINLESS_STATUSES, catalogue, row
 
 _BILLING = "Billing"
@@ -101,6 +101,10 @@ OPENAI = Dialect(
     statuses=STAINLESS_STATUSES,
     envelope=ENVELOPE,
     requests=RequestRules(
+        categories=(
+            # Refusals name the model: tests/captures/openai/request_too_large.json
+            CategoryRule(name="model", methods=("POST",), field=("model",)),
+        ),
         post_is_repeatable=True,  # openai 3.54.0 repeats every method, _base_client.py
         response_id_header="x-request-id",  # openai 3.54.0, _exceptions.py
     ),
