@@ -30,6 +30,7 @@ def toml_of(dialect: Dialect) -> str:
                 {"contains": rule.contains, "code": rule.code, "statuses": list(rule.statuses)}
                 for rule in envelope.messages
             ],
+            "requested": envelope.requested,
             "errors_in_success": envelope.errors_in_success,
         },
         "requests": {
@@ -38,6 +39,16 @@ def toml_of(dialect: Dialect) -> str:
             "request_id_header": requests.request_id_header,
             "idempotency_header": requests.idempotency_header,
             "response_id_header": requests.response_id_header,
+            "categories": [
+                {
+                    "name": rule.name,
+                    "path": rule.path,
+                    "methods": list(rule.methods),
+                    "cost": rule.cost,
+                    "field": None if rule.field is None else ".".join(rule.field),
+                }
+                for rule in requests.categories
+            ],
         },
         "rate_limits": [_family(family) for family in dialect.rate_limits],
     }
