@@ -37,15 +37,25 @@ CLOSE_SECONDS = 2.0
 
 
 class OneShot:
-    """A request body that can be sent again only while nobody has begun to read it."""
+    """A request body that can be sent again only while nobody has begun to read it.
+
+    Args:
+        stream: What it is read from.
+        is_framed: Whether the request's headers announce a body. Without, none is sent (RFC 9112,
+            section 6.3, rule 7), so nothing is missing when it is sent again: caches wrap requests
+            that have no body in such streams, too.
+    """
 
     library: ClassVar[Any]
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, is_framed: bool = True) -> None:
         self._stream = stream
+        self._is_framed = is_framed
         self.is_begun = False
 
     def _begin(self) -> Any:
+        if self.is_begun and not self._is_framed:
+            return self.library.ByteStream(b"")
         if self.is_begun:  # httpcore itself repeats what HTTP/2 refused; with an empty body here
             text = "the request body was begun already and cannot be sent again"
             raise self.library.WriteError(text)
@@ -53,8 +63,8 @@ class OneShot:
         return self._stream
 
     def is_replayable(self) -> bool:
-        """Return whether nobody has begun to read it."""
-        return not self.is_begun
+        """Return whether nobody has begun to read it, or there is nothing to read."""
+        return not (self.is_begun and self._is_framed)
 
 
 class AsyncOneShot(OneShot):
@@ -83,12 +93,13 @@ def always() -> bool:
 
 
 def replayable(
-    stream: http.SyncByteStream | http.AsyncByteStream, binding: Binding
+    stream: http.SyncByteStream | http.AsyncByteStream, binding: Binding, *, is_framed: bool = True
 ) -> tuple[Any, Callable[[], bool]]:
     """Return the stream to send, and a callable that says whether it can be sent (again) now.
 
     Bytes, JSON and forms are ``ByteStream``; multipart can be replayed if its files seek (httpx
-    rewinds them itself). Everything else is one-shot.
+    rewinds them itself). Everything else is one-shot, if its headers announce a body at all
+    (``is_framed``).
 
     Raises:
         TypeError: The body is a stream that this kind of client of this library cannot send.
@@ -102,7 +113,7 @@ def replayable(
             f"request.stream: got a {type(stream).__name__}, "
             f"allowed is an {binding.name}.{binding.stream.__name__}"
         )
-    one_shot = binding.streams.one_shot(stream)
+    one_shot = binding.streams.one_shot(stream, is_framed=is_framed)
     return one_shot, one_shot.is_replayable
 
 
