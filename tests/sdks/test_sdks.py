@@ -1,4 +1,4 @@
-"""SDKs over our transports, against a stub that speaks as their APIs do."""
+"""SDKs over our transports, their own retries off, against a stub that speaks as their APIs do."""
 
 import asyncio
 import inspect
@@ -7,48 +7,22 @@ from typing import Any
 
 import pytest
 
+from support.sdk_clients import SDKS
 from support.sdk_server import SdkServer
-from support.sdks import SDKS, HuggingFaceHub, Sdk
+from support.sdks import Sdk, asked, each_kind, of_each
 
 NOWHERE = "http://127.0.0.1:9"
 
-
-def of_one(sdks: list[Sdk]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("sdk", sdks, ids=repr)
-
-
-each_sdk = of_one(SDKS)
-each_that_streams = of_one([sdk for sdk in SDKS if sdk.streams])
-each_kind = pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+each_sdk = of_each(SDKS)
+each_that_streams = of_each([sdk for sdk in SDKS if sdk.streams])
 
 
 @pytest.fixture(autouse=True)
 def sdk_installed(sdk: Sdk) -> Iterator[None]:
     """Skip where the SDK is missing; undo what was set for the whole process."""
-    module = sdk.load()
+    sdk.load()
     yield
-    if isinstance(sdk, HuggingFaceHub):
-        http = sdk.load("huggingface_hub.utils._http")
-        module.set_client_factory(http.default_client_factory)
-        module.set_async_client_factory(http.default_async_client_factory)
-
-
-def asked(sdk: Sdk, url: str, *, is_async: bool, retries: bool = False) -> str:
-    """Ask once; return what the answer says."""
-    if not is_async:
-        with sdk.transport(is_async=False) as transport:
-            client = sdk.client(url, transport, is_async=False, retries=retries)
-            return sdk.text(sdk.ask(client, is_async=False))
-
-    async def ask() -> str:
-        async with sdk.transport(is_async=True) as transport:
-            client = sdk.client(url, transport, is_async=True, retries=retries)
-            return sdk.text(await sdk.ask(client, is_async=True))
-
-    return asyncio.run(ask())
-
-
-# Its own retries off.
+    sdk.undo()
 
 
 @each_sdk

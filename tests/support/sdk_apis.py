@@ -151,7 +151,8 @@ HUGGING_FACE = Api(
     refusals={
         "rate_limit": Refusal(429, {"error": "Too Many Requests: you have hit the rate limit"}),
         "quota": Refusal(
-            402, {"error": "You have depleted your monthly included credits for Inference Providers"}
+            402,
+            {"error": "You have depleted your monthly included credits for Inference Providers"},
         ),
         "overload": Refusal(503, {"error": "Model stub is currently loading"}),
         "invalid": Refusal(400, {"error": "Input validation error"}),
@@ -235,18 +236,19 @@ GEMINI = Api(
     refusals={
         "rate_limit": Refusal(
             429,
-            gemini_error(
-                429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", _RETRY_INFO
-            ),
+            gemini_error(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota", _RETRY_INFO),
         ),
         "quota": Refusal(
             403,
             gemini_error(403, "PERMISSION_DENIED", "Your API key was reported as leaked"),
         ),
         "overload": Refusal(
-            503, gemini_error(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+            503,
+            gemini_error(503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
         ),
-        "invalid": Refusal(400, gemini_error(400, "INVALID_ARGUMENT", "Invalid value at 'contents'")),
+        "invalid": Refusal(
+            400, gemini_error(400, "INVALID_ARGUMENT", "Invalid value at 'contents'")
+        ),
     },
 )
 
@@ -270,14 +272,14 @@ MISTRAL = Api(
     events=_CHUNKS,
     done=_DONE,
     refusals={
-        "rate_limit": Refusal(429, mistral_error("Rate limit exceeded", "rate_limited", "1300", 429)),
+        "rate_limit": Refusal(
+            429, mistral_error("Rate limit exceeded", "rate_limited", "1300", 429)
+        ),
         "quota": Refusal(401, {"detail": "Unauthorized"}),
         "overload": Refusal(
             503, mistral_error("Service unavailable.", "internal_server_error", None, 503)
         ),
-        "invalid": Refusal(
-            400, mistral_error("Invalid model: stub", "invalid_model", "1500", 400)
-        ),
+        "invalid": Refusal(400, mistral_error("Invalid model: stub", "invalid_model", "1500", 400)),
     },
 )
 
@@ -306,7 +308,9 @@ COHERE = Api(
         "rate_limit": Refusal(429, {"id": "1", "message": "You are past the per minute limit"}),
         "quota": Refusal(429, {"id": "1", "message": _QUOTA, "code": "insufficient_quota"}),
         "overload": Refusal(503, {"id": "1", "message": "service unavailable"}),
-        "invalid": Refusal(400, {"id": "1", "message": "invalid request: message must not be empty"}),
+        "invalid": Refusal(
+            400, {"id": "1", "message": "invalid request: message must not be empty"}
+        ),
     },
 )
 
@@ -332,7 +336,12 @@ POSTGREST = Api(
         ),
         "invalid": Refusal(
             404,
-            {"code": "PGRST205", "message": "Could not find the table", "details": None, "hint": None},
+            {
+                "code": "PGRST205",
+                "message": "Could not find the table",
+                "details": None,
+                "hint": None,
+            },
         ),
     },
 )
@@ -345,7 +354,9 @@ def _qdrant(result: object, status: object = "ok") -> Json:
 QDRANT = Api(
     answer=_qdrant({"points": [{"id": 1, "version": 0, "score": 0.5, "payload": None}]}),
     refusals={
-        "rate_limit": Refusal(429, _qdrant(None, {"error": "Rate limiting exceeded: Read rate limit"})),
+        "rate_limit": Refusal(
+            429, _qdrant(None, {"error": "Rate limiting exceeded: Read rate limit"})
+        ),
         "quota": Refusal(403, _qdrant(None, {"error": "Forbidden: Global access is required"})),
         "overload": Refusal(
             503, _qdrant(None, {"error": "Service internal error: not enough replicas available"})
