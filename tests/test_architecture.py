@@ -31,6 +31,7 @@ ORDER = (
     "lru",
     "outcome",
     "headers",
+    "dialect.paths",
     "dialect.catalog",
     "dialect.toml",
     "dialect.dialect",

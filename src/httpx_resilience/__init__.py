@@ -7,7 +7,14 @@ What is made of httpx is imported when it is first used, so that whoever uses
 import typing as _typing
 
 from ._budget import RetryBudget
-from ._core.dialect.catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, RequestRules
+from ._core.dialect.catalog import (
+    CategoryRule,
+    Envelope,
+    ErrorClass,
+    ErrorSpec,
+    MessageRule,
+    RequestRules,
+)
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
 from ._core.headers import HeaderFamily
@@ -91,6 +98,7 @@ __all__ = [
     "HeaderFamily",
     "Level",
     "Listener",
+    "MessageRule",
     "OriginRecovered",
     "OriginStatus",
     "OriginUnavailable",

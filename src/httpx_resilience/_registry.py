@@ -50,12 +50,14 @@ class DialectRuntime(NamedTuple):
         reader: Reads the rate-limit headers of its responses.
         scan: Reads the headers of requests to it.
         is_default: The user named no dialect.
+        has_errors_in_success: Errors may come with a status of success.
     """
 
     dialect: Dialect
     reader: RateLimitReader
     scan: RequestHeaderReader
     is_default: bool = False
+    has_errors_in_success: bool = False
 
 
 class Dialects:
@@ -89,7 +91,8 @@ class Dialects:
 
 def _runtime_of(dialect: Dialect) -> DialectRuntime:
     reader, scan = RateLimitReader(dialect.rate_limits), RequestHeaderReader(dialect)
-    return DialectRuntime(dialect, reader, scan, dialect is DEFAULT_DIALECT)
+    is_default, looks = dialect is DEFAULT_DIALECT, dialect.envelope.errors_in_success
+    return DialectRuntime(dialect, reader, scan, is_default, looks)
 
 
 def _origin(url: http.URL, key: str) -> str:
@@ -124,7 +127,7 @@ class OriginConfig:
 
 def rules_of(policy: Policy | None, runtime: DialectRuntime, recover: Container[str] = ()) -> Rules:
     """Return what a call goes by."""
-    dialect, reader, _, is_default = runtime
+    dialect, reader, is_default = runtime.dialect, runtime.reader, runtime.is_default
     return Rules(policy, dialect, reader, random.random, recover, is_default)
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import random
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import anyio
@@ -27,6 +27,7 @@ from httpx_resilience._http.bodies import MAX_ENCODINGS, decode
 from httpx_resilience._http.with_httpx import AsyncOneShotStream
 from support.clients import ONCE, STEADY, call, resilient
 from support.encodings import ENCODERS, READABLE, cut
+from support.readers import READERS, Reader, each, first_chunk_only, observed
 from support.scripted import OK, UNAVAILABLE, URL, Ear, Line, Reply, Scripted, Stream, coded, get
 from support.virtual import backend
 
@@ -57,78 +58,6 @@ def reply(encoding: str, size: str, manner: str) -> Reply:
         half = cut(raw[: len(raw) // 2], 10_000)
         return Reply(404, half, headers, error=error)
     return Reply(404, cut(raw, 10_000), headers)
-
-
-Reader = Callable[[httpx.Response, list[Any]], Awaitable[None]]
-
-
-async def each(response: httpx.Response, parts: AsyncIterator[Any], seen: list[Any]) -> None:
-    async for part in parts:
-        seen.append((part, response.num_bytes_downloaded))  # noqa: PERF401 - kept if it breaks off
-
-
-async def read(response: httpx.Response, seen: list[Any]) -> None:
-    seen.append(await response.aread())
-    seen.append(await response.aread())
-
-
-async def aiter_raw(response: httpx.Response, seen: list[Any]) -> None:
-    await each(response, response.aiter_raw(), seen)
-
-
-async def aiter_raw_in_pieces(response: httpx.Response, seen: list[Any]) -> None:
-    await each(response, response.aiter_raw(chunk_size=999), seen)
-
-
-async def aiter_bytes(response: httpx.Response, seen: list[Any]) -> None:
-    await each(response, response.aiter_bytes(), seen)
-
-
-async def aiter_lines(response: httpx.Response, seen: list[Any]) -> None:
-    await each(response, response.aiter_lines(), seen)
-
-
-async def as_json(response: httpx.Response, seen: list[Any]) -> None:
-    await response.aread()
-    seen.append(response.json())
-
-
-async def first_chunk_only(response: httpx.Response, seen: list[Any]) -> None:
-    async for chunk in response.aiter_raw():
-        seen.append(chunk)
-        break
-
-
-async def twice(response: httpx.Response, seen: list[Any]) -> None:
-    await each(response, response.aiter_raw(), seen)
-    await each(response, response.aiter_raw(), seen)
-
-
-READERS = (
-    read, aiter_raw, aiter_raw_in_pieces, aiter_bytes, aiter_lines, as_json, twice,
-)  # fmt: skip
-
-
-async def observed(transport: httpx.AsyncBaseTransport, reader: Reader) -> list[Any]:
-    """Everything that a user sees of a response."""
-    seen: list[Any] = []
-    async with httpx.AsyncClient(transport=transport) as client:
-        started = anyio.current_time()
-        async with client.stream("GET", URL) as response:
-            seen += [response.status_code, response.headers.raw, response.num_bytes_downloaded]
-            seen += [response.is_closed, response.is_stream_consumed, response.reason_phrase]
-            with pytest.raises(RuntimeError):
-                _ = response.elapsed
-            try:
-                await reader(response, seen)
-            except httpx.HTTPError as error:
-                seen += [type(error), str(error)]
-            except httpx.StreamError as error:
-                seen.append(type(error))
-        seen += [response.num_bytes_downloaded, response.is_closed, response.is_stream_consumed]
-        seen += [response.elapsed.total_seconds() < 60]
-        seen.append(round(anyio.current_time() - started, 6))
-    return seen
 
 
 async def compare(line: Reply, reader: Reader) -> None:

@@ -5,7 +5,11 @@ import pytest
 from httpx_resilience import (
     Backoff,
     BudgetPolicy,
+    Dialect,
+    Envelope,
     ErrorClass,
+    ErrorSpec,
+    MessageRule,
     ParkPolicy,
     Policy,
     RetryPolicy,
@@ -21,6 +25,22 @@ SLOW = UNAVAILABLE._replace(takes=0.5)
 TWO = (("GET", "/v1/secrets/a"), ("GET", "/v1/secrets/a"))
 QUICK = Backoff(initial=0.01, jitter="none")
 REFUSED = Reply(429, headers=(("Retry-After", "2"),))
+
+CHAT = Dialect(
+    name="chat",
+    codes={
+        "busy": ErrorSpec(code="busy", error_class=ErrorClass.TRANSIENT),
+        "slow_down": ErrorSpec(code="slow_down", error_class=ErrorClass.RATE_LIMITED, wait=7.0),
+    },
+    statuses_that_wait={403: ErrorClass.RATE_LIMITED},
+    envelope=Envelope(
+        code=(("error",),),
+        code_headers=("X-Code",),
+        messages=(MessageRule(contains="slow down", code="slow_down"),),
+        errors_in_success=True,
+    ),
+)
+IN_SUCCESS = Reply(200, (b'{"error": "busy"}',), (("Content-Type", "application/json"),))
 
 PLAYS: dict[str, Play] = {
     "well at once": Play((OK,)),
@@ -81,6 +101,13 @@ PLAYS: dict[str, Play] = {
     "another policy in place": Play(
         (UNAVAILABLE, coded(500, "internal_error"), OK),
         policy=Policy(retry=RetryPolicy(backoff={ErrorClass.TRANSIENT: QUICK})),
+    ),
+    "an error in a success": Play((IN_SUCCESS, OK), calls=TWO, dialect=CHAT),
+    "a final error in a success": Play((IN_SUCCESS,), dialect=CHAT),
+    "a code in a header": Play((Reply(400, headers=(("X-Code", "busy"),)), OK), dialect=CHAT),
+    "a code by words": Play((Reply(403, (b"Slow down!",)), OK), dialect=CHAT),
+    "a status that waits": Play(
+        (Reply(403, headers=(("Retry-After", "3"),)), OK), calls=TWO, dialect=CHAT
     ),
     "a body that says little": Play((Reply(502, (b"<html>",)), OK)),
 }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import anyio
 import pytest
 
-from httpx_resilience import Level, Listener, Policy, history_of
+from httpx_resilience import SCAIVAULT, Dialect, Level, Listener, Policy, history_of
 from httpx_resilience._runtime import threads
 from support import virtual
 from support.scripted import URL, Reply
@@ -33,6 +33,7 @@ class Play(NamedTuple):
         hooks: From error code to what a hook does with the request: it returns the path to send
             it to, or None.
         extensions: Of each request.
+        dialect: Of the API.
     """
 
     script: Script
@@ -40,6 +41,7 @@ class Play(NamedTuple):
     policy: Policy = Policy()
     hooks: Mapping[str, str | None] = {}
     extensions: Mapping[str, Any] = {}
+    dialect: Dialect = SCAIVAULT
 
 
 class Told(NamedTuple):
@@ -123,6 +125,7 @@ def _in_a_loop(library: ModuleType, kind: str, what: Play, _: pytest.MonkeyPatch
         hooks = {code: _later(_hook(library, path)) for code, path in what.hooks.items()}
         transport = door_of(library.__name__).AsyncResilientTransport(
             inner,
+            dialect=what.dialect,
             policy=what.policy,
             recover=hooks,
             on_event=Listener(events.append, level="debug"),
@@ -155,6 +158,7 @@ def _in_threads(library: ModuleType, _: str, what: Play, monkeypatch: pytest.Mon
     hooks = {code: _hook(library, path) for code, path in what.hooks.items()}
     transport = door_of(library.__name__).ResilientTransport(
         inner,
+        dialect=what.dialect,
         policy=what.policy,
         recover=hooks,
         on_event=Listener(events.append, level=Level.DEBUG),

@@ -84,6 +84,7 @@ SOURCES = {
     "retry_after": "`Retry-After` or one of its variants",
     "rate_limit_reset": "The rate-limit reset of a 429",
     "error_body": "A field of the error body that the dialect names (`Envelope.wait`)",
+    "catalogue": "What the dialect gives the code (`ErrorSpec.wait`); the response names no time",
     "release": "The call was parked, and released as other calls succeeded",
     "probe": "The call was parked, and sent to find out whether the origin is back",
 }

@@ -130,7 +130,7 @@ class CallRun(SharedCall):
         rules = self.rules
         reading = rules.reader.read(outcome.headers, wall=outcome.wall)
         status, failure, is_first = outcome.status, None, self.attempt == 1
-        if status >= 400 or not status:
+        if status >= 400 or not status or outcome.body:
             failure = classify(outcome, rules.dialect, rules.reader, reading)
             if failure is not None:
                 self.failed(outcome, failure)

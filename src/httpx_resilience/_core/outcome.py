@@ -63,7 +63,8 @@ class Outcome(NamedTuple):
         wall: Wall-clock time at ``received_at``, in epoch seconds; failures only.
         status: HTTP status, or 0 if there was no response.
         headers: The response's raw headers.
-        body: The decoded beginning of an error body.
+        body: The decoded beginning of an error body; or the whole body of a success in which the
+            dialect looks for an error.
         transport_failure: The exception, if there was no response.
         cut: The attempt was still running at the step's ``cut_at`` and was ended.
     """

@@ -43,12 +43,21 @@ class AsyncExchange(Exchange):
             outcome = make_outcome(
                 (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
+            if self._dialect.has_errors_in_success:
+                outcome = await self._succeeded(response, outcome)
         elif response is None:
             outcome = self._raised(attempt, sent_at, at, cut=cut)
         else:
             outcome = await self._failed(response, sent_at, at, step.cut_at)
         attempt.outcome = outcome
         return outcome
+
+    async def _succeeded(self, response: http.Response, outcome: Outcome) -> Outcome:
+        peeked, encoding = self._peek_success(response)
+        if peeked is None:
+            return outcome
+        await peeked.look_patiently(self._runtime)
+        return self._looked_at(response, peeked, encoding, outcome)
 
     async def _failed(
         self, response: http.Response, sent_at: float, at: float, cut_at: float | None

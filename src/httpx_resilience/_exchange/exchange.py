@@ -12,10 +12,12 @@ from .._core.dialect.envelope import read_error
 from .._core.outcome import Call, HookDone, Outcome
 from .._core.steps import Recover
 from .._http.binding import Binding
-from .._http.bodies import always, body_headers, is_event_stream, without_this_frame
+from .._http.bodies import always, body_headers, decode, is_event_stream, without_this_frame
 from .._http.failures import failure_from
 from .._http.fast import split_url
 from .._http.requests import ANONYMOUS, RequestHeaders, new_call, origin_of, prepare
+from .._http.results import DIALECT
+from .._http.successes import may_hold_error
 from .._recovery import FailedAttempt, Hook
 from .._registry import DialectRuntime
 
@@ -163,13 +165,44 @@ class Exchange:
         response.stream = self.last.peeked = peeked
         return peeked, encoding
 
+    def _peek_success(self, response: http.Response) -> tuple[Any, str]:
+        """Return a success's body to be looked at, or None, and its content encoding.
+
+        One that is in memory stays where it is.
+        """
+        if not may_hold_error(response, self._binding):
+            self._not_seen(response)
+            return None, ""
+        length, encoding = body_headers(response.headers.raw)
+        peeked: Any = self._binding.streams.peeked(response.stream, length)
+        self.last.peeked = peeked
+        if not peeked.holds_nothing:
+            response.stream = peeked
+        return peeked, encoding
+
+    def _not_seen(self, response: http.Response) -> None:
+        """Let ``error_of`` say what a success holds, once it has been read."""
+        response.extensions[DIALECT] = self.dialect
+
+    def _looked_at(
+        self, response: http.Response, peeked: Any, encoding: str, outcome: Outcome
+    ) -> Outcome:
+        """Return the outcome of a success with the body that was looked at, if it is whole."""
+        if not peeked.is_exhausted:
+            self._not_seen(response)
+            return outcome
+        return outcome._replace(at=self._runtime.now(), body=decode(peeked.head, encoding))
+
     def _failed_attempt(self, step: Recover) -> FailedAttempt:
         """Return what a hook is given."""
+        outcome = self.last.outcome
         return FailedAttempt(
             code=step.failure.code or "",
             status=step.failure.status or 0,
             attempt=step.attempt,
-            error=read_error(self.last.outcome.body, self._dialect.dialect),
+            error=read_error(
+                outcome.body, self.dialect, status=outcome.status, headers=outcome.headers
+            ),
         )
 
     def _hook_for(self, code: str) -> Any:

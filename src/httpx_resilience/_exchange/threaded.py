@@ -58,6 +58,8 @@ class SyncExchange(Exchange):
             outcome = make_outcome(
                 (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
+            if self._dialect.has_errors_in_success:
+                outcome = self._succeeded(response, outcome)
         elif response is None:
             outcome = self._cut_or_raised(attempt.error, sent_at, at, step.cut_at)
         else:
@@ -90,6 +92,13 @@ class SyncExchange(Exchange):
             self._request.extensions.pop("timeout", None)
         else:
             self._request.extensions["timeout"] = timeouts
+
+    def _succeeded(self, response: http.Response, outcome: Outcome) -> Outcome:
+        peeked, encoding = self._peek_success(response)
+        if peeked is None:
+            return outcome
+        peeked.look(self._runtime)
+        return self._looked_at(response, peeked, encoding, outcome)
 
     def _failed(
         self, response: http.Response, sent_at: float, at: float, cut_at: float | None

@@ -250,16 +250,27 @@ class AsyncPeeked(Peeked):
         pace = Pace(clock(), self._length)
         until = pace.until
         with runtime.scope(deadline=until if cut_at is None else min(until, cut_at)) as scope:
-            try:
-                while pace.wants_more():
-                    chunk = await anext(rest)
-                    self._head.append(pace.came(chunk, clock()))
-            except StopAsyncIteration:
-                self.is_exhausted = True
-            except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
-                self._broken(error)
+            await self._read(rest, pace, clock)
         if scope.cancelled_caught:
             self._broken(self.library.ReadTimeout("the error body stood still"))
+
+    async def look_patiently(self, runtime: anyio.Runtime) -> None:
+        """Read up to 64 KiB of a body that is most likely good, and so never torn.
+
+        No read is cut but by the user's own timeouts; after 2 s no further one is begun.
+        """
+        if self._rest is not None:
+            await self._read(self._rest, Pace(runtime.now(), self._length), runtime.now)
+
+    async def _read(self, rest: Any, pace: Pace, clock: Callable[[], float]) -> None:
+        try:
+            while pace.wants_more():
+                chunk = await anext(rest)
+                self._head.append(pace.came(chunk, clock()))
+        except StopAsyncIteration:
+            self.is_exhausted = True
+        except Exception as error:  # noqa: BLE001 - the reader gets it; the status decides
+            self._broken(error)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._head:

@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from .._core.dialect.dialect import Dialect
-from .._core.dialect.envelope import ErrorInfo, read_error
+from .._core.dialect.envelope import ErrorInfo, read_error, safe_token
 from .._core.telemetry.advice import OTHER_API
 from ..dialects.scaivault import DEFAULT_DIALECT, SCAIVAULT
 from ..instrumentation.history import CallHistory
-from .bodies import Peeked, decode, is_event_stream
+from .bodies import PEEK_BYTES, Peeked, decode, is_event_stream
 from .errors import ErrorClasses, StatusError
+from .successes import is_json
 
 if TYPE_CHECKING:
     from . import typed as http
@@ -28,26 +29,33 @@ _NOTE = "httpx-resilience: "
 
 def error_of(response: http.Response, dialect: Dialect | None = None) -> ErrorInfo | None:
     """Return what an error response says of itself, or None if it says no code."""
-    if response.status_code < 400:
-        return None
     spoken: Dialect = dialect or response.extensions.get(DIALECT) or SCAIVAULT
+    status, headers = response.status_code, response.headers.raw
+    if status < 400 and not (spoken.envelope.errors_in_success and is_json(headers)):
+        return None
+    body = _body_of(response)
+    return None if body is None else read_error(body, spoken, status=status, headers=headers)
+
+
+def _body_of(response: http.Response) -> bytes | None:
+    """Return the decoded body that is looked at for an error; None if it is not."""
     peeked = response.extensions.get(PEEKED)
     if isinstance(peeked, Peeked):
-        body = decode(peeked.head, response.headers.get("content-encoding", ""))
-    else:
-        try:
-            body = response.content
-        except RuntimeError:  # the library's ResponseNotRead
-            if is_event_stream(response.headers.raw):
-                return None
-            raise
-    return read_error(body, spoken)
+        return decode(peeked.head, response.headers.get("content-encoding", ""))
+    is_success = response.status_code < 400
+    try:
+        body = response.content
+    except RuntimeError:  # the library's ResponseNotRead
+        if is_success or is_event_stream(response.headers.raw):
+            return None
+        raise
+    return None if is_success and len(body) > PEEK_BYTES else body
 
 
 def raise_for_error(response: http.Response, errors: ErrorClasses) -> None:
     """Raise the error that a response stands for, if it is one."""
     _ = response.request  # raises for a response without one, as httpx's raise_for_status does
-    if response.status_code >= 400:
+    if response.status_code >= 400 or error_of(response) is not None:
         raise api_error(response, errors)
 
 
@@ -55,11 +63,13 @@ def api_error(
     response: http.Response, errors: ErrorClasses, dialect: Dialect | None = None
 ) -> StatusError:
     """Return the error that an error response stands for."""
-    info = error_of(response, dialect)
+    info, status = error_of(response, dialect), response.status_code
     if info is not None and info.spec is not None:
-        text = f"{response.status_code} {info.spec.code}: {info.spec.meaning} {info.spec.advice}"
+        text = f"{status} {info.spec.code}: {info.spec.meaning} {info.spec.advice}".rstrip(": ")
+    elif info is not None and status < 400:
+        text = f"{status} with the error {safe_token(info.code)}"
     else:
-        text = f"{response.status_code} {_phrase_of(response.status_code)}"
+        text = f"{status} {_phrase_of(status)}"
     spoken = dialect or response.extensions.get(DIALECT)
     if spoken is DEFAULT_DIALECT and info is not None and info.spec is None:
         text += f": {OTHER_API}"

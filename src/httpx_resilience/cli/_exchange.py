@@ -23,8 +23,10 @@ class Result:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it ended with an exception, a 4xx or a 5xx."""
-        return self.error is not None or self.status is None or self.status >= 400
+        """Whether it ended with an exception, a 4xx or a 5xx, or with an error in a success."""
+        if self.error is not None or self.status is None or self.status >= 400:
+            return True
+        return self.history is not None and self.history.reason not in (None, "success")
 
     @property
     def has_lost_body(self) -> bool:

@@ -186,3 +186,140 @@ class TestWaits:
             (b"X-RateLimit-Reset", b"1700000030"),
         ]
         assert failure(429, b"", PLAIN, headers).wait == Wait(30.0, "rate_limit_reset")
+
+
+def exhausted(status_of: bytes = b"0", *, resets: bool = True) -> RawHeaders:
+    headers = [(b"X-RateLimit-Limit", b"10"), (b"X-RateLimit-Remaining", status_of)]
+    return [*headers, (b"X-RateLimit-Reset", b"30")] if resets else headers
+
+
+class TestTheCataloguesWait:
+    """How long to wait where the response names no time."""
+
+    spec = ErrorSpec(code="slow_down", error_class=ErrorClass.RATE_LIMITED, wait=60)
+    dialect = Dialect(
+        name="x", codes={"slow_down": spec}, envelope=Envelope(wait=(("error", "retry_after"),))
+    )
+    body = envelope("slow_down")
+
+    def test_it_is_the_last_that_is_asked(self) -> None:
+        assert failure(403, self.body, self.dialect).wait == Wait(60, "catalogue")
+        named = b'{"error": {"code": "slow_down", "retry_after": 7}}'
+        assert failure(403, named, self.dialect).wait == Wait(7.0, "error_body")
+        header = [(b"Retry-After", b"3")]
+        assert failure(403, self.body, self.dialect, header).wait == Wait(3.0, "retry_after")
+        found = failure(403, self.body, self.dialect, exhausted())
+        assert found.wait == Wait(30.0, "rate_limit_reset")
+
+    def test_a_response_that_says_to_come_back_at_once_is_believed(self) -> None:
+        assert failure(403, self.body, self.dialect, [(b"Retry-After", b"0")]).wait is None
+
+    def test_other_codes_have_none(self) -> None:
+        assert failure(403, envelope("other"), self.dialect).wait is None
+
+
+class TestStatusesThatWait:
+    """Uncoded responses that ask for a wait."""
+
+    dialect = Dialect(
+        name="x",
+        codes={"banned": ErrorSpec(code="banned", error_class=ErrorClass.PERMANENT)},
+        statuses_that_wait={403: ErrorClass.RATE_LIMITED, 429: ErrorClass.TRANSIENT},
+    )
+
+    @pytest.mark.parametrize(
+        "headers",
+        [[(b"Retry-After", b"3")], exhausted(), exhausted(resets=False)],
+        ids=["Retry-After", "an exhausted limit", "one without a reset"],
+    )
+    def test_what_asks_for_a_wait_is_of_their_class(self, headers: RawHeaders) -> None:
+        found = failure(403, b"", self.dialect, headers)
+        assert (found.error_class, found.coded) == (ErrorClass.RATE_LIMITED, False)
+        assert failure(404, b"", self.dialect, headers).error_class is ErrorClass.PERMANENT
+
+    @pytest.mark.parametrize(
+        "headers", [[], [(b"Retry-After", b"0")], exhausted(b"1")], ids=["nothing", "0", "one left"]
+    )
+    def test_what_does_not_is_not(self, headers: RawHeaders) -> None:
+        found = failure(403, b"", self.dialect, headers)
+        assert (found.error_class, found.wait) == (ErrorClass.PERMANENT, None)
+
+    def test_an_exhausted_limit_says_when(self) -> None:
+        found = failure(403, b"", self.dialect, exhausted())
+        assert found.wait == Wait(30.0, "rate_limit_reset")
+
+    def test_a_429_reads_its_reset_as_ever(self) -> None:
+        headers = [(b"X-RateLimit-Limit", b"10"), (b"X-RateLimit-Reset", b"30")]
+        assert failure(429, b"", self.dialect, headers).wait == Wait(30.0, "rate_limit_reset")
+
+    def test_a_code_that_decides_comes_before_them(self) -> None:
+        headers = [(b"Retry-After", b"3")]
+        found = failure(403, envelope("banned"), self.dialect, headers)
+        assert (found.error_class, found.coded) == (ErrorClass.PERMANENT, True)
+        assert failure(403, envelope("x"), self.dialect, headers).error_class is (
+            ErrorClass.RATE_LIMITED
+        )
+
+    def test_a_rule_of_the_users_comes_before_them(self) -> None:
+        ruled = self.dialect.extend(statuses={403: ErrorClass.PERMANENT})
+        headers = [(b"Retry-After", b"3")]
+        assert failure(403, b"", ruled, headers).error_class is ErrorClass.PERMANENT
+
+    def test_nobody_has_any_by_default(self) -> None:
+        for dialect in (SCAIVAULT, GENERIC):
+            found = failure(403, b"", dialect, [(b"Retry-After", b"3")])
+            assert found.error_class is ErrorClass.PERMANENT
+
+
+class TestErrorsInSuccess:
+    """Errors that come with a status of success."""
+
+    dialect = Dialect(
+        name="x",
+        codes={"ratelimited": ErrorSpec(code="ratelimited", error_class=ErrorClass.RATE_LIMITED)},
+        envelope=Envelope(
+            code=(("error",),), code_headers=("X-Code",), errors_in_success=True, wait=(("wait",),)
+        ),
+    )
+
+    def test_a_code_in_the_body_is_a_failure(self) -> None:
+        found = failure(200, b'{"ok": false, "error": "ratelimited"}', self.dialect)
+        assert (found.error_class, found.coded) == (ErrorClass.RATE_LIMITED, True)
+        assert (found.status, found.code, found.spec) == (
+            200,
+            "ratelimited",
+            self.dialect.codes["ratelimited"],
+        )
+        assert not found.perhaps_processed
+
+    def test_a_code_that_nobody_listed_is_one_too(self) -> None:
+        found = failure(200, b'{"error": "no_such_channel"}', self.dialect)
+        assert (found.error_class, found.coded) == (ErrorClass.PERMANENT, False)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b'{"ok": true}', b'{"error": ""}', b'{"error": 0}', b'{"error": "0"}', b"<html>",
+         b'{"error": null}', b'{"error": false}'],
+    )  # fmt: skip
+    def test_a_body_without_a_code_is_none(self, body: bytes) -> None:
+        assert maybe(200, body, self.dialect) is None
+
+    def test_headers_are_not_asked(self) -> None:
+        assert maybe(200, b"{}", self.dialect, [(b"X-Code", b"ratelimited")]) is None
+        assert failure(400, b"{}", self.dialect, [(b"X-Code", b"ratelimited")]).coded
+
+    def test_its_headers_say_how_long_to_wait(self) -> None:
+        body = b'{"error": "ratelimited"}'
+        found = failure(200, body, self.dialect, [(b"Retry-After", b"3")])
+        assert found.wait == Wait(3.0, "retry_after")
+        found = failure(200, body, self.dialect, exhausted())
+        assert found.wait == Wait(30.0, "rate_limit_reset")
+        assert failure(200, body, self.dialect, exhausted(b"1")).wait is None
+
+
+def test_the_id_of_a_response_may_have_a_header_of_its_own() -> None:
+    rules = RequestRules(request_id_header="X-Request-ID", response_id_header="request-id")
+    dialect = Dialect(name="x", requests=rules)
+    headers = [(b"X-Request-ID", b"mine"), (b"Request-Id", b"theirs")]
+    assert request_id_of(headers, dialect) == "theirs"
+    assert request_id_of(headers[:1], dialect) is None

@@ -12,6 +12,7 @@ from httpx_resilience import (
     ErrorClass,
     ErrorSpec,
     HeaderFamily,
+    MessageRule,
     RequestRules,
 )
 from httpx_resilience._core.dialect.envelope import read_error, read_summary
@@ -19,6 +20,7 @@ from httpx_resilience._core.dialect.envelope import read_error, read_summary
 EVERYTHING = """
 name = "everything"
 unknown_code = "permanent"
+stop_layers_above = true
 
 [codes]
 BUSY = "transient"
@@ -30,23 +32,40 @@ status = 500
 category = "Server"
 meaning = "It broke."
 advice = "Tell us."
+wait = 60
 
 [statuses]
 503 = "transient"
 429 = "rate_limited"
 
+[statuses_that_wait]
+403 = "rate_limited"
+
 [envelope]
-code = ["error.code", "errors.*.code"]
+code = ["error.code", "errors.*.code", "*.code"]
 message = "error.message"
 details = "error.details"
 request_id = ["error.request_id", "trace"]
-wait = "error.retry_after"
+wait = ["error.retry_after", "error.details[@type=example.com/rpc.RetryInfo].retryDelay"]
 ignore_case = true
+code_headers = ["X-Error-Code", "X-Reason"]
+errors_in_success = true
+
+[[envelope.messages]]
+contains = "secondary rate limit"
+code = "BUSY"
+statuses = [403, 429]
+
+[[envelope.messages]]
+contains = "is broken"
+code = "BROKEN"
 
 [requests]
 put_is_idempotent = false
+post_is_repeatable = true
 request_id_header = "X-Request-ID"
 idempotency_header = "Idempotency-Key"
+response_id_header = "Request-Id"
 
 [[requests.categories]]
 name = "upload"
@@ -83,21 +102,35 @@ def test_every_entry_is_taken() -> None:
                 category="Server",
                 meaning="It broke.",
                 advice="Tell us.",
+                wait=60,
             ),
         },
+        stop_layers_above=True,
+        statuses_that_wait={403: ErrorClass.RATE_LIMITED},
         statuses={503: ErrorClass.TRANSIENT, 429: ErrorClass.RATE_LIMITED},
         envelope=Envelope(
-            code=(("error", "code"), ("errors", "*", "code")),
+            code=(("error", "code"), ("errors", "*", "code"), ("*", "code")),
             message=(("error", "message"),),
             details=(("error", "details"),),
             request_id=(("error", "request_id"), ("trace",)),
-            wait=(("error", "retry_after"),),
+            wait=(
+                ("error", "retry_after"),
+                ("error", "details", "[@type=example.com/rpc.RetryInfo]", "retryDelay"),
+            ),
             ignore_case=True,
+            code_headers=("X-Error-Code", "X-Reason"),
+            errors_in_success=True,
+            messages=(
+                MessageRule(contains="secondary rate limit", code="BUSY", statuses=(403, 429)),
+                MessageRule(contains="is broken", code="BROKEN"),
+            ),
         ),
         requests=RequestRules(
             put_is_idempotent=False,
+            post_is_repeatable=True,
             request_id_header="X-Request-ID",
             idempotency_header="Idempotency-Key",
+            response_id_header="Request-Id",
             categories=(
                 CategoryRule(name="upload", path="/v1/files/*", methods=("PUT", "POST"), cost=5),
                 CategoryRule(name="read"),
@@ -190,6 +223,70 @@ WRONG = {
     ),
     "a path that is none": (NAMED + "envelope = {code = 7}", r"^envelope\.code: got 7"),
     "an empty path": (NAMED + 'envelope = {code = [""]}', r"^envelope\.code: got \[''\]"),
+    "a path that is written otherwise": (
+        NAMED + 'envelope = {wait = "a[b.c"}',
+        r"^envelope\.wait: got 'a\[b\.c', allowed is a path",
+    ),
+    "a path that is too long": (
+        NAMED + f'envelope = {{code = "{".".join("a" * 17)}"}}',
+        r"^envelope\.code: got a path of 17 elements",
+    ),
+    "a wait that is none": (
+        NAMED + 'codes = {busy = {class = "transient", wait = 0}}',
+        r"^codes\.busy\.wait: got 0",
+    ),
+    "a wait that is a word": (
+        NAMED + 'codes = {busy = {class = "transient", wait = "1m"}}',
+        r"^codes\.busy\.wait: got '1m'",
+    ),
+    "headers that are none": (
+        NAMED + "envelope = {code_headers = [7]}",
+        r"^envelope\.code_headers: got \[7\], allowed",
+    ),
+    "a header of the envelope that is none": (
+        NAMED + 'envelope = {code_headers = "a b"}',
+        r"^envelope\.code_headers: got 'a b'",
+    ),
+    "rules that are no tables": (
+        NAMED + 'envelope = {messages = ["a"]}',
+        r"^envelope\.messages\[0\]: got 'a', allowed",
+    ),
+    "an unknown entry of a rule": (
+        NAMED + 'envelope = {messages = [{contains = "a", code = "b", status = [403]}]}',
+        r"^envelope\.messages\[0\]\.status: unknown entry.*did you mean 'statuses'",
+    ),
+    "a rule without a code": (
+        NAMED + 'envelope = {messages = [{contains = "a"}]}',
+        r"^envelope\.messages\[0\]\.code: missing",
+    ),
+    "a rule that looks for nothing": (
+        NAMED + 'envelope = {messages = [{contains = "", code = "b"}]}',
+        r"^envelope\.messages\[0\]\.contains: got ''",
+    ),
+    "a rule of one status": (
+        NAMED + 'envelope = {messages = [{contains = "a", code = "b", statuses = 403}]}',
+        r"^envelope\.messages\[0\]\.statuses: got 403",
+    ),
+    "a flag of the envelope": (
+        NAMED + 'envelope = {errors_in_success = "yes"}',
+        r"^envelope\.errors_in_success: got 'yes', allowed is true or false",
+    ),
+    "a flag of the dialect": (
+        NAMED + "stop_layers_above = 1",
+        "^stop_layers_above: got 1, allowed is true or false",
+    ),
+    "a flag of the requests": (
+        NAMED + 'requests = {post_is_repeatable = "yes"}',
+        r"^requests\.post_is_repeatable: got 'yes', allowed is true or false",
+    ),
+    "a status that waits out of range": (
+        NAMED + 'statuses_that_wait = {200 = "transient"}',
+        r"^statuses_that_wait\.200: allowed",
+    ),
+    "a status that waits of an unknown class": (
+        NAMED + 'statuses_that_wait = {403 = "limited"}',
+        r"^statuses_that_wait\.403: got 'limited'.*did you mean",
+    ),
     "a flag that is none": (
         NAMED + "envelope = {ignore_case = 1}",
         r"^envelope\.ignore_case: got 1, allowed is true or false",

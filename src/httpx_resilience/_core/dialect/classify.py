@@ -1,12 +1,12 @@
 """Outcome, Dialect → Failure: what kind of failure an attempt came to, if it failed at all.
 
-In order: a rule the user gave for the code, a rule the user gave for the status, the
-code in the body, the HTTP status, the exception.
+In order: a rule the user gave for the code, a rule the user gave for the status, the code in the
+body or in a header, the HTTP status and whether the response asks for a wait, the exception.
 """
 
 from typing import NamedTuple
 
-from ..headers import RateLimitReader, Reading, Wait, server_wait
+from ..headers import RateLimitReader, Reading, Wait, retry_after, server_wait
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
@@ -53,13 +53,22 @@ def classify(
     """
     if outcome.transport_failure is not None or outcome.cut:
         return _of_exception(outcome)
-    if outcome.status < 400:
-        return None
     status, headers = outcome.status, outcome.headers
+    is_success = status < 400
+    if is_success and not (outcome.body and dialect.envelope.errors_in_success):
+        return None
     request_id = request_id_of(headers, dialect)
-    said = read_summary(outcome.body, dialect, with_id=request_id is None)
+    said = read_summary(
+        outcome.body, dialect, status=status, headers=headers, with_id=request_id is None
+    )
+    if is_success and said.code is None:
+        return None
     spec = dialect.spec(said.code) if said.code is not None else None
+    reading = reading or reader.read(headers, wall=outcome.wall)
+    asked = _asked(outcome, said.wait, reading, dialect)
     error_class, coded = _class_of(status, said.code, spec, dialect)
+    if not coded and status not in dialect.status_rules and _asks_to_wait(asked, reading):
+        error_class = dialect.statuses_that_wait.get(status, error_class)
     return Failure(
         error_class=error_class,
         status=status,
@@ -69,7 +78,7 @@ def classify(
         spec=spec,
         status_mismatch=spec is not None and spec.status not in (None, status),
         perhaps_processed=status >= 500 or status == 408,
-        wait=_wait(outcome, said.wait, reading or reader.read(headers, wall=outcome.wall)),
+        wait=asked or _usual_wait(outcome, spec),
     )
 
 
@@ -101,16 +110,39 @@ def _class_of(
     return dialect.statuses.get(status, ErrorClass.PERMANENT), False
 
 
-def _wait(outcome: Outcome, in_body: float | None, reading: Reading) -> Wait | None:
-    asked = server_wait(outcome.headers, status=outcome.status, wall=outcome.wall, reading=reading)
+def _asked(
+    outcome: Outcome, in_body: float | None, reading: Reading, dialect: Dialect
+) -> Wait | None:
+    """Return the wait that a response asks for: in its headers, in its body, by its rate limit."""
+    status = outcome.status
+    if status < 400 or (status != 429 and status in dialect.statuses_that_wait):
+        status = 403  # an exhausted limit says when, and no other
+    asked = server_wait(outcome.headers, status=status, wall=outcome.wall, reading=reading)
     if asked is not None and asked.source == "retry_after":
         return asked
     return Wait(in_body, "error_body") if in_body is not None else asked
 
 
+def _asks_to_wait(asked: Wait | None, reading: Reading) -> bool:
+    if asked is not None and asked.seconds > 0:
+        return True
+    return any(limit.remaining == 0 for limit in reading.limits)
+
+
+def _usual_wait(outcome: Outcome, spec: ErrorSpec | None) -> Wait | None:
+    """Return the catalogue's wait for a code, unless the response says to come back at once."""
+    if spec is None or spec.wait is None:
+        return None
+    if retry_after(outcome.headers, wall=outcome.wall) is not None:  # 0
+        return None
+    return Wait(spec.wait, "catalogue")
+
+
 def request_id_of(headers: RawHeaders, dialect: Dialect) -> str | None:
     """Return the server's id for a request, as it may be logged; None without one."""
-    name = (dialect.requests.request_id_header or "X-Request-ID").lower().encode()
+    rules = dialect.requests
+    own = rules.response_id_header or rules.request_id_header or "X-Request-ID"
+    name = own.lower().encode()
     size = len(name)
     for key, value in headers:
         if len(key) == size and key.lower() == name:

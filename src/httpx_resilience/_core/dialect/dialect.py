@@ -11,7 +11,7 @@ from typing import Self
 from .. import checks
 from ..frozen import FrozenMap
 from ..headers import HeaderFamily
-from .catalog import Envelope, ErrorClass, ErrorSpec, RequestRules
+from .catalog import Envelope, ErrorClass, ErrorSpec, MessageRule, RequestRules
 
 UNCODED_STATUSES: FrozenMap[int, ErrorClass] = FrozenMap(
     {
@@ -41,12 +41,18 @@ class Dialect:
             decide.
         statuses: Error classes of responses that carry no code; a status that is not in the map
             is PERMANENT.
+        statuses_that_wait: Error classes of responses that carry no code but ask for a wait: by a
+            ``Retry-After``, or because a rate limit they announce is exhausted. They come before
+            ``statuses``.
         envelope: Where an error body keeps its code.
         requests: What the API says of its requests.
         rate_limits: Rate-limit headers of the API's own, beside those that are known anyway.
         status_rules: Statuses whose class is decided before any code is looked at, unless a user
             gave a rule for the code; filled by ``extend``.
         code_rules: Codes that ``extend`` was given; they come before everything else.
+        stop_layers_above: A failed response that is returned is given ``x-should-retry: false``,
+            so that an SDK above does not repeat what was repeated here;
+            ``Policy.stop_layers_above`` comes before it.
 
     >>> mine = Dialect(
     ...     name="mine",
@@ -60,14 +66,18 @@ class Dialect:
     codes: Mapping[str, ErrorSpec] = FrozenMap[str, ErrorSpec]()
     unknown_code: ErrorClass | None = None
     statuses: Mapping[int, ErrorClass] = UNCODED_STATUSES
+    statuses_that_wait: Mapping[int, ErrorClass] = FrozenMap[int, ErrorClass]()
     envelope: Envelope = _ENVELOPE
     requests: RequestRules = _REQUESTS
     rate_limits: tuple[HeaderFamily, ...] = ()
     status_rules: Mapping[int, ErrorClass] = FrozenMap[int, ErrorClass]()
     code_rules: frozenset[str] = frozenset()
+    stop_layers_above: bool = False
 
     def __post_init__(self) -> None:
         checks.instance("Dialect.name", self.name, str, "a string")
+        checks.instance("Dialect.envelope", self.envelope, Envelope, "an Envelope")
+        checks.instance("Dialect.requests", self.requests, RequestRules, "RequestRules")
         codes = {}
         for code, spec in self.codes.items():
             checks.instance(f"Dialect.codes[{code!r}]", spec, ErrorSpec, "an ErrorSpec")
@@ -84,8 +94,23 @@ class Dialect:
                 "Dialect.unknown_code", self.unknown_code, ErrorClass, "an ErrorClass or None"
             )
         object.__setattr__(self, "codes", FrozenMap(codes))
-        for name in ("statuses", "status_rules"):
+        for name in ("statuses", "statuses_that_wait", "status_rules"):
             object.__setattr__(self, name, _status_map(f"Dialect.{name}", getattr(self, name)))
+        checks.instance("Dialect.stop_layers_above", self.stop_layers_above, bool, "True or False")
+        for rule in self.envelope.messages:
+            self._check_rule(rule)
+
+    def _check_rule(self, rule: MessageRule) -> None:
+        hint = "" if self.spec(rule.code) else self._near_miss(rule.code)
+        if hint:
+            raise ValueError(
+                f"Envelope.messages: got a rule for the code {rule.code!r}, "
+                f"which is not in the catalogue of {self.name}{hint}"
+            )
+
+    def _near_miss(self, code: str) -> str:
+        """Return what a code that is not listed was probably to be; empty if that is unknown."""
+        return checks.nearest(self.key(code), self.codes, cutoff=0.85)
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -177,7 +202,7 @@ class Dialect:
         known = self.spec(code)
         if known is not None:
             return replace(known, error_class=error_class)
-        hint = checks.nearest(self.key(code), self.codes, cutoff=0.85)
+        hint = self._near_miss(code)
         if hint:
             raise ValueError(
                 f"{where}: not in the catalogue{hint}; "

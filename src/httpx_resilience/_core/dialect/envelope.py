@@ -1,14 +1,17 @@
-"""Error body (bytes) → ErrorInfo. Nothing in a body is trusted; whatever is odd is no error."""
+"""Error (body, headers) → ErrorInfo. Nothing in it is trusted; whatever is odd is no error."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from .catalog import TOKEN, ErrorSpec, Path
+from ..headers.values import moment
+from ..outcome import RawHeaders
+from .catalog import TOKEN, Envelope, ErrorSpec, MessageRule
 from .dialect import Dialect
+from .paths import Path, follow
 
 MAX_BODY = 262_144
 """Bytes of a decoded body that are looked at: four times what is peeked of the encoded one."""
@@ -19,11 +22,20 @@ MAX_DEPTH = 100
 MAX_NESTED = 10_000
 """Objects and lists in a body: by far the dearest to parse of what fits into ``MAX_BODY``."""
 
+MAX_TEXT = 16_384
+"""Characters of a message, or of a body's text, in which words are looked for."""
+
 _WHITESPACE = " \t\n\r"
 _decoder = json.JSONDecoder()
 
 _LONGEST_WAIT = 1e9
 """Seconds; a number in a body beyond it is no wait."""
+
+_MOST = 10**18
+"""Beyond it a number in a body is no code."""
+
+_LONGEST_HEADER = 512
+"""Bytes of a header in which a code is looked for."""
 
 # A string that is never closed ends with the body: searched for again behind each of its quotes
 # it would take quadratic time.
@@ -73,38 +85,49 @@ class ErrorSummary(NamedTuple):
 _SILENT = ErrorSummary()
 
 
-def read_summary(body: bytes, dialect: Dialect, *, with_id: bool = True) -> ErrorSummary:
-    """Return what an error body says that a decision needs; it is parsed once.
+def read_summary(
+    body: bytes,
+    dialect: Dialect,
+    *,
+    status: int = 0,
+    headers: RawHeaders = (),
+    with_id: bool = True,
+) -> ErrorSummary:
+    """Return what an error says that a decision needs; its body is parsed once.
 
     Never raises, as ``read_error``. ``with_id``, if the request id is wanted, too.
 
     >>> read_summary(b'{"error": {"code": "busy"}}', Dialect(name="any")).code
     'busy'
     """
-    document = _parse(body)
+    document, envelope = _parse(body), dialect.envelope
+    code = _code(document, body, dialect, status, headers)
     if document is None:
-        return _SILENT
-    envelope = dialect.envelope
-    code = _code(document, envelope.code)
+        return ErrorSummary(code) if code else _SILENT
     request_id = _first(document, envelope.request_id, str) if code and with_id else None
     return ErrorSummary(code, request_id, _wait(document, envelope.wait) if envelope.wait else None)
 
 
-def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
-    """Return what an error body says in the dialect's envelope, or None if it says no code.
+def read_error(
+    body: bytes, dialect: Dialect, *, status: int = 0, headers: RawHeaders = ()
+) -> ErrorInfo | None:
+    """Return what an error says in the dialect's envelope, or None if it says no code.
 
-    Never raises: a body that is not JSON, not an object, too large, cut off, badly encoded,
-    wrongly typed or too deeply nested is no error.
+    Never raises: a body that is not JSON, neither an object nor a list, too large, cut off, badly
+    encoded, wrongly typed or too deeply nested is no error.
+
+    Args:
+        body: The decoded body.
+        dialect: How the API speaks.
+        status: HTTP status; 0 if it is unknown. Below 400 only the body is asked for the code.
+        headers: Raw names and values of the response.
 
     >>> body = b'{"error": {"code": "busy", "request_id": "req_1"}}'
     >>> read_error(body, Dialect(name="any"))
     ErrorInfo(code='busy', request_id='req_1', spec=None)
     """
-    document = _parse(body)
-    if document is None:
-        return None
-    envelope = dialect.envelope
-    code = _code(document, envelope.code)
+    document, envelope = _parse(body), dialect.envelope
+    code = _code(document, body, dialect, status, headers)
     if not code:
         return None
     details = _first(document, envelope.details, dict) or {}
@@ -121,11 +144,19 @@ def read_error(body: bytes, dialect: Dialect) -> ErrorInfo | None:
 
 
 def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:
-    for kind in (int, float):
-        value = _first(document, paths, kind)
-        if value is not None and not isinstance(value, bool) and 0 <= value <= _LONGEST_WAIT:
-            return float(value)
+    for path in paths:
+        seconds = _seconds(follow(document, path))
+        if seconds is not None and 0 <= seconds <= _LONGEST_WAIT:
+            return float(seconds)
     return None
+
+
+def _seconds(value: Any) -> float | None:
+    """Return a number of seconds, or a duration such as ``"3.5s"``; a string of digits is none."""
+    if type(value) is str:
+        found = moment(value)
+        return found.value if found is not None and found.kind == "duration" else None
+    return value if type(value) is float or type(value) is int else None
 
 
 def safe_token(text: str | None) -> str | None:
@@ -137,19 +168,104 @@ def safe_token(text: str | None) -> str | None:
     return text if text is None or TOKEN.fullmatch(text) else "invalid"
 
 
-def _code(document: Any, paths: tuple[Path, ...]) -> str | None:
-    for path in paths:
-        found: str | None = _first(document, (path,), str)
-        if found and path[-1] == "type":
-            found = _last_segment(found)
-        if found:
-            return found
-    return None
+# The code.
+
+
+def _code(
+    document: Any, body: bytes, dialect: Dialect, status: int, headers: RawHeaders
+) -> str | None:
+    """Return an error's code: the first that is in the catalogue, else the first that there is.
+
+    Of codes that nobody listed a word comes before a number. Where the status says success, headers
+    are not asked, and 0 means that all is well.
+    """
+    envelope, is_success = dialect.envelope, 0 < status < 400
+    words: list[str] = []
+    numbers: list[str] = []
+    for path in envelope.code:
+        found = follow(document, path)
+        if type(found) is str:
+            code, unlisted = _word(found, path[-1]), words
+        elif type(found) is int and -_MOST < found < _MOST:
+            code, unlisted = str(found), numbers
+        else:
+            continue
+        if not code or (is_success and code == "0"):
+            continue
+        if dialect.spec(code) is not None:
+            return code
+        unlisted.append(code)
+    if envelope.code_headers and not is_success:
+        for code in _header_codes(headers, envelope.code_headers):
+            if dialect.spec(code) is not None:
+                return code
+            words.append(code)
+    if words:
+        return words[0]
+    for code in numbers:
+        if _is_code(int(code), dialect):
+            return code
+    return _by_message(document, body, envelope, status) if envelope.messages else None
+
+
+def _is_code(number: int, dialect: Dialect) -> bool:
+    """Return whether a number that nobody listed is a code, and not the HTTP status once more.
+
+    To an API whose codes are words it is none: whoever sent it, it was not the API.
+    """
+    codes = dialect.codes
+    is_status = 100 <= number <= 599
+    return not is_status and (not codes or any(code.lstrip("-").isdigit() for code in codes))
+
+
+def _word(found: str, key: str) -> str:
+    if key == "type":
+        return _last_segment(found)
+    return _shape_name(found) if key == "__type" else found
 
 
 def _last_segment(uri: str) -> str:
     """Return what distinguishes one problem type from another (RFC 9457, section 3.1.1)."""
     return "" if uri == "about:blank" else re.split(r"[/#:]", uri.rstrip("/"))[-1]
+
+
+def _shape_name(text: str) -> str:
+    """Return an error's name as AWS writes it: what stands before ``:`` and after ``#``.
+
+    (Smithy, "AWS JSON 1.1 protocol", operation error serialization.)
+    """
+    return text.partition(":")[0].rpartition("#")[2].strip()
+
+
+def _header_codes(headers: RawHeaders, wanted: tuple[str, ...]) -> Iterator[str]:
+    """Yield the codes in the wanted headers, in the order in which they are wanted."""
+    found: dict[bytes, bytes] = {}
+    names = [name.lower().encode("ascii") for name in wanted]
+    for name, value in headers:
+        lower = name.lower()
+        if lower in names:
+            found.setdefault(lower, value[:_LONGEST_HEADER])
+    for lower in names:
+        code = _shape_name(found.get(lower, b"").decode("latin-1"))
+        if code:
+            yield code
+
+
+def _by_message(document: Any, body: bytes, envelope: Envelope, status: int) -> str | None:
+    """Return the code of the first rule that fits what the error says in words."""
+    rules = [rule for rule in envelope.messages if rule.is_about(status)]
+    if not rules:
+        return None
+    message = _first(document, envelope.message, str)
+    text = message[:MAX_TEXT] if message else body[:MAX_TEXT].decode("utf-8", "replace")
+    return _fitting(rules, text.casefold())
+
+
+def _fitting(rules: list[MessageRule], text: str) -> str | None:
+    return next((rule.code for rule in rules if rule.contains.casefold() in text), None)
+
+
+# The body.
 
 
 def _parse(body: bytes) -> Any:
@@ -162,7 +278,7 @@ def _parse(body: bytes) -> Any:
         document, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return document if isinstance(document, dict) and end == len(text) else None
+    return document if isinstance(document, dict | list) and end == len(text) else None
 
 
 def _is_too_nested(body: bytes) -> bool:
@@ -176,15 +292,7 @@ def _is_too_nested(body: bytes) -> bool:
 
 def _first(document: Any, paths: tuple[Path, ...], kind: type) -> Any:
     for path in paths:
-        value = document
-        for key in path:
-            value = value.get(key) if type(value) is dict else _step(value, key)
+        value = follow(document, path)
         if isinstance(value, kind):
             return value
-    return None
-
-
-def _step(value: Any, key: str) -> Any:
-    if key == "*" and isinstance(value, list) and value:
-        return value[0]
     return None

@@ -8,13 +8,22 @@ from typing import Any
 
 from .. import checks
 from ..headers import HeaderFamily
-from .catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, Path, RequestRules
+from .catalog import CategoryRule, Envelope, ErrorClass, ErrorSpec, MessageRule, RequestRules
+from .paths import Path, path_of
 
-_TOP = ("name", "unknown_code", "codes", "statuses", "envelope", "requests", "rate_limits")
-_CODE = ("class", "status", "category", "meaning", "advice")
-_ENVELOPE = ("code", "message", "details", "request_id", "wait", "ignore_case")
-_REQUESTS = ("put_is_idempotent", "request_id_header", "idempotency_header", "categories")
+_TOP = (
+    *("name", "unknown_code", "codes", "statuses", "statuses_that_wait", "envelope", "requests"),
+    *("rate_limits", "stop_layers_above"),
+)
+_CODE = ("class", "status", "category", "meaning", "advice", "wait")
+_ENVELOPE = tuple(field.name for field in fields(Envelope))
+_REQUESTS = (
+    *("put_is_idempotent", "post_is_repeatable", "request_id_header", "idempotency_header"),
+    *("response_id_header", "categories"),
+)
+_MESSAGE = ("contains", "code", "statuses")
 _CATEGORY = ("name", "path", "methods", "cost")
+_A_PATH = 'a path such as "error.code" or "*.details[key=value].code", or several'
 _FAMILY = tuple(field.name for field in fields(HeaderFamily))
 
 
@@ -40,11 +49,14 @@ def read_dialect(text: str) -> dict[str, Any]:
         parts["unknown_code"] = _class(document["unknown_code"], "unknown_code")
     codes = _table(document.get("codes", {}), "codes")
     parts["codes"] = {code: _spec(code, entry) for code, entry in codes.items()}
-    if "statuses" in document:
-        statuses = _table(document["statuses"], "statuses")
-        parts["statuses"] = {
-            _status(key): _class(value, f"statuses.{key}") for key, value in statuses.items()
-        }
+    for name in ("statuses", "statuses_that_wait"):
+        if name in document:
+            parts[name] = {
+                _status(key, name): _class(value, f"{name}.{key}")
+                for key, value in _table(document[name], name).items()
+            }
+    if "stop_layers_above" in document:
+        parts["stop_layers_above"] = _flag(document["stop_layers_above"], "stop_layers_above")
     if "envelope" in document:
         parts["envelope"] = _envelope(_table(document["envelope"], "envelope"))
     if "requests" in document:
@@ -77,11 +89,28 @@ def _envelope(entry: Mapping[str, Any]) -> Envelope:
     parts: dict[str, Any] = {}
     for name, value in entry.items():
         where = f"envelope.{name}"
-        if name == "ignore_case":
+        if name in ("ignore_case", "errors_in_success"):
             parts[name] = _flag(value, where)
+        elif name == "messages":
+            parts[name] = tuple(
+                _message(rule, f"{where}[{at}]") for at, rule in enumerate(_tables(value, where))
+            )
+        elif name == "code_headers":
+            parts[name] = tuple(_strings(value, where, "a header name, or several"))
         else:
             parts[name] = _paths(value, where)
-    return Envelope(**parts)
+    try:
+        return Envelope(**parts)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_at("envelope", error)) from None
+
+
+def _message(rule: Mapping[str, Any], where: str) -> MessageRule:
+    for name in ("contains", "code"):
+        if name not in rule:
+            raise ValueError(f"{where}.{name}: missing, allowed is a string")
+    made = _built(MessageRule, rule, _MESSAGE, where)
+    return checks.instance(where, made, MessageRule, "a MessageRule")
 
 
 def _requests(entry: Mapping[str, Any]) -> RequestRules:
@@ -89,7 +118,7 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
     parts = dict(entry)
     rules = _tables(parts.pop("categories", []), "requests.categories")
     for name, value in parts.items():
-        if name == "put_is_idempotent":
+        if name in ("put_is_idempotent", "post_is_repeatable"):
             _flag(value, f"requests.{name}")
         else:
             _string(value, f"requests.{name}")
@@ -126,7 +155,7 @@ def _built(
 
 def _at(where: str, error: Exception) -> str:
     """Return a refusal of one of our classes as one of the document's entry."""
-    text, fields = re.subn(r"^\w+(?:\('[^']*'\))?\.", "", str(error))
+    text, fields = re.subn(r"^[A-Z]\w+(?:\('[^']*'\))?\.", "", str(error))
     return f"{where}.{text}" if fields else f"{where}: {text}"
 
 
@@ -144,20 +173,24 @@ def _class(value: object, where: str) -> ErrorClass:
     return ErrorClass(str(value).lower())
 
 
-def _status(key: str) -> int:
+def _status(key: str, where: str) -> int:
     if not re.fullmatch("[45][0-9]{2}", key):
-        raise ValueError(f"statuses.{key}: allowed are HTTP statuses from 400 to 599")
+        raise ValueError(f"{where}.{key}: allowed are HTTP statuses from 400 to 599")
     return int(key)
 
 
 def _paths(value: object, where: str) -> tuple[Path, ...]:
+    paths = [path_of(text) for text in _strings(value, where, _A_PATH)]
+    if None in paths:
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is {_A_PATH}")
+    return tuple(path for path in paths if path is not None)
+
+
+def _strings(value: object, where: str, allowed: str) -> list[str]:
     listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(path, str) and path for path in listed):
-        raise ValueError(
-            f"{where}: got {checks.shown(value)}, "
-            'allowed is a path such as "error.code", or several'
-        )
-    return tuple(tuple(str(path).split(".")) for path in listed)
+    if not isinstance(listed, list) or not all(isinstance(text, str) and text for text in listed):
+        raise ValueError(f"{where}: got {checks.shown(value)}, allowed is {allowed}")
+    return [str(text) for text in listed]
 
 
 def _string(value: object, where: str) -> str:

@@ -31,7 +31,8 @@ class Wait(NamedTuple):
 
     Attributes:
         seconds: Above 0; ``math.inf`` for one above ten years.
-        source: ``"retry_after"`` or ``"rate_limit_reset"``.
+        source: ``"retry_after"`` or ``"rate_limit_reset"``; of what no header says,
+            ``"error_body"`` or ``"catalogue"``.
     """
 
     seconds: float

@@ -141,11 +141,12 @@ def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> R
 
 def is_repeatable(call: Call, dialect: Dialect, retry: RetryPolicy) -> bool:
     """Return whether a call may be repeated even if the server may have processed it."""
-    if call.method == "PUT" and not dialect.requests.put_is_idempotent:
-        return call.has_idempotency_key or retry.retry_non_idempotent
-    return (
-        call.method in IDEMPOTENT_METHODS or call.has_idempotency_key or retry.retry_non_idempotent
-    )
+    method, rules = call.method, dialect.requests
+    if call.has_idempotency_key or retry.retry_non_idempotent:
+        return True
+    if method == "PUT":
+        return rules.put_is_idempotent
+    return method in IDEMPOTENT_METHODS or (method == "POST" and rules.post_is_repeatable)
 
 
 def _is_safe_to_repeat(failure: Failure) -> bool:

@@ -190,8 +190,8 @@ class RetryScheduled(CallEvent):
     Attributes:
         delay: Seconds until the next attempt.
         delay_source: Where the delay comes from: ``backoff``, ``retry_after``,
-            ``rate_limit_reset`` or ``error_body``; ``release`` or ``probe`` if it was parked, with
-            the seconds since the attempt failed as its delay.
+            ``rate_limit_reset``, ``error_body`` or ``catalogue``; ``release`` or ``probe`` if it
+            was parked, with the seconds since the attempt failed as its delay.
         time_left: Seconds until ``retry_for`` or the deadline ends.
         budget: Tokens left in the origin's retry budget; a retry that may be parked is paid for
             when it is sent.
