@@ -1,7 +1,7 @@
 """A transport for httpx and httpx2 clients that understands, retries and explains failures.
 
 What is made of httpx is imported when it is first used, so that whoever uses
-``httpx_resilience.httpx2`` needs no httpx.
+``httpx_resilience.httpx2`` needs no httpx; and so are the dialects but the two most used.
 """
 
 import typing as _typing
@@ -70,10 +70,38 @@ if _typing.TYPE_CHECKING:
         raise_for_error,
         read_change_write,
     )
+    from .dialects import (
+        ANTHROPIC,
+        AWS_SECRETS_MANAGER,
+        AZURE_OPENAI,
+        GEMINI,
+        GITHUB,
+        GROQ,
+        HASHICORP_VAULT,
+        MISTRAL,
+        NOTION,
+        OPENAI,
+        SHOPIFY,
+        SLACK,
+        STRIPE,
+    )
 
 __all__ = [
+    "ANTHROPIC",
+    "AWS_SECRETS_MANAGER",
+    "AZURE_OPENAI",
+    "GEMINI",
     "GENERIC",
+    "GITHUB",
+    "GROQ",
+    "HASHICORP_VAULT",
+    "MISTRAL",
+    "NOTION",
+    "OPENAI",
     "SCAIVAULT",
+    "SHOPIFY",
+    "SLACK",
+    "STRIPE",
     "ApiError",
     "AsyncResilientTransport",
     "Attempt",
@@ -152,8 +180,32 @@ _OF_HTTPX = frozenset(
 )
 """What is made of httpx."""
 
+_DIALECTS = frozenset(
+    {
+        "ANTHROPIC",
+        "AWS_SECRETS_MANAGER",
+        "AZURE_OPENAI",
+        "GEMINI",
+        "GITHUB",
+        "GROQ",
+        "HASHICORP_VAULT",
+        "MISTRAL",
+        "NOTION",
+        "OPENAI",
+        "SHOPIFY",
+        "SLACK",
+        "STRIPE",
+    }
+)
+"""What is imported one by one."""
+
 
 def __getattr__(name: str) -> object:
+    if name in _DIALECTS:
+        from . import dialects
+
+        globals()[name] = found = getattr(dialects, name)
+        return found
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx

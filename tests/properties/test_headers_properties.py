@@ -21,12 +21,14 @@ from httpx_resilience._core.headers.server_clock import ServerClock
 NOW = 1700000000
 FAR = 400 * 86400.0
 READER = RateLimitReader()
-WORDS = ("minute", "daily", "requests", "input-tokens", "short")
+WORDS = ("minute", "daily", "requests", "input-tokens", "tokens-minute", "short")
 
 OTHERS = (
     *("Date", "Age", "Retry-After", "retry-after-ms", "x-ms-retry-after-ms", "x-retry-after"),
     *("RateLimit", "RateLimit-Policy", "X-RateLimit-Scope", "X-RateLimit-Global"),
     *("X-App-Rate-Limit", "X-App-Rate-Limit-Count", "X-Shopify-Shop-Api-Call-Limit"),
+    *("Beta-RateLimit", "Beta-RateLimit-Policy", "x-ratelimit-tokens-query-cost"),
+    *("Anthropic-RateLimit-Unified-Status", "Anthropic-RateLimit-Unified-Reset"),
     *("Sforce-Limit-Info", "Zendesk-RateLimit-Tickets", "X-RateLimit-Retry-After"),
 )
 NAMES = sorted(
@@ -43,6 +45,7 @@ PIECES = (
     *("0", "1", "60", "-5", "0.98", "1700000060", "1700000060500", "9" * 20, "9" * 5000, "1e400"),
     *("nan", "inf", "6m0s", "17ms", "1d" * 99, "Tue, 14 Nov 2023 22:14:20 GMT", "later", "5,000"),
     *("2023-11-14T22:15Z", "9999-12-31T23:59:59.999+00:00", "0001-01-01T00:00:00+99:99", '"', "\\"),
+    *("rejected", "-1"),
     *('"a";r=0;t=50', '"b";q=100;w=60;pk=:YQ==:', "limit=10, remaining=0, reset=5", "10;w=1"),
     *("32/40", "api-usage=18/5000", "100:120,20:1", "total=1; remaining=0; resets=9", "1m", ";=,"),
 )

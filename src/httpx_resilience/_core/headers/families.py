@@ -20,8 +20,9 @@ class HeaderFamily:
     """The names of the headers that announce one rate-limit policy.
 
     A ``*`` in the names stands for one word, the same in all of them, which says what the policy
-    is about: a period (``minute``, ``daily``) sets ``window``, ``requests`` or a word with
-    ``token`` sets ``unit``, any other sets ``bucket``.
+    is about: a period (``minute``, ``daily``) sets ``window``, ``requests``, ``req`` or a word with
+    ``token`` sets ``unit``, both joined by a dash (``tokens-minute``) set both, any other sets
+    ``bucket``.
 
     Attributes:
         limit: Header with the units per window.
@@ -82,12 +83,13 @@ class HeaderFamily:
         return {part: name for part, name in names if name is not None}
 
 
-def _named(pattern: str, *, used: str | None = "Used") -> HeaderFamily:
+def _named(pattern: str, *, used: str | None = "Used", unit: str = "requests") -> HeaderFamily:
     return HeaderFamily(
         limit=pattern.format("Limit"),
         remaining=pattern.format("Remaining"),
         reset=pattern.format("Reset"),
         used=pattern.format(used) if used else None,
+        unit=unit,
     )
 
 
@@ -102,14 +104,22 @@ DEFAULT_FAMILIES: tuple[HeaderFamily, ...] = (
         remaining="X-HubSpot-RateLimit-Daily-Remaining",
         window=86400.0,
     ),
+    HeaderFamily(
+        limit="X-HubSpot-RateLimit-Secondly",
+        remaining="X-HubSpot-RateLimit-Secondly-Remaining",
+        window=1.0,
+    ),
     HeaderFamily(  # HighLevel
         limit="X-RateLimit-Limit-Daily",
         remaining="X-RateLimit-Daily-Remaining",
         window=86400.0,
     ),
     HeaderFamily(remaining="x-ms-ratelimit-remaining-*"),  # Azure Resource Manager
+    _named("RateLimitBySize-{}", used=None, unit="tokens"),  # Mistral, until 2025
+    _named("X-TokenLimit-{}", used=None, unit="tokens"),  # Together
     _named("Anthropic-RateLimit-*-{}"),
-    _named("X-RateLimit-{}-*"),  # OpenAI, Groq, Kong, NestJS
+    _named("X-RateLimitBySize-{}-*", used=None, unit="tokens"),  # Mistral, until 2025
+    _named("X-RateLimit-{}-*"),  # OpenAI, Groq, Mistral, Cerebras, Kong, NestJS
     _named("X-Rate-Limit-{}-*"),
     _named("RateLimit-{}-*"),
     _named("X-RateLimit-*-{}"),  # Linear
@@ -131,6 +141,14 @@ ASIDES: tuple[tuple[str, str, str], ...] = (
     ("X-Rate-Limit", "X-Rate-Limit-Remaining", "limit"),  # Zendesk
 )
 """Headers that play a further part in the family of the second one."""
+
+IGNORED = ("anthropic-ratelimit-unified-",)
+"""Beginnings of names that look like a family and are none, in lower case.
+
+Of Anthropic's subscriptions: fractions of windows that were used (``-5h-utilization``), and the
+resets of windows that do not limit. Read as trios they are policies with nothing but a reset, and
+a 429 would wait for the latest of them, a week.
+"""
 
 _PERIODS = {
     ("second", "secondly"): 1.0,
@@ -160,13 +178,25 @@ def facts(family: HeaderFamily, word: str = "") -> Facts:
 
     >>> facts(_named("X-RateLimit-{}-*"), "minute").window
     60.0
+    >>> facts(_named("X-RateLimit-{}-*"), "req-minute")[:2]
+    (60.0, 'requests')
     """
     known = Facts(family.window, family.unit, family.bucket, None, family.reset_unit)
     if word in PERIODS:
         return known._replace(window=PERIODS[word])
-    if word == "requests" or "token" in word:
-        return known._replace(unit=word)
+    counted, _, period = word.rpartition("-")
+    if period in PERIODS and (unit := _unit(counted)):
+        return known._replace(window=PERIODS[period], unit=unit)
+    if unit := _unit(word):
+        return known._replace(unit=unit)
     return known._replace(bucket=word) if word else known
+
+
+def _unit(word: str) -> str | None:
+    """Return what a word counts; words that are distinct (``input-tokens``) stay so."""
+    if word in ("requests", "req"):
+        return "requests"
+    return word if "token" in word else None
 
 
 def word_of(pattern: str, name: str) -> str | None:

@@ -92,7 +92,8 @@ class Layout(NamedTuple):
             return None
         window = window or facts.window
         found = reset_of(time, facts.reset_unit, window, Context(date))
-        return Known(amount, (*found, window, facts.unit, facts.bucket, facts.refill), date)
+        rest = (*found, window, facts.unit, facts.bucket, facts.refill, None)
+        return Known(amount, rest, date)
 
 
 def known_of(limit: RateLimit, date: float) -> Known | None:

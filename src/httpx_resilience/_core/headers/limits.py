@@ -29,6 +29,7 @@ class RateLimit(NamedTuple):
             remains; one request does not cost it one unit.
         bucket: Name of the policy, bucket or resource, if stated.
         refill: Units per second that come back, if stated.
+        cost: Units that this request took of it, if stated.
 
     >>> RateLimit(limit=100, remaining=7, reset_in=30.0).unit
     'requests'
@@ -43,6 +44,7 @@ class RateLimit(NamedTuple):
     unit: str = "requests"
     bucket: str | None = None
     refill: float | None = None
+    cost: int | None = None
 
 
 make_limit = maker(RateLimit)
@@ -89,9 +91,12 @@ def policy(
     """Return the policy with its remainder in [0, limit], or None if it says nothing.
 
     A negative remainder is an overdraft (Azure OpenAI sends it) and means none; a negative limit
-    is no policy.
+    is no policy. A remainder of -1 that nothing else explains is what servers send for "unknown"
+    and for "unlimited".
     """
     if limit is not None and limit < 0:
+        return None
+    if remaining == -1 and limit is None and not reset.reset_in:
         return None
     if remaining is not None:
         if remaining < 0:

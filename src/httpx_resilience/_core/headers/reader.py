@@ -175,7 +175,10 @@ def _reading(slots: dict[Slot | None, Fields], wall: float) -> Reading:
         return Reading((), date, _scope(whole))
     now = wall if date is None else date
     context = Context(now, whole.get("retry_after"), whole.get("policy"))
-    return Reading(_limits(slots, context), date, _scope(whole) if len(whole) > 1 else None)
+    limits = _limits(slots, context)
+    if "cost" in whole:
+        limits = _with_cost(limits, whole["cost"])
+    return Reading(limits, date, _scope(whole) if len(whole) > 1 else None)
 
 
 def _limits(slots: dict[Slot | None, Fields], context: Context) -> tuple[RateLimit, ...]:
@@ -185,6 +188,14 @@ def _limits(slots: dict[Slot | None, Fields], context: Context) -> tuple[RateLim
         found = slot.read(slot.facts, slots[slot], context)
         limits += [limit for limit in found if limit is not None]
     return tuple(merged(limits[:MAX_LIMITS]) if len(limits) > 1 else limits)
+
+
+def _with_cost(limits: tuple[RateLimit, ...], value: bytes) -> tuple[RateLimit, ...]:
+    """Return the policies, those of tokens with what the request took of them."""
+    cost = number(value.decode("latin-1"))
+    if not isinstance(cost, int) or cost < 0:
+        return limits
+    return tuple(limit._replace(cost=cost) if limit.unit == "tokens" else limit for limit in limits)
 
 
 def _rank(slot: Slot) -> int:

@@ -2,10 +2,25 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from .families import ASIDES, DEFAULT_FAMILIES, Facts, Fields, HeaderFamily, facts, word_of
+from .families import (
+    ASIDES,
+    DEFAULT_FAMILIES,
+    IGNORED,
+    Facts,
+    Fields,
+    HeaderFamily,
+    facts,
+    word_of,
+)
 from .limits import RateLimit
 from .resets import Context
-from .structured import read_structured, read_totals, read_used_of, read_windows
+from .structured import (
+    read_status,
+    read_structured,
+    read_totals,
+    read_used_of,
+    read_windows,
+)
 from .triplets import read_trio
 
 MAX_NAMES = 1024
@@ -17,6 +32,16 @@ Read = Callable[[Facts, Fields, Context], Iterable[RateLimit | None]]
 
 _FORMATS: tuple[tuple[HeaderFamily, Read], ...] = (
     (HeaderFamily(limit="RateLimit"), read_structured),
+    # Not enforced yet, but to be treated as if (Atlassian, "Rate limiting").
+    (HeaderFamily(limit="Beta-RateLimit"), read_structured),
+    (
+        HeaderFamily(
+            limit="Anthropic-RateLimit-Unified-Status",
+            reset="Anthropic-RateLimit-Unified-Reset",
+            bucket="unified",
+        ),
+        read_status,
+    ),
     (
         HeaderFamily(limit="X-App-Rate-Limit", used="X-App-Rate-Limit-Count", bucket="app"),
         read_windows,
@@ -53,6 +78,9 @@ _WHOLE: dict[str, str] = {
     "age": "age",
     "retry-after": "retry_after",
     "ratelimit-policy": "policy",
+    "beta-ratelimit-policy": "policy",
+    "x-ratelimit-tokens-query-cost": "cost",  # Mistral
+    "ratelimitbysize-query-cost": "cost",
     "x-ratelimit-scope": "scope",
     "x-ratelimit-global": "global",
 }
@@ -96,6 +124,8 @@ class Roles(dict[bytes, Role | None]):
     def _role(self, name: str) -> Role | None:
         if name in self._exact:
             return self._exact[name]
+        if name.startswith(IGNORED):
+            return None
         for start, pattern, rank, part, family, read in self._patterns:
             if name.startswith(start) and (word := word_of(pattern, name)) is not None:
                 slot = Slot(rank, facts(family, word), read)

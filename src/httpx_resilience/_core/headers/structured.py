@@ -132,3 +132,14 @@ def read_used_of(facts: Facts, fields: Fields, context: Context) -> Iterator[Rat
         if match := compiled(_USED_OF).match(unquoted(member)):
             name, used, limit = match.groups()
             yield policy(int(limit), int(limit) - int(used), UNKNOWN, bucket=name or facts.bucket)
+
+
+def read_status(facts: Facts, fields: Fields, context: Context) -> Iterator[RateLimit | None]:
+    """Read ``rejected`` until a reset (Anthropic's subscriptions); any other status allows.
+
+    Of several windows the one that rejects gives the reset. How much is left is given as a fraction
+    only, so before the end nothing is said of a budget.
+    """
+    if fields.get("limit", b"").strip().lower() == b"rejected" and "reset" in fields:
+        reset = _reset(fields["reset"].decode("latin-1"), None, context)
+        yield policy(None, 0, reset, bucket=facts.bucket)
