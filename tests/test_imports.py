@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
-RARELY_NEEDED = ("structlog", "asyncio", "trio", "tomllib", "difflib", "typer")
+RARELY_NEEDED = (
+    *("structlog", "asyncio", "trio", "tomllib", "difflib", "typer"),
+    "httpx_resilience.dialects.openai",
+)
 
 
 def modules_after(program: str) -> set[str]:

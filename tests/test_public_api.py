@@ -7,6 +7,7 @@ import types
 import pytest
 
 import httpx_resilience
+from httpx_resilience import dialects
 
 
 def test_all_is_sorted_as_ruff_sorts_it() -> None:
@@ -20,12 +21,27 @@ def test_all_is_sorted_as_ruff_sorts_it() -> None:
 
 
 def test_nothing_else_is_public_at_the_front_door() -> None:
+    for name in httpx_resilience.__all__:
+        getattr(httpx_resilience, name)  # what is imported when it is first used
     found = {
         name
         for name, value in vars(httpx_resilience).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
     }
     assert found == set(httpx_resilience.__all__)
+
+
+@pytest.mark.parametrize("name", dialects.__all__)
+def test_every_dialect_that_ships_is_at_both_doors_under_its_own_name(name: str) -> None:
+    dialect = getattr(dialects, name)
+    assert getattr(httpx_resilience, name) is dialect
+    assert dialect.name == name.lower()
+    assert name in dir(dialects)
+
+
+def test_a_dialect_that_does_not_ship_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="NOPE"):
+        dialects.NOPE  # noqa: B018 - what is looked at is that it fails
 
 
 @pytest.mark.parametrize("name", httpx_resilience.__all__)

@@ -6,6 +6,7 @@ What is made of httpx is imported when it is first used, so that whoever uses
 
 import typing as _typing
 
+from . import dialects as _dialects
 from ._budget import RetryBudget
 from ._core.dialect.catalog import (
     CategoryRule,
@@ -202,9 +203,7 @@ _DIALECTS = frozenset(
 
 def __getattr__(name: str) -> object:
     if name in _DIALECTS:
-        from . import dialects
-
-        globals()[name] = found = getattr(dialects, name)
+        globals()[name] = found = getattr(_dialects, name)
         return found
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -199,12 +199,13 @@ def error_of(response: httpx2.Response, *, dialect: Dialect | None = None) -> Er
     first: its body was looked at already, unless it is a stream of server-sent events.
 
     Args:
-        response: Any response; a success or redirect gives None.
+        response: Any response; a success gives None, unless the dialect says that the API sends
+            errors with status 200, too (``Envelope.errors_in_success``).
         dialect: How the API speaks; by default the dialect of the transport that it came
             through, else ``SCAIVAULT``.
 
     Raises:
-        httpx2.ResponseNotRead: The response came from elsewhere, as a stream not yet read.
+        httpx2.ResponseNotRead: It is an error that came from elsewhere, as a stream not yet read.
 
     >>> body = {"error": {"code": "policy_not_found", "message": "no policy 7"}}
     >>> info = error_of(httpx2.Response(404, json=body))
@@ -224,7 +225,8 @@ def raise_for_error(response: httpx2.Response) -> httpx2.Response:
         response: A response that knows its request, as every response of a client does.
 
     Raises:
-        ApiError: The status is 4xx or 5xx. A subclass of ``httpx2.HTTPStatusError``.
+        ApiError: The status is 4xx or 5xx, or the body of a success holds an error of a dialect
+            that has such. A subclass of ``httpx2.HTTPStatusError``.
         RuntimeError: The response has no request.
 
     >>> raise_for_error(httpx2.Response(204, request=httpx2.Request("GET", "https://vault.example")))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from httpx_resilience import SCAIVAULT, ErrorClass
+from httpx_resilience import SCAIVAULT, ErrorClass, dialects
 from support.commands import Run
 
 pytest_plugins = ["support.command_fixtures"]
@@ -196,6 +196,35 @@ def test_a_file_as_json_is_one_object_a_line(run: Run, drive: str) -> None:
     assert (one["code"], one["error_class"], one["max_attempts"]) == ("BUSY", "transient", 4)
 
 
+CHAT = """
+name = "chat"
+stop_layers_above = true
+codes = { SLOW_DOWN = { class = "rate_limited", wait = 60, meaning = "Too fast." } }
+statuses_that_wait = { 403 = "rate_limited" }
+[envelope]
+code = ["*.code", "error.details[@type=example.com/Reason].reason"]
+code_headers = "X-Code"
+messages = [{ contains = "slow down", code = "SLOW_DOWN", statuses = [403] }]
+errors_in_success = true
+"""
+
+
+def test_waits_of_a_file_are_in_the_table_and_explained(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text(CHAT)
+    ran = run("errors", "--dialect", str(file))
+    text = " ".join(ran.out.split())
+    assert "retried, up to 4 attempts in all, after 60 s or when the server says" in text
+    assert "403, if it asks for a wait RATE_LIMITED" in text
+    assert max(map(len, ran.out.splitlines())) <= 80
+    text = " ".join(run("errors", "--dialect", str(file), "SLOW_DOWN").out.split())
+    assert "wait when the server says (Retry-After), else 60 s" in text
+    row = json.loads(run("errors", "--dialect", str(file), "SLOW_DOWN", "--json").out)
+    assert row["wait"] == 60
+    text = " ".join(run("errors", "--dialect", str(file), "403").out.split())
+    assert "If it asks for a wait, it is RATE_LIMITED." in text
+
+
 def test_a_file_is_known_by_its_separator_its_ending_or_because_it_exists(
     run: Run, drive: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +249,40 @@ def test_a_name_that_ships_comes_before_a_file_of_that_name(
 def test_a_bare_name_that_nothing_has_is_told_what_is_allowed(run: Run, name: str) -> None:
     ran = run("errors", "--dialect", name)
     assert (ran.status, ran.out) == (2, "")
-    assert "allowed is generic or scaivault, or the path of a TOML file" in ran.complaint
+    assert (
+        "allowed is anthropic, aws_secrets_manager, azure_openai, gemini, generic" in ran.complaint
+    )
+    assert "stripe, or the path of a TOML file" in ran.complaint
+
+
+@pytest.mark.parametrize(
+    "name", ["aws_secrets_manager", "AWS_SECRETS_MANAGER", "aws-secrets-Manager"]
+)
+def test_a_dialect_that_ships_is_named_in_any_case(run: Run, name: str) -> None:
+    assert "of aws_secrets_manager's" in run("errors", "--dialect", name).out
+
+
+@pytest.mark.parametrize("name", sorted(dialects.__all__))
+def test_every_dialect_that_ships_is_shown(run: Run, name: str) -> None:
+    ran = run("errors", "--dialect", name.lower())
+    assert (ran.status, ran.complaint) == (0, "")
+    assert all(code in ran.out for code in getattr(dialects, name).codes)
+
+
+def test_the_nearest_name_of_a_dialect_is_suggested(run: Run) -> None:
+    assert "openai" in run("errors", "--dialect", "OpenAi2").complaint.rpartition("TOML file")[2]
+
+
+def test_a_quota_code_of_openai_is_never_retried_and_says_why(run: Run) -> None:
+    out = run("errors", "insufficient_quota", "--dialect", "openai").out
+    assert "Never: the same request would fail again." in out
+    assert "waiting does not help" in out
+
+
+def test_where_sdks_repeat_a_post_it_is_said(run: Run) -> None:
+    said = "A POST may be repeated"
+    assert said in run("errors", "--dialect", "openai").out
+    assert said not in run("errors", "--dialect", "github").out
 
 
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(run: Run, tmp_path: Path) -> None:
@@ -303,4 +365,4 @@ def test_what_a_file_says_cannot_steer_the_terminal(run: Run, tmp_path: Path) ->
 def test_the_help_says_that_a_dialect_may_be_a_file(run: Run, command: str) -> None:
     text = " ".join(run(command, "--help").out.split())
     assert "NAME|FILE" in text
-    assert "scaivault, generic, or a TOML file" in text
+    assert "stripe, or a TOML file" in text

@@ -170,6 +170,19 @@ def test_the_wait_that_a_body_names_where_a_file_says_is_kept(
     assert served.vault.log[1].at - served.vault.log[0].at >= 1.0
 
 
+def test_an_error_in_a_success_is_a_failure_where_a_file_says_so(
+    run: Run, served: Served, tmp_path: Path
+) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text('name = "chat"\nenvelope = { code = "error", errors_in_success = true }')
+    body = json.dumps({"ok": False, "error": "channel_not_found"})
+    fault = Fault.raw(200, {"Content-Type": "application/json"}, body)
+    for more, code in (("--dialect", str(file)), 1), ((), 0):
+        served.vault.script(fault)
+        ran = run("fetch", served.url + WHO, *more)
+        assert (ran.status, ran.out.strip()) == (code, body)
+
+
 def test_the_categories_and_limit_headers_of_a_file_are_shown_without_escapes(
     run: Run, served: Served, drive: str
 ) -> None:

@@ -10,8 +10,9 @@ import logging
 import re
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from httpx_resilience import (
     CallHistory,
     CategoryRule,
     Envelope,
+    ErrorClass,
     ErrorInfo,
+    ErrorSpec,
     Event,
     HeaderFamily,
     Policy,
@@ -39,6 +42,7 @@ from httpx_resilience import (
     RetryScheduled,
     ScopeEvent,
     ThrottleHeld,
+    dialects,
     history_of,
 )
 
@@ -472,7 +476,57 @@ def options(name: str) -> str:
     return table(["option", "meaning", "default"], rows)
 
 
+# The dialects that ship.
+
+
+def in_classes(statuses: Mapping[int, ErrorClass]) -> str:
+    """Return which statuses have which class, in some words."""
+    of_class: dict[str, list[str]] = {}
+    for status, error_class in sorted(statuses.items()):
+        of_class.setdefault(error_class.name, []).append(str(status))
+    return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in of_class.items())
+
+
+def dialect(name: str) -> str:
+    """Return what a dialect says, in two tables."""
+    one = getattr(dialects, name.upper())
+    requests, said = one.requests, one.envelope
+    paths = [".".join(path) for path in said.code]
+    places = [f"`{path}`" for path in paths] + [
+        f"the header `{name}`" for name in said.code_headers
+    ]
+    places += ["the message"] if said.messages else []
+    facts = {
+        "codes are read from": ", ".join(dict.fromkeys(places)),
+        "waits are read from": ", ".join(f"`{'.'.join(path)}`" for path in said.wait),
+        "errors with status 200": "looked for" if said.errors_in_success else "",
+        "without a listed code": in_classes(one.statuses),
+        "if it asks for a wait": in_classes(one.statuses_that_wait),
+        "a POST that may have been processed": "repeated" if requests.post_is_repeatable else "",
+        "a PUT that may have been processed": "" if requests.put_is_idempotent else "not repeated",
+        "idempotency key": f"`{requests.idempotency_header}`"
+        if requests.idempotency_header
+        else "",
+        "request id": f"`{requests.response_id_header}`" if requests.response_id_header else "",
+        "retries of SDKs above": "stopped" if one.stop_layers_above else "",
+    }
+    rows = [
+        [str(spec.status or "any"), f"`{spec.code}`", _class_of(spec), spec.meaning, spec.advice]
+        for spec in one.codes.values()
+    ]
+    about = table(["", name.upper()], [[key, text] for key, text in facts.items() if text])
+    return about + "\n\n" + table(["HTTP", "code", "class", "meaning", "what to do"], rows)
+
+
+def _class_of(spec: ErrorSpec) -> str:
+    wait = "" if spec.wait is None else f", {spec.wait:g} s if no time is named"
+    return spec.error_class.name + wait
+
+
+SHIPPED = [name.lower() for name in dialects.__all__ if name not in ("GENERIC", "SCAIVAULT")]
+
 MADE: dict[str, Callable[[], str]] = {
+    **{f"dialect {name}": partial(dialect, name) for name in SHIPPED},
     "decisions": decisions,
     "reasons": reasons,
     "errors": errors,

@@ -7,6 +7,7 @@ import httpx
 
 from httpx_resilience import (
     GENERIC,
+    OPENAI,
     SCAIVAULT,
     ApiError,
     AsyncResilientTransport,
@@ -42,6 +43,7 @@ from httpx_resilience import (
     ThrottleReleased,
     ThrottleTimeout,
     TransportClosed,
+    dialects,
     error_of,
     history_of,
     raise_for_error,
@@ -75,6 +77,8 @@ AsyncResilientTransport(on_event=[listen, Listener(Metrics(), level=Level.DEBUG)
 AsyncResilientTransport(on_event=Listener(listen_and_return, level="warning"))
 assert_type(Listener(listen).level, Level)
 AsyncResilientTransport(on_event=Metrics(), redact=redact_path, budget=shared)
+assert_type(OPENAI, Dialect)
+assert_type(dialects.AWS_SECRETS_MANAGER, Dialect)
 AsyncResilientTransport(dialect=GENERIC, policy=Policy(), redact=lambda path: path[:8])
 
 

@@ -4,26 +4,32 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from .. import GENERIC, SCAIVAULT, Dialect, ErrorSpec
+from .. import Dialect, ErrorSpec, dialects
 from .._core.checks import nearest
 from ._screen import Misuse, in_one_line
 
-CHOICES = "scaivault, generic, or a TOML file that describes a dialect."
+_SHIPPED = {name.lower(): name for name in dialects.__all__}
+
+CHOICES = f"{', '.join(_SHIPPED)}, or a TOML file that describes a dialect."
 """What ``--dialect`` takes, for the help texts."""
 
-_SHIPPED = {dialect.name: dialect for dialect in (GENERIC, SCAIVAULT)}
 _LARGEST_FILE = 1 << 20
 _LONGEST_REASON = 400
 """Characters of a refusal that are shown: it may repeat a value as large as the file."""
 
 
 def dialect_of(text: str) -> Dialect:
-    """Return the dialect that a name or a path stands for; a name that ships comes first."""
-    if text in _SHIPPED:
-        return _SHIPPED[text]
+    """Return the dialect that a name or a path stands for; a name that ships comes first.
+
+    A name in any case, with dashes or underscores.
+    """
+    name = text.lower().replace("-", "_")
+    if name in _SHIPPED:
+        found: Dialect = getattr(dialects, _SHIPPED[name])
+        return found
     if not _is_path(text):
-        allowed = f"{' or '.join(_SHIPPED)}, or the path of a TOML file"
-        raise Misuse(f"--dialect: got {text!r}, allowed is {allowed}{nearest(text, _SHIPPED)}")
+        allowed = f"{', '.join(_SHIPPED)}, or the path of a TOML file"
+        raise Misuse(f"--dialect: got {text!r}, allowed is {allowed}{nearest(name, _SHIPPED)}")
     try:
         return _for_people(Dialect.from_toml(_read(text)))
     except RecursionError:

@@ -21,6 +21,7 @@ _UNCODED = """
 Other 4xx and 5xx are PERMANENT. After an answer without a code, or a broken
 connection, a call is repeated only if that is safe: it was never sent, it was
 refused with 429, its method is idempotent, or it has an Idempotency-Key."""
+_POST = "A POST may be repeated, too: the API's own SDKs do so."
 _BY_STATUS = "Without an error code"
 _NEVER = (ErrorClass.PERMANENT, ErrorClass.CONFLICT)
 """Classes that are not repeated as they are; a conflict needs a new request, not the same."""
@@ -65,12 +66,16 @@ def _wanted(dialect: Dialect, code: str) -> ErrorSpec:
 
 
 def _of_status(dialect: Dialect, status: int) -> ErrorSpec:
+    meaning = "The response carries no error code: the HTTP status decides."
+    waiting = dialect.statuses_that_wait.get(status)
+    if waiting is not None:
+        meaning += f" If it asks for a wait, it is {waiting.name}."
     return ErrorSpec(
         code=str(status),
         status=status,
         error_class=dialect.statuses.get(status, ErrorClass.PERMANENT),
         category=_BY_STATUS,
-        meaning="The response carries no error code: the HTTP status decides.",
+        meaning=meaning,
     )
 
 
@@ -102,6 +107,7 @@ def _as_json(spec: ErrorSpec) -> dict[str, Any]:
             "jitter": backoff.jitter,
             "cost": backoff.cost,
         },
+        "wait": spec.wait,
         "meaning": spec.meaning,
         "advice": spec.advice,
     }
@@ -120,7 +126,10 @@ def _in_short(error_class: ErrorClass) -> str:
             return f"retried, up to {_attempts(error_class)} attempts in all"
 
 
-def _waits(error_class: ErrorClass) -> str:
+def _waits(spec: ErrorSpec) -> str:
+    error_class = spec.error_class
+    if spec.wait is not None:
+        return f"when the server says (Retry-After), else {spec.wait:g} s"
     backoff = _RETRY.backoff[error_class]
     low = backoff.initial / 2 if backoff.jitter == "equal" else backoff.initial
     first = f"{low:g} to {backoff.initial:g} s at random"
@@ -140,7 +149,7 @@ def _explain(spec: ErrorSpec, screen: Console) -> None:
     if spec.error_class not in _NEVER:
         rows |= {
             "attempts": f"{_attempts(spec.error_class)} in all",
-            "wait": _waits(spec.error_class),
+            "wait": _waits(spec),
             "cost": _cost(spec.error_class),
         }
     rows["advice"] = spec.advice
@@ -203,12 +212,15 @@ def _show_catalogue(dialect: Dialect, screen: Console) -> None:
     screen.print(f"Responses without a {kind}: the HTTP status decides\n", style="bold")
     screen.print(_table_of_statuses(dialect))
     screen.print(_UNCODED)
+    if dialect.requests.post_is_repeatable:
+        screen.print(_POST)
 
 
 def _table_of_ruled(specs: list[ErrorSpec]) -> Table:
     table = _table("code", "status", "class", "what happens")
     for spec in specs:
-        text = Text(_in_short(spec.error_class))
+        wait = "" if spec.wait is None else f", after {spec.wait:g} s or when the server says"
+        text = Text(_in_short(spec.error_class) + wait)
         if spec.meaning:
             text += Text(f"\n{spec.meaning}", "dim")
         table.add_row(spec.code, str(spec.status or "-"), spec.error_class.name, text)
@@ -232,6 +244,9 @@ def _table_of_statuses(dialect: Dialect) -> Table:
     table = _table("status", "class", "what happens")
     for status, error_class in sorted(dialect.statuses.items()):
         table.add_row(str(status), error_class.name, _in_short(error_class))
+    for status, error_class in sorted(dialect.statuses_that_wait.items()):
+        row = f"{status}, if it asks for a wait"
+        table.add_row(row, error_class.name, _in_short(error_class))
     return table
 
 

@@ -1,4 +1,4 @@
-"""OpenAI: quotas and spending limits that no retry mends, rate limits and overload that it does.
+"""OpenAI: quotas and spending limits that no retry helps with, rate limits and overload.
 
 Read: "Error codes" (developers.openai.com/api/docs/guides/error-codes), "Troubleshooting API usage
 and spend limits" (help.openai.com, article 6614457), openai 3.54.0.

@@ -1,4 +1,4 @@
-"""Stripe: locks and conflicts that a retry mends, and one idempotency key for all attempts.
+"""Stripe: locks and conflicts that pass, and one idempotency key for all attempts.
 
 Read: "Rate limits" and "Error codes" (docs.stripe.com), stripe 16.1.0, ``_http_client.py``.
 """

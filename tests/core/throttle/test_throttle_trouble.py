@@ -98,7 +98,10 @@ def degraded(failure: Failure) -> tuple[Scope, list[Ticket], list[Ticket]]:
     return scope, flying[10:], waiting
 
 
-@pytest.mark.parametrize("failure", [OUTAGE, BROKEN])
+IN_SUCCESS = OUTAGE._replace(status=200, coded=True)
+
+
+@pytest.mark.parametrize("failure", [OUTAGE, BROKEN, IN_SUCCESS])
 def test_a_server_that_fails_most_while_calls_are_held_gets_few_of_them_at_a_time(
     failure: Failure,
 ) -> None:
@@ -115,7 +118,9 @@ def test_a_server_that_fails_most_while_calls_are_held_gets_few_of_them_at_a_tim
     assert granted(waiting) == first + 2
 
 
-@pytest.mark.parametrize("failure", [MISSING, BROKEN._replace(status=499)])
+@pytest.mark.parametrize(
+    "failure", [MISSING, BROKEN._replace(status=499), MISSING._replace(status=200)]
+)
 def test_answers_that_are_no_trouble_of_the_servers_release_all_at_once(failure: Failure) -> None:
     scope, _, waiting = degraded(failure)
     scope.throttle.tick(2.2)

@@ -8,6 +8,9 @@ from ..dialect.classify import Failure
 from ..headers import RateLimit
 from .queue import Ticket
 
+_TROUBLED = (ErrorClass.TRANSIENT, ErrorClass.INTERNAL)
+"""Classes of errors that show trouble where the status, of a success, does not."""
+
 
 class Admission(NamedTuple):
     """Whether one more request may go now.
@@ -66,7 +69,10 @@ class Ending(NamedTuple):
     def is_trouble(self) -> bool:
         """Whether the server, or the way to it, is in trouble."""
         failure = self.failure
-        return not self.is_answered or (failure is not None and (failure.status or 500) >= 500)
+        if not self.is_answered or failure is None:
+            return not self.is_answered
+        status = failure.status or 500
+        return status >= 500 or (status < 400 and failure.error_class in _TROUBLED)
 
 
 class Limit(Protocol):
