@@ -1,18 +1,16 @@
 """The client of the Model Context Protocol over our transport, against a stub of a server."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
-from httpx_resilience import GENERIC, Dialect, RequestRules
+from httpx_resilience import GENERIC, Dialect
 from httpx_resilience.httpx2 import AsyncResilientTransport
 from support.mcp_server import McpServer
+from support.sdk_clients import REPEATABLE
 from support.sdks import POLICY, installed
-
-REPEATABLE = GENERIC
 
 
 @pytest.fixture

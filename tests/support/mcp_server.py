@@ -100,7 +100,8 @@ class McpServer:
     async def _progress(self) -> AsyncIterator[str]:
         params = self._call["params"]
         assert isinstance(params, dict)
-        told = {"progressToken": params["_meta"]["progressToken"], "progress": 1}
+        token = params.get("_meta", {}).get("progressToken", "nobody's")
+        told = {"progressToken": token, "progress": 1}
         yield _event(
             {"jsonrpc": "2.0", "method": "notifications/progress", "params": told},
             "id: 1\nretry: 10\n",

@@ -306,7 +306,7 @@ COHERE = Api(
     ),
     refusals={
         "rate_limit": Refusal(429, {"id": "1", "message": "You are past the per minute limit"}),
-        "quota": Refusal(429, {"id": "1", "message": _QUOTA, "code": "insufficient_quota"}),
+        "quota": Refusal(429, {"id": "1", "message": _QUOTA}, {"retry-after-ms": "10"}),
         "overload": Refusal(503, {"id": "1", "message": "service unavailable"}),
         "invalid": Refusal(
             400, {"id": "1", "message": "invalid request: message must not be empty"}

@@ -1,12 +1,32 @@
-"""The SDKs as a program uses them over our transports: where the transport goes, a question, errors."""
+"""The SDKs as a program uses them: where the transport goes, a question, errors.
 
+``docs/sdks.md`` says the same to people; its examples are run, too.
+"""
+
+from dataclasses import replace
 from typing import Any
 
+from httpx_resilience import GENERIC, Dialect, ErrorClass, MessageRule, RequestRules
 from support import sdk_apis
 from support.sdks import Errors, Sdk
 
 MESSAGES = [{"role": "user", "content": "How are you?"}]
 QUESTION: dict[str, Any] = {"model": "stub", "messages": MESSAGES}
+
+
+REPEATABLE = replace(
+    GENERIC,
+    name="repeatable",
+    requests=RequestRules(post_is_repeatable=True),
+    stop_layers_above=True,
+)
+"""An API of which nothing is known but that POST may be sent twice."""
+
+_MONTH = MessageRule(contains="API calls / month", code="monthly_limit", statuses=(429,))
+
+COHERE = replace(
+    REPEATABLE, name="cohere", envelope=replace(GENERIC.envelope, messages=(_MONTH,))
+).extend(codes={"monthly_limit": ErrorClass.PERMANENT})
 
 
 class _Stainless(Sdk):
@@ -78,6 +98,10 @@ class Groq(_Stainless):
         "groq.BadRequestError",
         "groq.APIConnectionError",
     )
+
+    def speaks(self) -> Dialect:
+        # Nobody was seen to get this from Groq, so its dialect does not list it.
+        return super().speaks().extend(codes={"insufficient_quota": ErrorClass.PERMANENT})
 
 
 class LangChainOpenAI(Sdk):
@@ -185,6 +209,9 @@ class Cohere(Sdk):
     )
     own_attempts = 3
 
+    def speaks(self) -> Dialect:
+        return COHERE
+
     def client(self, url: str, transport: Any, *, is_async: bool, retries: bool) -> Any:
         module = self.load()
         http_client = self.http_client(transport, is_async=is_async)
@@ -216,6 +243,9 @@ class HuggingFaceHub(Sdk):
         "huggingface_hub.errors.HfHubHTTPError",
         "httpx2.ConnectError",
     )
+
+    def speaks(self) -> Dialect:
+        return REPEATABLE
 
     def client(self, url: str, transport: Any, *, is_async: bool, retries: bool) -> Any:
         module = self.load()
@@ -277,6 +307,9 @@ class Qdrant(Sdk):
         "qdrant_client.http.exceptions.UnexpectedResponse",
         "qdrant_client.http.exceptions.ResponseHandlingException",
     )
+
+    def speaks(self) -> Dialect:
+        return REPEATABLE
 
     def client(self, url: str, transport: Any, *, is_async: bool, retries: bool) -> Any:
         module = self.load()
