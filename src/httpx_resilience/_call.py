@@ -22,7 +22,7 @@ from ._http.binding import Binding, door_of, library_of
 from ._http.errors import ResilienceError
 from ._http.fast import split_url
 from ._http.requests import new_call
-from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach
+from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach, forbid_retry
 from ._recovery import RECOVER, Hook, checked_hooks, hooks_of
 from ._registry import Dialects, Identity, Registry, rules_of
 from ._runtime import anyio
@@ -217,6 +217,8 @@ def _finish_failed(
         finally:
             del error, last  # no cycle of traceback and frame
     response.extensions[HISTORY] = history
+    if done.forbids_retry:
+        forbid_retry(response)
     if last.peeked is not None:
         history.body_truncated = last.peeked.is_truncated
     return response

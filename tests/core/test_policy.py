@@ -105,6 +105,7 @@ def test_replace_validates_anew() -> None:
         (Policy, {"throttle": 1}, TypeError, "got 1, allowed is a ThrottlePolicy or None"),
         (Policy, {"retry": None}, TypeError, "Policy.retry: got None, allowed is a RetryPolicy"),
         (Policy, {"budget": 0.1}, TypeError, "got 0.1, allowed is a BudgetPolicy"),
+        (Policy, {"stop_layers_above": 1}, TypeError, "got 1, allowed is True, False or None"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_name_with_what_is_allowed(
@@ -124,4 +125,6 @@ def test_describe_tells_the_effective_table() -> None:
     assert rows["INTERNAL"] == ["0.5", "s", "20", "s", "2", "equal", "2", "1"]
     assert rows["CONFLICT"][-2:] == ["3", "1"]
     assert "budget  off" in Policy(budget=None).describe()
+    assert "stop_layers_above  as the dialect says" in told
+    assert "stop_layers_above  False" in Policy(stop_layers_above=False).describe()
     assert all(len(line) < 100 for line in told.splitlines())

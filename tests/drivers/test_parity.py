@@ -12,6 +12,7 @@ from httpx_resilience import (
     MessageRule,
     ParkPolicy,
     Policy,
+    RequestRules,
     RetryPolicy,
     ThrottlePolicy,
 )
@@ -108,6 +109,13 @@ PLAYS: dict[str, Play] = {
     "a code by words": Play((Reply(403, (b"Slow down!",)), OK), dialect=CHAT),
     "a status that waits": Play(
         (Reply(403, headers=(("Retry-After", "3"),)), OK), calls=TWO, dialect=CHAT
+    ),
+    "a veto": Play((UNAVAILABLE, Reply(503, headers=(("x-should-retry", "false"),))), calls=TWO),
+    "a server that asks for more": Play((Reply(409, headers=(("x-should-retry", "true"),)), OK)),
+    "a POST of an API that lets it be repeated": Play(
+        (Reply(503), "ReadError", OK),
+        calls=(("POST", "/v1/x"),),
+        dialect=Dialect(name="llm", requests=RequestRules(post_is_repeatable=True)),
     ),
     "a body that says little": Play((Reply(502, (b"<html>",)), OK)),
 }

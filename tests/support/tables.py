@@ -71,7 +71,8 @@ WHEN = {
     "body_not_replayable": "The request body is a stream that cannot be read twice",
     "unavailable": "The origin was unavailable for longer than the call is parked",
     "closed": "The transport was closed while the call waited for its next attempt",
-    "disabled": "The call was sent with the policy `None`",
+    "vetoed": "The server says in words that it should not be sent again: `x-should-retry: false`",
+    "disabled": "The call was sent with the policy `None`, or through another transport of ours",
 }
 
 HOLDS = {
@@ -198,6 +199,8 @@ def defaults() -> str:
             is_table = field.name == "backoff"
             value = "[a table](#backoff)" if is_table else f"`{getattr(part, field.name)!r}`"
             rows.append([f"`{type(part).__name__}({field.name}=)`", value, said[field.name]])
+    rest = described(Policy)["stop_layers_above"]
+    rows.append(["`Policy(stop_layers_above=)`", f"`{policy.stop_layers_above!r}`", rest])
     return table(["setting", "default", "meaning"], rows)
 
 

@@ -17,6 +17,7 @@ from .retry.decision import (
     BUDGET_EXHAUSTED,
     CLOSED,
     DISABLED,
+    LEFT_TO_LAYERS_ABOVE,
     MINIMAL_ATTEMPT,
     OUT_OF_TIME,
     PERMANENT,
@@ -335,7 +336,13 @@ class CallRun(SharedCall):
         self._recording = None  # it refers to us
         if self._traffic is not None:
             self._traffic.ended(outcome.at, attempts, self.waited, success=False)
-        return Done(stop.reason, result, attempts, retry_in, scope, self._to_wake())
+        forbids = stop.reason not in LEFT_TO_LAYERS_ABOVE and self._stops_layers_above
+        return Done(stop.reason, result, attempts, retry_in, scope, self._to_wake(), forbids)
+
+    @property
+    def _stops_layers_above(self) -> bool:
+        own = self.policy.stop_layers_above
+        return self.rules.dialect.stop_layers_above if own is None else own
 
     def closed(self, now: float, attempts: int) -> Done:
         """End a call that waited when its transport was closed, after so many attempts."""

@@ -258,6 +258,10 @@ class Policy:
         throttle: How the server's rate-limit budget is spent, or None to hold nobody back.
         park: How long failed calls wait for their origin to recover, or None to give them up where
             the retry budget is spent. Without a budget none is parked.
+        stop_layers_above: A failed response that is returned says ``x-should-retry: false``, so
+            that an SDK above does not repeat what was repeated here; unless the server says
+            something itself, or it was not repeated for the reason ``disabled``,
+            ``not_idempotent`` or ``body_not_replayable``. None asks the dialect.
 
     >>> Policy(budget=None).replace(retry=RetryPolicy(max_attempts=2)).retry.max_attempts
     2
@@ -267,6 +271,7 @@ class Policy:
     budget: BudgetPolicy | None = BudgetPolicy()
     throttle: ThrottlePolicy | None = ThrottlePolicy()
     park: ParkPolicy | None = ParkPolicy()
+    stop_layers_above: bool | None = None
 
     def __post_init__(self) -> None:
         checks.instance("Policy.retry", self.retry, RetryPolicy, "a RetryPolicy")
@@ -278,6 +283,9 @@ class Policy:
             )
         if self.park is not None:
             checks.instance("Policy.park", self.park, ParkPolicy, "a ParkPolicy or None")
+        if self.stop_layers_above is not None:
+            allowed = "True, False or None"
+            checks.instance("Policy.stop_layers_above", self.stop_layers_above, bool, allowed)
 
     def replace(self, **changes: Any) -> Self:
         """Return a policy with some parts changed."""
@@ -288,6 +296,9 @@ class Policy:
         lines = []
         for part in fields(self):
             value = getattr(self, part.name)
+            if part.name == "stop_layers_above":
+                lines.append(f"{part.name}  {'as the dialect says' if value is None else value}")
+                continue
             lines.append(f"{part.name}{'  off' if value is None else ''}")
             if value is not None:
                 lines += [

@@ -53,6 +53,7 @@ class Done(NamedTuple):
         attempts: How many attempts were made.
         retry_in: Seconds the server wants to pass first, where that ended the call.
         scope: Whose rate-limit budget ended it, where one did.
+        forbids_retry: Layers above should not send it again: the response is to say so.
         wake: Who is to be woken.
     """
 
@@ -62,6 +63,7 @@ class Done(NamedTuple):
     retry_in: float | None = None
     scope: str = ""
     wake: Sequence[Waiter] = ()
+    forbids_retry: bool = False
 
 
 Step = Admit | Send | Pause | Recover | Done

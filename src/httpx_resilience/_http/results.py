@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.envelope import ErrorInfo, read_error, safe_token
+from .._core.headers import STRIPES_VETO, VETO
 from .._core.telemetry.advice import OTHER_API
 from ..dialects.scaivault import DEFAULT_DIALECT, SCAIVAULT
 from ..instrumentation.history import CallHistory
@@ -84,6 +85,20 @@ def _phrase_of(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
+
+
+def forbid_retry(response: http.Response) -> None:
+    """Have a response say that it should not be sent again, unless the server says something.
+
+    Stripe's own SDK obeys a header of its own: where a response has such, it gets that, too.
+    """
+    headers = response.headers
+    if VETO in headers or STRIPES_VETO in headers:
+        return
+    is_stripes = any(name.startswith("stripe-") for name in headers)
+    headers[VETO] = "false"
+    if is_stripes:
+        headers[STRIPES_VETO] = "false"
 
 
 def history_of(source: object) -> CallHistory | None:

@@ -25,6 +25,7 @@ MEANINGS = {
     decision.BODY_NOT_REPLAYABLE: "the request body could be sent only once",
     decision.DISABLED: "retries were switched off for the call",
     decision.UNAVAILABLE: "the server was away for longer than calls wait for it",
+    decision.VETOED: "the server says that another attempt does not help",
     decision.CLOSED: "the transport was closed while the call waited",
     BODY_LOST: "200, then the body broke off: yours to repeat",
     INTERRUPTED: "stopped by you while it was to be repeated",

@@ -24,8 +24,6 @@ _QUOTAS_OF_A_DAY = (
     "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
     # github.com/langgenius/dify/issues/19838
     "GenerateRequestsPerDayPerProjectPerModel",
-    # Captured in public notes on the free tier of gemini-3-pro.
-    "GenerateContentInputTokensPerModelPerDay-FreeTier",
 )
 
 

@@ -323,3 +323,46 @@ def test_the_id_of_a_response_may_have_a_header_of_its_own() -> None:
     headers = [(b"X-Request-ID", b"mine"), (b"Request-Id", b"theirs")]
     assert request_id_of(headers, dialect) == "theirs"
     assert request_id_of(headers[:1], dialect) is None
+
+
+VETO: RawHeaders = [(b"x-should-retry", b"false")]
+ASSENT: RawHeaders = [(b"X-Should-Retry", b"true")]
+
+
+class TestShouldRetry:
+    """What the server says of a retry in words."""
+
+    @pytest.mark.parametrize("status", [400, 409, 429, 500, 503])
+    @pytest.mark.parametrize("body", [b"", envelope("rate_limited"), envelope("internal_error")])
+    def test_a_veto_changes_nothing_but_is_noted(self, status: int, body: bytes) -> None:
+        plain, vetoed = failure(status, body), failure(status, body, headers=VETO)
+        assert vetoed == plain._replace(should_retry=False)
+        assert plain.should_retry is None
+
+    @pytest.mark.parametrize("status", [400, 403, 409, 422, 501, 599])
+    def test_assent_makes_an_uncoded_status_that_is_permanent_transient(self, status: int) -> None:
+        for dialect in (SCAIVAULT, GENERIC):
+            found = failure(status, b"", dialect, ASSENT)
+            assert (found.error_class, found.coded) == (ErrorClass.TRANSIENT, False)
+        assert failure(status, envelope("x"), GENERIC, ASSENT).error_class is ErrorClass.TRANSIENT
+
+    def test_it_changes_no_other_class(self) -> None:
+        for status in (408, 429, 500, 503):
+            for body in (b"", envelope("x")):
+                plain = failure(status, body, GENERIC)
+                assert failure(status, body, GENERIC, ASSENT) == plain._replace(should_retry=True)
+
+    def test_a_code_that_decides_stays_permanent(self) -> None:
+        for code in ("quota_exceeded", "never_heard_of"):
+            found = failure(429, envelope(code), headers=ASSENT)
+            assert (found.error_class, found.coded) == (ErrorClass.PERMANENT, True)
+
+    def test_a_rule_of_the_users_stays_and_is_noted(self) -> None:
+        ruled = GENERIC.extend(
+            statuses={409: ErrorClass.PERMANENT}, codes={"busy": ErrorClass.TRANSIENT}
+        )
+        found = failure(409, b"", ruled, ASSENT)
+        assert (found.error_class, found.ruled) == (ErrorClass.PERMANENT, True)
+        found = failure(400, envelope("busy"), ruled, VETO)
+        assert (found.error_class, found.ruled) == (ErrorClass.TRANSIENT, True)
+        assert not failure(400, b"", ruled, VETO).ruled

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from httpx_resilience import GENERIC, SCAIVAULT, Backoff, ErrorClass, RetryPolicy
+from httpx_resilience import (
+    GENERIC,
+    SCAIVAULT,
+    Backoff,
+    Dialect,
+    ErrorClass,
+    RequestRules,
+    RetryPolicy,
+)
 from httpx_resilience._core.dialect.classify import Failure
 from httpx_resilience._core.headers import Wait
 from httpx_resilience._core.retry.decision import Facts, Retry, Stop, decide, is_repeatable
@@ -33,6 +41,31 @@ def test_a_transient_failure_is_repeated_after_its_backoff() -> None:
 @pytest.mark.parametrize("error_class", [ErrorClass.PERMANENT, ErrorClass.CONFLICT])
 def test_what_a_blind_resend_cannot_mend_is_not_repeated(error_class: ErrorClass) -> None:
     assert decided(TRANSIENT._replace(error_class=error_class)) == Stop("permanent")
+
+
+VETOED = TRANSIENT._replace(should_retry=False)
+
+
+@pytest.mark.parametrize("error_class", ErrorClass)
+def test_a_veto_comes_before_every_rule(error_class: ErrorClass) -> None:
+    vetoed = VETOED._replace(error_class=error_class)
+    for facts in ({}, {"attempt": 9}, {"replayable": False}, {"repeatable": False}):
+        assert decided(vetoed, **facts) == Stop("vetoed")
+
+
+def test_a_rule_of_the_users_comes_before_a_veto() -> None:
+    assert isinstance(decided(VETOED._replace(ruled=True)), Retry)
+
+
+def test_a_hook_of_the_users_comes_before_a_veto() -> None:
+    assert isinstance(decided(VETOED, has_hook=True), Retry)
+
+
+@pytest.mark.parametrize("should_retry", [True, None])
+def test_no_veto_changes_nothing(should_retry: bool | None) -> None:
+    said = TRANSIENT._replace(should_retry=should_retry)
+    for facts in ({}, {"attempt": 9}, {"replayable": False}, {"now": 219.95}):
+        assert decided(said, **facts) == decided(TRANSIENT, **facts)
 
 
 def test_the_calls_attempts_are_counted() -> None:
@@ -184,3 +217,9 @@ def test_a_hook_goes_by_the_backoff_of_conflicts_whatever_it_mends(error_class: 
     assert decided(failure, **hooked) == Retry(0.05, "backoff", 1.0)
     assert isinstance(decided(failure, attempt=2, of_class=2, **hooked), Retry)
     assert decided(failure, attempt=3, of_class=3, **hooked) == Stop("attempts_exhausted")
+
+
+def test_a_dialect_may_say_that_a_post_is_repeatable_and_that_says_nothing_of_a_patch() -> None:
+    dialect = Dialect(name="x", requests=RequestRules(post_is_repeatable=True))
+    for method, expected in (("POST", True), ("PATCH", False), ("PUT", True), ("LOCK", False)):
+        assert is_repeatable(call_of(method), dialect, RetryPolicy()) is expected

@@ -1,12 +1,13 @@
 """Outcome, Dialect → Failure: what kind of failure an attempt came to, if it failed at all.
 
 In order: a rule the user gave for the code, a rule the user gave for the status, the code in the
-body or in a header, the HTTP status and whether the response asks for a wait, the exception.
+body or in a header, the HTTP status and whether the response asks for a wait or for a retry, the
+exception.
 """
 
 from typing import NamedTuple
 
-from ..headers import RateLimitReader, Reading, Wait, retry_after, server_wait
+from ..headers import RateLimitReader, Reading, Wait, retry_after, server_wait, should_retry
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
@@ -28,6 +29,9 @@ class Failure(NamedTuple):
         never_sent: The request did not reach the server.
         perhaps_processed: The server may have done what it was asked.
         wait: What the server asks for before another attempt.
+        ruled: A rule of the user's decided the class.
+        should_retry: What the server says in words: that a retry has a point, or that it has none;
+            None if it says nothing.
     """
 
     error_class: ErrorClass
@@ -41,6 +45,8 @@ class Failure(NamedTuple):
     never_sent: bool = False
     perhaps_processed: bool = False
     wait: Wait | None = None
+    ruled: bool = False
+    should_retry: bool | None = None
 
 
 def classify(
@@ -67,8 +73,13 @@ def classify(
     reading = reading or reader.read(headers, wall=outcome.wall)
     asked = _asked(outcome, said.wait, reading, dialect)
     error_class, coded = _class_of(status, said.code, spec, dialect)
-    if not coded and status not in dialect.status_rules and _asks_to_wait(asked, reading):
-        error_class = dialect.statuses_that_wait.get(status, error_class)
+    by_code = spec is not None and said.code is not None and dialect.is_ruled(said.code)
+    ruled, again = by_code or status in dialect.status_rules, should_retry(headers)
+    if not coded and not ruled:
+        if _asks_to_wait(asked, reading):
+            error_class = dialect.statuses_that_wait.get(status, error_class)
+        if again and error_class is ErrorClass.PERMANENT:
+            error_class = ErrorClass.TRANSIENT
     return Failure(
         error_class=error_class,
         status=status,
@@ -79,6 +90,8 @@ def classify(
         status_mismatch=spec is not None and spec.status not in (None, status),
         perhaps_processed=status >= 500 or status == 408,
         wait=asked or _usual_wait(outcome, spec),
+        ruled=ruled,
+        should_retry=again,
     )
 
 

@@ -1,12 +1,15 @@
-"""Rate-limit headers and Retry-After of a response, as servers send them, into plain records."""
+"""What a response says of limits, waits and retries in its headers, as servers send them."""
 
 from .families import DEFAULT_FAMILIES, HeaderFamily
 from .limits import RateLimit, Reading, binding
 from .reader import RateLimitReader
+from .veto import STRIPES_VETO, VETO, should_retry
 from .waits import Wait, retry_after, server_wait
 
 __all__ = [
     "DEFAULT_FAMILIES",
+    "STRIPES_VETO",
+    "VETO",
     "HeaderFamily",
     "RateLimit",
     "RateLimitReader",
@@ -15,4 +18,5 @@ __all__ = [
     "binding",
     "retry_after",
     "server_wait",
+    "should_retry",
 ]

@@ -150,6 +150,7 @@ def _same(one: RateLimit, other: RateLimit) -> bool:
         and _agree(one.window, other.window)
         and _agree(one.bucket, other.bucket)
         and _agree(one.refill, other.refill)
+        and _agree(one.cost, other.cost)
         and _agree(one.reset_in, other.reset_in, max(one.granularity, other.granularity))
     )
 
@@ -173,4 +174,5 @@ def _joined(first: RateLimit, second: RateLimit) -> RateLimit:
         unit=first.unit,
         bucket=first.bucket or second.bucket,
         refill=second.refill if first.refill is None else first.refill,
+        cost=second.cost if first.cost is None else first.cost,
     )

@@ -26,6 +26,9 @@ from .values import (
 _PAIR = r"\s*(\d{1,20}):(\d{1,20})\s*"
 _USED_OF = r"(?:([\w-]{1,64})\s*=\s*)?(\d{1,20})\s*/\s*(\d{1,20})"
 
+_REFUSALS = frozenset({b"rejected", b"rate_limited", b"exceeded"})
+"""What ``anthropic-ratelimit-unified-status`` says when it is not ``allowed`` or a warning."""
+
 
 class Announced(NamedTuple):
     """One member of ``RateLimit-Policy``; ``partition`` is its ``pk``."""
@@ -135,11 +138,11 @@ def read_used_of(facts: Facts, fields: Fields, context: Context) -> Iterator[Rat
 
 
 def read_status(facts: Facts, fields: Fields, context: Context) -> Iterator[RateLimit | None]:
-    """Read ``rejected`` until a reset (Anthropic's subscriptions); any other status allows.
+    """Read a status that refuses until a reset (Anthropic's subscriptions); any other allows.
 
-    Of several windows the one that rejects gives the reset. How much is left is given as a fraction
+    Of several windows the one that refuses gives the reset. How much is left is given as a fraction
     only, so before the end nothing is said of a budget.
     """
-    if fields.get("limit", b"").strip().lower() == b"rejected" and "reset" in fields:
+    if fields.get("limit", b"").strip().lower() in _REFUSALS and "reset" in fields:
         reset = _reset(fields["reset"].decode("latin-1"), None, context)
         yield policy(None, 0, reset, bucket=facts.bucket)

@@ -33,6 +33,7 @@ BODY_NOT_REPLAYABLE = "body_not_replayable"
 DISABLED = "disabled"
 CLOSED = "closed"
 UNAVAILABLE = "unavailable"
+VETOED = "vetoed"
 
 REASONS = (
     SUCCESS,
@@ -47,8 +48,12 @@ REASONS = (
     DISABLED,
     CLOSED,
     UNAVAILABLE,
+    VETOED,
 )
 """The closed vocabulary of reasons to stop, used alike in events, history and notes."""
+
+LEFT_TO_LAYERS_ABOVE = frozenset({DISABLED, NOT_IDEMPOTENT, BODY_NOT_REPLAYABLE})
+"""Reasons for which a call was not repeated here, so that whoever is above may repeat it."""
 
 
 class Facts(NamedTuple):
@@ -101,6 +106,8 @@ class Stop(NamedTuple):
 
 def decide(failure: Failure, facts: Facts, retry: RetryPolicy, rand: float) -> Retry | Stop:
     """Return whether to repeat a failed attempt; ``rand`` is uniform in [0, 1)."""
+    if failure.should_retry is False and not (failure.ruled or facts.has_hook):
+        return Stop(VETOED)
     backoff = retry.backoff.get(failure.error_class)
     if facts.has_hook:
         backoff = retry.backoff[ErrorClass.CONFLICT]

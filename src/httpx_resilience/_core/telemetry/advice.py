@@ -13,6 +13,7 @@ from ..retry.decision import (
     RETRY_AFTER_TOO_LONG,
     THROTTLE_TIMEOUT,
     UNAVAILABLE,
+    VETOED,
 )
 
 _BY_REASON = {
@@ -32,7 +33,9 @@ _BY_CLASS = {
     ErrorClass.RATE_LIMITED: "Spread the load, or ask for a higher limit.",
 }
 
-_UNSPECIFIC = (PERMANENT, ATTEMPTS_EXHAUSTED)
+_VETOED = "The server says that sending it again does not help: look at what it answers."
+
+_UNSPECIFIC = (PERMANENT, ATTEMPTS_EXHAUSTED, VETOED)
 """Reasons that say nothing the error code does not say better."""
 
 OTHER_API = (
@@ -49,4 +52,6 @@ def advice_for(reason: str, failure: Failure, rules: Rules) -> str | None:
         return failure.spec.advice
     if reason == PERMANENT and failure.coded and failure.spec is None and rules.is_default_dialect:
         return OTHER_API
+    if reason == VETOED:
+        return _VETOED
     return _BY_CLASS.get(failure.error_class)
