@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.sdk_clients import SDKS
+from support.sdk_clients import SDKS, OpenAI
 from support.sdk_server import SdkServer
 from support.sdks import Sdk, asked, each_kind, of_each
 
@@ -37,6 +37,15 @@ def test_a_call_that_is_refused_twice_is_answered(sdk: Sdk, is_async: bool) -> N
 @each_kind
 def test_a_call_that_meets_an_overload_is_answered(sdk: Sdk, is_async: bool) -> None:
     with SdkServer(sdk.api, "overload").serving() as server:
+        assert asked(sdk, server.url, is_async=is_async) == "fine"
+        assert server.requests == 2
+
+
+@of_each([OpenAI()])
+@each_kind
+def test_a_post_that_a_proxy_turns_away_is_answered(sdk: Sdk, is_async: bool) -> None:
+    """It has no code, so only the dialect knows that a POST may be sent twice."""
+    with SdkServer(sdk.api, "proxy").serving() as server:
         assert asked(sdk, server.url, is_async=is_async) == "fine"
         assert server.requests == 2
 
