@@ -81,9 +81,9 @@ def test_githubkits_cache_keeps_a_post_from_being_repeated(cache: bool, sent: in
             auto_retry=False,
             http_cache=cache,
         )
-        with github:
-            with pytest.raises(githubkit.exception.RequestFailed) if cache else nullcontext():
-                github.request("POST", "/gists", json={"files": {}})
+        ending = pytest.raises(githubkit.exception.RequestFailed) if cache else nullcontext()
+        with github, ending:
+            github.request("POST", "/gists", json={"files": {}})
         assert server.requests == sent
 
 

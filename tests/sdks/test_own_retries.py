@@ -91,8 +91,8 @@ def test_a_hook_obeys_for_cohere() -> None:
         http_client = httpx.Client(
             transport=sdk.transport(is_async=False), event_hooks={"response": [obey]}
         )
+        client = cohere.ClientV2("key", base_url=server.url, httpx_client=http_client)
         with http_client, pytest.raises(cohere.core.ApiError) as raised:
-            client = cohere.ClientV2("key", base_url=server.url, httpx_client=http_client)
             sdk.ask(client, is_async=False)
         assert server.requests == 1
     assert raised.value.body == sdk.api.refusals["quota"].body

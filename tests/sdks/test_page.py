@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from support.mcp_server import McpServer
-from support.sdk_clients import SDKS, HuggingFaceHub
+from support.sdk_clients import SDKS
 from support.sdk_server import SdkServer
 from support.sdks import Sdk, installed
 
@@ -49,17 +49,20 @@ def stub_of(package: str) -> Iterator[Any]:
 def all_lead_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what clients of either library and kind send anywhere reach one server."""
     for library in (httpx, httpx2):
-        target: Any = library.URL(url)
-        for kind, name in (
+        for kind, method in (
             (library.AsyncHTTPTransport, "handle_async_request"),
             (library.HTTPTransport, "handle_request"),
         ):
+            send = led_to(library.URL(url), getattr(kind, method))
+            monkeypatch.setattr(kind, method, send)
 
-            def send(transport: Any, request: Any, to: Any = target, send: Any = getattr(kind, name)) -> Any:
-                request.url = request.url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
-                return send(transport, request)
 
-            monkeypatch.setattr(kind, name, send)
+def led_to(to: Any, send: Any) -> Any:
+    def led(transport: Any, request: Any) -> Any:
+        request.url = request.url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
+        return send(transport, request)
+
+    return led
 
 
 @pytest.mark.anyio

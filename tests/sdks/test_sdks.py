@@ -64,9 +64,8 @@ def test_what_no_retry_helps_costs_one_request_and_raises_the_sdks_own_error(
 @each_sdk
 @each_kind
 def test_errors_are_the_sdks_own(sdk: Sdk, is_async: bool) -> None:
-    with SdkServer(sdk.api, "invalid").serving() as server:
-        with pytest.raises(sdk.error("invalid")):
-            asked(sdk, server.url, is_async=is_async)
+    with SdkServer(sdk.api, "invalid").serving() as server, pytest.raises(sdk.error("invalid")):
+        asked(sdk, server.url, is_async=is_async)
     with pytest.raises(sdk.error("unreachable")) as raised:
         asked(sdk, NOWHERE, is_async=is_async)
     assert "ConnectError" in {type(error).__name__ for error in origins_of(raised.value)}
