@@ -50,6 +50,29 @@ def test_a_post_that_a_proxy_turns_away_is_answered(sdk: Sdk, is_async: bool) ->
         assert server.requests == 2
 
 
+class Azure(OpenAI):
+    dialect = "AZURE_OPENAI"
+
+    def client(self, url: str, transport: Any, *, is_async: bool, retries: bool) -> Any:
+        http_client = self.http_client(transport, is_async=is_async)
+        kind = self.load().AsyncAzureOpenAI if is_async else self.load().AzureOpenAI
+        return kind(
+            api_key="key",
+            azure_endpoint=url,
+            api_version="2024-10-21",
+            http_client=http_client,
+            max_retries=0,
+        )
+
+
+@of_each([Azure()])
+@each_kind
+def test_a_call_to_azure_that_is_refused_twice_is_answered(sdk: Sdk, is_async: bool) -> None:
+    with SdkServer(sdk.api, "rate_limit", "overload").serving() as server:
+        assert asked(sdk, server.url, is_async=is_async) == "fine"
+        assert server.requests == 3
+
+
 @each_sdk
 @each_kind
 def test_what_no_retry_helps_costs_one_request_and_raises_the_sdks_own_error(

@@ -41,9 +41,9 @@ class OneShot:
 
     Args:
         stream: What it is read from.
-        is_framed: Whether the request's headers announce a body. Without, none is sent (RFC 9112,
-            section 6.3, rule 7), so nothing is missing when it is sent again: caches wrap requests
-            that have no body in such streams, too.
+        is_framed: Whether the request's headers announce a body. Without, it should have none
+            (RFC 9112, section 6.3, rule 7): caches wrap such requests, too. Once that has turned
+            out to be true, nothing is missing when it is sent again.
     """
 
     library: ClassVar[Any]
@@ -52,9 +52,10 @@ class OneShot:
         self._stream = stream
         self._is_framed = is_framed
         self.is_begun = False
+        self.is_empty = False
 
     def _begin(self) -> Any:
-        if self.is_begun and not self._is_framed:
+        if self.is_empty:
             return self.library.ByteStream(b"")
         if self.is_begun:  # httpcore itself repeats what HTTP/2 refused; with an empty body here
             text = "the request body was begun already and cannot be sent again"
@@ -64,14 +65,22 @@ class OneShot:
 
     def is_replayable(self) -> bool:
         """Return whether nobody has begun to read it, or there is nothing to read."""
-        return not (self.is_begun and self._is_framed)
+        return not self.is_begun or self.is_empty
 
 
 class AsyncOneShot(OneShot):
     """For asynchronous clients."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._begin())
+        stream = self._begin()
+        return aiter(stream) if self._is_framed or self.is_empty else self._looked_at(stream)
+
+    async def _looked_at(self, stream: Any) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            yield chunk
+        self.is_empty = not size
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -81,7 +90,15 @@ class SyncOneShot(OneShot):
     """For synchronous clients."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._begin())
+        stream = self._begin()
+        return iter(stream) if self._is_framed or self.is_empty else self._looked_at(stream)
+
+    def _looked_at(self, stream: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in stream:
+            size += len(chunk)
+            yield chunk
+        self.is_empty = not size
 
     def close(self) -> None:
         self._stream.close()
@@ -98,8 +115,8 @@ def replayable(
     """Return the stream to send, and a callable that says whether it can be sent (again) now.
 
     Bytes, JSON and forms are ``ByteStream``; multipart can be replayed if its files seek (httpx
-    rewinds them itself). Everything else is one-shot, if its headers announce a body at all
-    (``is_framed``).
+    rewinds them itself). Everything else is one-shot; ``is_framed`` says whether the request's
+    headers announce a body.
 
     Raises:
         TypeError: The body is a stream that this kind of client of this library cannot send.
