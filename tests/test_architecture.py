@@ -71,6 +71,7 @@ LAYERS = (
     "_exchange",
     "_call",
     "_threaded_calls",
+    "_nesting",
     "_transport",
     "_async",
     "_sync",

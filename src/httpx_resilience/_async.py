@@ -99,7 +99,7 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
         await self._transport.__aenter__()
         self._entered += 1
         if self._life.is_closed:
-            self._life = Lifetime()
+            self._life = Lifetime(self._calls.found_inner)
         return self
 
     async def __aexit__(

@@ -15,9 +15,10 @@ from ._core.retry.budget import RetryBudget
 from ._core.retry.decision import SUCCESS
 from ._core.retry.origin_status import OriginStatus
 from ._core.steps import CallFlow, Done
+from ._core.telemetry.events import NestedTransport
 from ._core.throttle import RateLimitStatus
-from ._exchange.asynchronous import AsyncExchange
-from ._exchange.exchange import Exchange, Lifetime
+from ._exchange.asynchronous import AsyncExchange, OuterAsyncExchange
+from ._exchange.exchange import REPEATED_ABOVE, Exchange, Lifetime
 from ._http.binding import Binding, door_of, library_of
 from ._http.errors import ResilienceError
 from ._http.fast import split_url
@@ -53,6 +54,7 @@ class Calls(ABC, Generic[E]):
     """
 
     exchange_type: type[E]
+    outer_exchange_type: type[E]
     sink_type: type[EventSink]
 
     def __init__(
@@ -81,6 +83,7 @@ class Calls(ABC, Generic[E]):
         self._recover = checked_hooks("recover", recover or {}, known, is_async=binding.is_async)
         self._redact = None if redact is None else checks.plain("redact", redact)
         self._sink = self.sink_type(listeners_of(on_event))
+        self._is_inner = False
         self.registry = self._fresh_registry()
 
     def _fresh_registry(self) -> Registry:
@@ -91,6 +94,10 @@ class Calls(ABC, Generic[E]):
         if self._redact is not None:  # before anything is sent: later, it could only hide the path
             self._redact.try_out("/")
         self.registry = self._fresh_registry()
+
+    def found_inner(self) -> None:
+        """Have a transport of ours that is further in leave retries to this one."""
+        self.exchange_type = self.outer_exchange_type
 
     @abstractmethod
     def bind(self, before: Any) -> Any:
@@ -128,6 +135,9 @@ class Calls(ABC, Generic[E]):
             policy = self._policy_of(request)
             rules, budget = rules_of(policy, dialect), registry.budget_of(config.origin, policy)
             parking = registry.parking_of(config.origin, policy)
+            if REPEATED_ABOVE in extensions and not self._is_inner:
+                self._is_inner = True
+                self._sink.emit(NestedTransport(at=runtime.now(), origin=config.origin))
         if self._recover or RECOVER in extensions:
             is_async = binding.is_async
             hooks = hooks_of(request, self._recover, dialect.dialect, is_async=is_async)
@@ -163,6 +173,7 @@ class AsyncCalls(Calls[AsyncExchange]):
     """The calls of an asynchronous transport: of one event loop."""
 
     exchange_type = AsyncExchange
+    outer_exchange_type = OuterAsyncExchange
     sink_type = EventSink
 
     def bind(self, before: anyio.Runtime | None) -> anyio.Runtime:

@@ -99,7 +99,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
         self._transport.__enter__()
         self._entered += 1
         if self._life.is_closed:
-            self._life = Lifetime()
+            self._life = Lifetime(self._calls.found_inner)
         return self
 
     def __exit__(

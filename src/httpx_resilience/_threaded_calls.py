@@ -11,7 +11,7 @@ from ._core.steps import Admit, CallFlow, Step
 from ._core.telemetry.events import Event
 from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
-from ._exchange.threaded import SyncExchange
+from ._exchange.threaded import OuterSyncExchange, SyncExchange
 from ._runtime.threads import (
     Runtime,
     hold_interrupts,
@@ -85,6 +85,7 @@ class ThreadCalls(Calls[SyncExchange]):
     """The calls of a synchronous transport: of the threads of one process."""
 
     exchange_type = SyncExchange
+    outer_exchange_type = OuterSyncExchange
     sink_type = DeferredSink
     _sink: DeferredSink
     _bound: Runtime | None = None

@@ -16,6 +16,7 @@ from ._core.steps import CallFlow, Reply
 from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
 from ._http.binding import Binding
+from ._nesting import holds
 from ._recovery import FailedAttempt
 from .dialects.scaivault import DEFAULT_DIALECT
 from .instrumentation.sink import EventCallable, Listener
@@ -47,7 +48,9 @@ class Transport(Generic[Request, Response, Inner, Made]):
         self._transport: Any = checked_transport(transport, self._binding)
         settings = dialect, policy, budget, identity, on_event, recover, redact
         self._calls = self._calls_type(self._binding, *settings)
-        self._life = Lifetime()
+        self._life = Lifetime(self._calls.found_inner)
+        if holds(self._transport, Transport):
+            self._calls.found_inner()
         self._entered = 0
         self._runtime: Any = None
 

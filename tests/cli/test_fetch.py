@@ -131,6 +131,16 @@ def test_a_dialect_decides_what_a_code_means(run: Run, served: Served) -> None:
         assert totals(ran.err)[3] == attempts
 
 
+@pytest.mark.parametrize("dialect", ["OpenAI", "openai", "azure-openai"])
+def test_a_dialect_that_ships_is_named_in_any_case_and_decides(
+    run: Run, served: Served, dialect: str
+) -> None:
+    body = json.dumps({"error": {"type": "insufficient_quota", "code": "insufficient_quota"}})
+    served.vault.script(Fault.raw(429, {"Retry-After": "0"}, body))
+    run("fetch", served.url + WHO, "-X", "POST", "--dialect", dialect)
+    assert len(served.vault.log) == 1
+
+
 @pytest.fixture
 def drive(tmp_path: Path) -> str:
     file = tmp_path / "drive.toml"

@@ -67,6 +67,7 @@ def always(answer: Callable[[], httpx.Response]) -> list[Callable[[], httpx.Resp
         ("OPENAI", "openai/insufficient_quota"),
         ("OPENAI", "openai/insufficient_quota_type"),
         ("AZURE_OPENAI", "openai/insufficient_quota"),
+        ("GROQ", "openai/insufficient_quota"),
         ("ANTHROPIC", "anthropic/spend_limit"),
         ("GEMINI", "gemini/per_day"),
     ],

@@ -135,6 +135,8 @@ class CallRun(SharedCall):
             failure = classify(outcome, rules.dialect, rules.reader, reading)
             if failure is not None:
                 self.failed(outcome, failure)
+                if failure.by_proxy:
+                    self._not_charged(outcome.at)
         ticket, sent, received = self._ticket, outcome.sent_at, outcome.received_at
         is_verbose = self._recorder.verbose
         if ticket is not None:
@@ -155,13 +157,19 @@ class CallRun(SharedCall):
             failure is not None or self._place or not parking.is_calm(sent, received)
         ):
             self._woken(self._judge(parking, outcome, failure))
-        if traffic is not None and reading.limits:
+        if traffic is not None and reading.limits and (failure is None or not failure.by_proxy):
             traffic.saw(reading.limits)
         if failure is not None or not is_first or is_verbose:
             if is_first:
                 self.sent_first(sent)
             self.record.attempt_finished(outcome, failure, reading)
         return failure
+
+    def _not_charged(self, now: float) -> None:
+        """Give the ticket back as if the request was not sent: a proxy kept it from the API."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            self._woken(ticket.home.leave(ticket, now, sent=False))
 
     def _report(
         self, ticket: Ticket, outcome: Outcome, reading: Reading, failure: Failure | None
@@ -285,13 +293,14 @@ class CallRun(SharedCall):
 
     def _is_paced(self, failure: Failure) -> bool:
         throttle = self._own_throttle
-        if throttle is None:
+        if throttle is None or failure.by_proxy:
             return False
         return failure.error_class is ErrorClass.RATE_LIMITED or throttle.is_pacing
 
     def _is_rate_limit(self, failure: Failure) -> bool:
         """Return whether the wait for a retry is one that the throttle's ``max_wait`` bounds."""
         is_throttled = self._throttle is not None and self.policy.throttle is not None
+        is_throttled = is_throttled and not failure.by_proxy
         return is_throttled and failure.error_class is ErrorClass.RATE_LIMITED
 
     def gave_up(self, outcome: Outcome, failure: Failure, stop: Stop) -> Done:

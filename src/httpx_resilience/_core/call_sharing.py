@@ -208,7 +208,7 @@ class SharedCall(CallState):
     ) -> Sequence[Waiter]:
         """Learn from an attempt whether its origin is available; return whom to wake."""
         place, self._place = self._place, None
-        if failure is None or (failure.status and failure.error_class not in UNPRODUCTIVE):
+        if failure is None or _is_answer(failure):
             sent, received = outcome.sent_at, outcome.received_at
             return parking.succeeded(place, sent, received, outcome.at)
         if self._parks(failure):
@@ -232,3 +232,9 @@ class SharedCall(CallState):
         place, self._place = self._place, None
         if place is not None and self._parking is not None:
             self._woken(self._parking.leave(place, now, sent=sent))
+
+
+def _is_answer(failure: Failure) -> bool:
+    """Return whether it shows that the origin is there, and does what it should."""
+    is_its_own = bool(failure.status) and not failure.by_proxy
+    return is_its_own and failure.error_class not in UNPRODUCTIVE

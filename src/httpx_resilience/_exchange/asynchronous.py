@@ -10,7 +10,7 @@ from .._core.outcome import HookDone, Outcome, Woken, make_outcome
 from .._core.steps import Admit, Pause, Recover, Send
 from .._http.bodies import decode, without_this_frame
 from .._runtime.anyio import wait
-from .exchange import Exchange
+from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
     from .._http import typed as http
@@ -120,3 +120,9 @@ class AsyncExchange(Exchange):
         body = self._to_close()
         if body is not None:
             await body.close_quietly()
+
+
+class OuterAsyncExchange(Outer, AsyncExchange):
+    """One call of a client whose transport has another one of ours further in."""
+
+    __slots__ = ()

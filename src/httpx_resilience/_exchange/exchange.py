@@ -14,9 +14,9 @@ from .._core.steps import Recover
 from .._http.binding import Binding
 from .._http.bodies import always, body_headers, decode, is_event_stream, without_this_frame
 from .._http.failures import failure_from
-from .._http.fast import split_url
+from .._http.fast import copy_of, split_url
 from .._http.requests import ANONYMOUS, RequestHeaders, new_call, origin_of, prepare
-from .._http.results import DIALECT
+from .._http.results import DIALECT, HISTORY, history_of
 from .._http.successes import may_hold_error
 from .._recovery import FailedAttempt, Hook
 from .._registry import DialectRuntime
@@ -31,14 +31,29 @@ BEFORE_SEND = "resilience.before_send"
 class Lifetime:
     """One opening of a transport, until it is closed; a call belongs to the one it began in.
 
+    Args:
+        found_inner: Called when an attempt shows that another transport of ours is further in.
+
     Attributes:
         is_closed: Whether it is over: its calls send nothing more.
+        found_inner: As given.
     """
 
-    __slots__ = ("is_closed",)
+    __slots__ = ("found_inner", "is_closed")
 
-    def __init__(self) -> None:
+    def __init__(self, found_inner: Callable[[], None]) -> None:
         self.is_closed = False
+        self.found_inner = found_inner
+
+
+REPEATED_ABOVE = "resilience.repeated_above"
+"""Key in a request's extensions: another transport of ours sends it, and repeats it."""
+
+
+def mark_as_ours(request: http.Request) -> None:
+    """Have a transport of ours further in send a request once, without wait or retry."""
+    request.extensions[HISTORY] = None
+    request.extensions[REPEATED_ABOVE] = True
 
 
 class AttemptResult:
@@ -152,18 +167,29 @@ class Exchange:
     def _raised(self, attempt: AttemptResult, sent_at: float, at: float, *, cut: bool) -> Outcome:
         """Return the outcome of an attempt that came to no response."""
         error = attempt.error
+        if error is not None:
+            self._look_for_inner(history_of(error))
         raised = None if error is None else failure_from(error, self._binding.library)
         return Outcome(sent_at, at, at, time.time(), transport_failure=raised, cut=cut)
 
     def _peek(self, response: http.Response) -> tuple[Any, str]:
         """Return an error response's body to be looked at, or None, and its content encoding."""
         headers = response.headers.raw
+        self._look_for_inner(response.extensions.get(HISTORY))
         if not isinstance(response.stream, self._binding.stream) or is_event_stream(headers):
             return None, ""
         length, encoding = body_headers(headers)
         peeked: Any = self._binding.streams.peeked(response.stream, length)
         response.stream = self.last.peeked = peeked
         return peeked, encoding
+
+    def _look_for_inner(self, history: object) -> None:
+        """Note that a failure came through another transport of ours: it retried, too."""
+        if history is not None:
+            self.life.found_inner()
+            if not self.needs_copy:
+                self._request = copy_of(self._request, self._request.stream, [])
+            mark_as_ours(self._request)
 
     def _peek_success(self, response: http.Response) -> tuple[Any, str]:
         """Return a success's body to be looked at, or None, and its content encoding.
@@ -252,3 +278,22 @@ class Exchange:
             peeked: Any = self._binding.streams.peeked(response.stream)
             response.stream = attempt.peeked = peeked
         return attempt.peeked
+
+
+class Outer(Exchange):
+    """What requests bear more where another transport of ours is further in: that they do."""
+
+    __slots__ = ()
+
+    needs_copy = True
+
+    def _prepare(self, seen: RequestHeaders) -> None:
+        super()._prepare(seen)
+        mark_as_ours(self._request)
+
+    def _replace(self, made: object, code: str) -> None:
+        super()._replace(made, code)
+        mark_as_ours(self._request)
+
+    def _look_for_inner(self, history: object) -> None:
+        """Note nothing: it is known."""

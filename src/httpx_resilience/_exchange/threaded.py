@@ -16,7 +16,7 @@ from .._core.outcome import HookDone, Outcome, Woken, make_outcome
 from .._core.steps import Admit, Pause, Recover, Send
 from .._http.bodies import PEEK_SECONDS, decode, without_this_frame
 from .._runtime.threads import SLICE
-from .exchange import Exchange
+from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
     from .._http import typed as http
@@ -165,3 +165,9 @@ class SyncExchange(Exchange):
         body = self._to_close()
         if body is not None:
             body.close_quietly()
+
+
+class OuterSyncExchange(Outer, SyncExchange):
+    """One call of a client whose transport has another one of ours further in."""
+
+    __slots__ = ()

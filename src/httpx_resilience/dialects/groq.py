@@ -8,7 +8,7 @@ from .._core.dialect.catalog import ErrorClass, RequestRules
 from .._core.dialect.dialect import Dialect
 from .._core.frozen import FrozenMap
 from ._rows import STAINLESS_STATUSES, catalogue, row
-from .openai import ENVELOPE
+from .openai import CODES, ENVELOPE
 
 GROQ = Dialect(
     name="groq",
@@ -23,6 +23,9 @@ GROQ = Dialect(
             "Nothing to do; if it lasts, use the on-demand tier.",
             category="Rate limit / availability",
         ),
+        # Its API is compatible with OpenAI's (console.groq.com/docs/openai): should it, or a
+        # gateway before it, say OpenAI's words for billing, then they mean the same.
+        *(spec for spec in CODES.values() if spec.error_class is ErrorClass.PERMANENT),
     ),
     # 498 is the flex tier's, code or no code.
     statuses=FrozenMap({**STAINLESS_STATUSES, 498: ErrorClass.TRANSIENT}),

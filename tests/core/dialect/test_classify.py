@@ -325,6 +325,25 @@ def test_the_id_of_a_response_may_have_a_header_of_its_own() -> None:
     assert request_id_of(headers[:1], dialect) is None
 
 
+class TestProxies:
+    """What a proxy on the way says for itself."""
+
+    own = ((b"Proxy-Status", b"a; error=http_request_denied"), (b"Retry-After", b"3"))
+
+    def test_its_refusal_is_classified_as_ever_and_noted(self) -> None:
+        for status in (429, 503):
+            plain = failure(status, b"", GENERIC, self.own[1:])
+            assert not plain.by_proxy
+            assert failure(status, b"", GENERIC, self.own) == plain._replace(by_proxy=True)
+        assert failure(407).by_proxy
+        assert not failure(502, b"", GENERIC, self.own).by_proxy
+
+    def test_one_that_announces_limits_is_part_of_the_api(self) -> None:
+        announced = exhausted()
+        assert not failure(429, b"", GENERIC, [*self.own, *announced]).by_proxy
+        assert failure(407, b"", GENERIC, announced).by_proxy
+
+
 VETO: RawHeaders = [(b"x-should-retry", b"false")]
 ASSENT: RawHeaders = [(b"X-Should-Retry", b"true")]
 

@@ -7,7 +7,15 @@ exception.
 
 from typing import NamedTuple
 
-from ..headers import RateLimitReader, Reading, Wait, retry_after, server_wait, should_retry
+from ..headers import (
+    RateLimitReader,
+    Reading,
+    Wait,
+    is_by_proxy,
+    retry_after,
+    server_wait,
+    should_retry,
+)
 from ..outcome import Outcome, RawHeaders
 from .catalog import ErrorClass, ErrorSpec
 from .dialect import Dialect
@@ -32,6 +40,7 @@ class Failure(NamedTuple):
         ruled: A rule of the user's decided the class.
         should_retry: What the server says in words: that a retry has a point, or that it has none;
             None if it says nothing.
+        by_proxy: A proxy on the way answered, and not the API: its limits are not the API's.
     """
 
     error_class: ErrorClass
@@ -47,6 +56,7 @@ class Failure(NamedTuple):
     wait: Wait | None = None
     ruled: bool = False
     should_retry: bool | None = None
+    by_proxy: bool = False
 
 
 def classify(
@@ -92,6 +102,7 @@ def classify(
         wait=asked or _usual_wait(outcome, spec),
         ruled=ruled,
         should_retry=again,
+        by_proxy=is_by_proxy(status, headers) and (status == 407 or not reading.limits),
     )
 
 

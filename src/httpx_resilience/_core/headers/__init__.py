@@ -2,6 +2,7 @@
 
 from .families import DEFAULT_FAMILIES, HeaderFamily
 from .limits import RateLimit, Reading, binding
+from .proxy import is_by_proxy
 from .reader import RateLimitReader
 from .veto import STRIPES_VETO, VETO, should_retry
 from .waits import Wait, retry_after, server_wait
@@ -16,6 +17,7 @@ __all__ = [
     "Reading",
     "Wait",
     "binding",
+    "is_by_proxy",
     "retry_after",
     "server_wait",
     "should_retry",

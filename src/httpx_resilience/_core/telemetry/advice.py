@@ -35,6 +35,8 @@ _BY_CLASS = {
 
 _VETOED = "The server says that sending it again does not help: look at what it answers."
 
+_PROXY = "Look at the proxy on the way: it answered, and not the API."
+
 _UNSPECIFIC = (PERMANENT, ATTEMPTS_EXHAUSTED, VETOED)
 """Reasons that say nothing the error code does not say better."""
 
@@ -46,6 +48,8 @@ OTHER_API = (
 
 def advice_for(reason: str, failure: Failure, rules: Rules) -> str | None:
     """Return what a person can do about a call that ended so."""
+    if failure.by_proxy:
+        return _PROXY
     if reason not in _UNSPECIFIC and reason in _BY_REASON:
         return _BY_REASON[reason]
     if failure.spec is not None and failure.spec.advice:

@@ -184,6 +184,24 @@ class TrafficSummary(Event):
 
 
 @record
+class NestedTransport(Event):
+    """Another transport of this library sends through this one, which leaves retries to it.
+
+    Attributes:
+        advice: What a person can do about it.
+    """
+
+    name: ClassVar[str] = "nested_transport"
+
+    advice: str = "Give the client one transport of this library: of two, the inner never retries."
+
+    @property
+    def level(self) -> Level:
+        """Emitted once per transport: its retries and waits are without effect."""
+        return Level.WARNING
+
+
+@record
 class RetryScheduled(CallEvent):
     """An attempt failed and will be repeated.
 
