@@ -217,6 +217,19 @@ async def test_the_users_request_is_not_changed() -> None:
     assert request.extensions == {"trace": "mine"}
 
 
+async def test_nor_is_it_where_the_inner_one_is_hidden() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await HIDDEN["inner"].handle_async_request(request)
+        return response
+
+    HIDDEN["inner"] = AsyncResilientTransport(Scripted(Reply(404)), dialect=GENERIC)
+    outer = AsyncResilientTransport(httpx.MockTransport(answer), dialect=GENERIC)
+    request = get(extensions={"trace": "mine"})
+    for _ in range(2):
+        await outer.handle_async_request(request)
+    assert request.extensions == {"trace": "mine"}
+
+
 async def test_a_request_is_its_users_own_where_nothing_is_nested() -> None:
     server = Scripted(OK)
     request = get()

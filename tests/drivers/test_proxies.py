@@ -9,6 +9,7 @@ from httpx_resilience import (
     Policy,
     RateLimitStatus,
     RetryPolicy,
+    TrafficSummary,
     history_of,
 )
 from support.clients import STEADY, call
@@ -97,6 +98,18 @@ async def test_the_advice_names_the_proxy() -> None:
     line = ear.last()
     assert (line["event"], line["reason"], line["status"]) == ("gave_up", "permanent", 407)
     assert line["advice"] == "Look at the proxy on the way: it answered, and not the API."
+
+
+async def test_the_summary_does_not_count_what_a_proxy_has_left() -> None:
+    ear = Ear()
+    spent = (("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "0"))
+    server = Scripted(LEFT, Reply(407, headers=spent), LEFT)
+    transport = AsyncResilientTransport(server, policy=ONCE, dialect=GENERIC, on_event=ear)
+    for _ in range(4):
+        await call(transport)
+        await anyio.sleep(25)
+    (summary,) = [event for event in ear.events if isinstance(event, TrafficSummary)]
+    assert (summary.calls, summary.rate_remaining) == (3, 7)
 
 
 async def test_a_proxy_that_answers_does_not_show_that_the_origin_is_there() -> None:

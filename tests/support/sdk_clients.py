@@ -99,10 +99,6 @@ class Groq(_Stainless):
         "groq.APIConnectionError",
     )
 
-    def speaks(self) -> Dialect:
-        # Nobody was seen to get this from Groq, so its dialect does not list it.
-        return super().speaks().extend(codes={"insufficient_quota": ErrorClass.PERMANENT})
-
 
 class LangChainOpenAI(Sdk):
     package = "langchain-openai"

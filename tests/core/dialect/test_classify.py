@@ -244,6 +244,17 @@ class TestStatusesThatWait:
         found = failure(403, b"", self.dialect, headers)
         assert (found.error_class, found.wait) == (ErrorClass.PERMANENT, None)
 
+    def test_a_wait_of_0_in_the_body_asks_for_none(self) -> None:
+        dialect = Dialect(
+            name="x",
+            statuses_that_wait={403: ErrorClass.RATE_LIMITED},
+            envelope=Envelope(wait=(("wait",),)),
+        )
+        expected = {0: ErrorClass.PERMANENT, 1: ErrorClass.RATE_LIMITED}
+        for seconds, error_class in expected.items():
+            found = failure(403, b'{"wait": %d}' % seconds, dialect)
+            assert found.error_class is error_class
+
     def test_an_exhausted_limit_says_when(self) -> None:
         found = failure(403, b"", self.dialect, exhausted())
         assert found.wait == Wait(30.0, "rate_limit_reset")

@@ -185,7 +185,7 @@ class TrafficSummary(Event):
 
 @record
 class NestedTransport(Event):
-    """Another transport of this library sends through this one, which leaves retries to it.
+    """Another transport of this library sends through this one, which leaves retries to it; once.
 
     Attributes:
         advice: What a person can do about it.
@@ -197,7 +197,7 @@ class NestedTransport(Event):
 
     @property
     def level(self) -> Level:
-        """Emitted once per transport: its retries and waits are without effect."""
+        """Its policy has no effect on what the other one sends."""
         return Level.WARNING
 
 
