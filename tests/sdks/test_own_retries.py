@@ -57,6 +57,24 @@ def test_its_own_retries_off_or_on_a_call_that_is_refused_twice_takes_three(
         assert server.requests == 3
 
 
+@pytest.mark.usefixtures("nobody_sleeps")
+@pytest.mark.parametrize(("retries", "sent"), [(True, 12), (False, 4)])
+def test_an_exception_carries_no_veto(retries: bool, sent: int) -> None:
+    sdk = OpenAI()
+    attempts: list[object] = []
+
+    def unreachable(request: httpx2.Request) -> httpx2.Response:
+        attempts.append(request)
+        raise httpx2.ConnectError("nobody there")
+
+    inner = httpx2.MockTransport(unreachable)
+    with ResilientTransport2(inner, dialect=sdk.speaks(), policy=POLICY) as transport:
+        client = sdk.client("http://api.example", transport, is_async=False, retries=retries)
+        with pytest.raises(sdk.error("unreachable")):
+            sdk.ask(client, is_async=False)
+    assert len(attempts) == sent
+
+
 # Those that do not: theirs are off, or multiply ours.
 
 
