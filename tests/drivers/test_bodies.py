@@ -344,6 +344,13 @@ def test_a_one_shot_body_is_not_begun_twice() -> None:
         aiter(stream)
 
 
+async def test_a_stream_that_no_header_announces_is_read_once_and_empty_from_then_on() -> None:
+    stream = AsyncOneShotStream(Stream((b"",)), is_framed=False)
+    for _ in range(3):
+        assert stream.is_replayable()
+        assert b"".join([chunk async for chunk in stream]) == b""
+
+
 async def test_a_bomb_within_a_bomb_takes_little_memory() -> None:
     bomb = gzip.compress(gzip.compress(b"0" * 50_000_000))
     line = Reply(404, (bomb,), (("Content-Encoding", "gzip, gzip"),))

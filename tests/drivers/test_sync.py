@@ -326,6 +326,28 @@ class TestBodies:
         assert history is not None
         assert history.reason == "body_not_replayable"
 
+    def test_a_stream_that_no_header_announces_is_no_body_to_miss(self, http: ModuleType) -> None:
+        """Caches wrap requests without a body so, as hishel does for githubkit."""
+
+        class Empty(http.SyncByteStream):  # type: ignore[name-defined,misc]
+            left = 1
+
+            def __iter__(self) -> Iterator[bytes]:
+                assert self.left, "it was read twice"
+                self.left -= 1
+                return iter([b""])
+
+        sent: list[bytes] = []
+
+        def handler(request: Any) -> Any:
+            sent.append(b"".join(request.stream))
+            return http.Response(503 if len(sent) < 3 else 200)
+
+        client = http.Client(transport=over(http, handler, policy=Policy(retry=QUICK)))
+        request = http.Request("GET", URL, stream=Empty())
+        assert client.send(request).status_code == 200
+        assert sent == [b"", b"", b""]
+
     def test_a_body_for_an_asynchronous_client_is_refused(self, http: ModuleType) -> None:
         async def chunks() -> Any:
             yield b"a"

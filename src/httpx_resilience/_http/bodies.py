@@ -37,15 +37,26 @@ CLOSE_SECONDS = 2.0
 
 
 class OneShot:
-    """A request body that can be sent again only while nobody has begun to read it."""
+    """A request body that can be sent again only while nobody has begun to read it.
+
+    Args:
+        stream: What it is read from.
+        is_framed: Whether the request's headers announce a body. Without, it should have none
+            (RFC 9112, section 6.3, rule 7): caches wrap such requests, too. Once that has turned
+            out to be true, nothing is missing when it is sent again.
+    """
 
     library: ClassVar[Any]
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, is_framed: bool = True) -> None:
         self._stream = stream
+        self._is_framed = is_framed
         self.is_begun = False
+        self.is_empty = False
 
     def _begin(self) -> Any:
+        if self.is_empty:
+            return self.library.ByteStream(b"")
         if self.is_begun:  # httpcore itself repeats what HTTP/2 refused; with an empty body here
             text = "the request body was begun already and cannot be sent again"
             raise self.library.WriteError(text)
@@ -53,15 +64,23 @@ class OneShot:
         return self._stream
 
     def is_replayable(self) -> bool:
-        """Return whether nobody has begun to read it."""
-        return not self.is_begun
+        """Return whether nobody has begun to read it, or there is nothing to read."""
+        return not self.is_begun or self.is_empty
 
 
 class AsyncOneShot(OneShot):
     """For asynchronous clients."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._begin())
+        stream = self._begin()
+        return aiter(stream) if self._is_framed or self.is_empty else self._looked_at(stream)
+
+    async def _looked_at(self, stream: Any) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            yield chunk
+        self.is_empty = not size
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -71,7 +90,15 @@ class SyncOneShot(OneShot):
     """For synchronous clients."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._begin())
+        stream = self._begin()
+        return iter(stream) if self._is_framed or self.is_empty else self._looked_at(stream)
+
+    def _looked_at(self, stream: Any) -> Iterator[bytes]:
+        size = 0
+        for chunk in stream:
+            size += len(chunk)
+            yield chunk
+        self.is_empty = not size
 
     def close(self) -> None:
         self._stream.close()
@@ -83,12 +110,13 @@ def always() -> bool:
 
 
 def replayable(
-    stream: http.SyncByteStream | http.AsyncByteStream, binding: Binding
+    stream: http.SyncByteStream | http.AsyncByteStream, binding: Binding, *, is_framed: bool = True
 ) -> tuple[Any, Callable[[], bool]]:
     """Return the stream to send, and a callable that says whether it can be sent (again) now.
 
     Bytes, JSON and forms are ``ByteStream``; multipart can be replayed if its files seek (httpx
-    rewinds them itself). Everything else is one-shot.
+    rewinds them itself). Everything else is one-shot; ``is_framed`` says whether the request's
+    headers announce a body.
 
     Raises:
         TypeError: The body is a stream that this kind of client of this library cannot send.
@@ -102,7 +130,7 @@ def replayable(
             f"request.stream: got a {type(stream).__name__}, "
             f"allowed is an {binding.name}.{binding.stream.__name__}"
         )
-    one_shot = binding.streams.one_shot(stream)
+    one_shot = binding.streams.one_shot(stream, is_framed=is_framed)
     return one_shot, one_shot.is_replayable
 
 

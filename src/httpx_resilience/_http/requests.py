@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _IDEMPOTENCY_KEY = "Idempotency-Key"
 _KEYED_METHODS = ("POST", "PATCH")
 _USUAL_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "PUT", "POST", "PATCH"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})  # RFC 9112, section 6
 _AUTHORIZATION, _API_KEY, _ID, _KEY = range(4)
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
@@ -169,7 +170,8 @@ def prepare(
     if type(given) is binding.byte_stream:  # as most are
         stream, is_replayable = given, always
     else:
-        stream, is_replayable = replayable(given, binding)
+        is_framed = any(name in _FRAMING for _, name, _ in triples_of(request.headers))
+        stream, is_replayable = replayable(given, binding, is_framed=is_framed)
     added: list[Triple] = []
     name = rules.request_id_header
     if name is not None and not seen.has_id:
