@@ -14,6 +14,7 @@ import pytest
 from httpx_resilience import (
     ApiError,
     AsyncResilientTransport,
+    Backoff,
     Dialect,
     Envelope,
     ErrorClass,
@@ -52,6 +53,7 @@ CHAT = Dialect(
     envelope=Envelope(code=(("error",),), errors_in_success=True),
 )
 JSON = ("Content-Type", "application/json; charset=utf-8")
+QUICK = RetryPolicy(backoff={ErrorClass.TRANSIENT: Backoff(initial=0.001, jitter="none")})
 TO_THE_END = Policy(retry=STEADY, throttle=None, park=None)
 
 
@@ -453,7 +455,7 @@ def test_a_synchronous_transport_does_the_same(http: ModuleType, in_memory: bool
 
     door = door_of(http.__name__)
     transport = door.ResilientTransport(
-        http.MockTransport(answer), dialect=CHAT, policy=Policy(retry=RetryPolicy(retry_for=9))
+        http.MockTransport(answer), dialect=CHAT, policy=Policy(retry=QUICK, park=None)
     )
     with http.Client(transport=transport) as client, client.stream("GET", URL) as response:
         assert (next(left, None), told(response).reason) == (None, "permanent")
