@@ -1,7 +1,7 @@
 """Which bodies of successes may be looked at: some APIs send errors with status 200.
 
-Only documents are: JSON that is in memory, or whose length is known and small. A stream is handed
-over as it comes, whatever its type.
+Only documents are: JSON of at most 64 KiB. What is no such document by its type or length is handed
+over as it comes. Where no length is stated, as with compressed bodies, up to 64 KiB are read.
 """
 
 from __future__ import annotations
@@ -39,4 +39,4 @@ def may_hold_error(response: http.Response, binding: Binding) -> bool:
     if type(stream) is binding.byte_stream:
         return sum(map(len, stream)) <= PEEK_BYTES
     length, _ = body_headers(headers)
-    return isinstance(stream, binding.stream) and length is not None and length <= PEEK_BYTES
+    return isinstance(stream, binding.stream) and (length is None or length <= PEEK_BYTES)

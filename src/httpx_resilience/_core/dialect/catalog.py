@@ -147,7 +147,7 @@ class Envelope:
             refusal for its size (``"Requested"`` of ``Limit 30000, Requested 30601``); empty for
             none. At most 64 characters.
         errors_in_success: The API sends errors with status 200, too. They are looked for in JSON
-            bodies of at most 64 KiB whose length is known, never in streams.
+            bodies of at most 64 KiB, never in streams of events or lines.
 
     Raises:
         TypeError: A field is of the wrong type.
