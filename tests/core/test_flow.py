@@ -204,6 +204,7 @@ def test_every_reason_but_those_of_waits_is_reached() -> None:
         play(lost, method="POST"),
         play(lost, is_replayable=lambda: False),
         play(outage, policy=None),
+        play(coded(503, "service_unavailable", [(b"x-should-retry", b"false")])),
     ]
     others = (THROTTLE_TIMEOUT, CLOSED, UNAVAILABLE)
     assert reasons(played) == [reason for reason in REASONS if reason not in others]

@@ -14,11 +14,14 @@ waits = st.none() | st.builds(
 failures = st.builds(
     lambda **fields: Failure(**fields),  # Hypothesis would also invent the fields left out
     error_class=st.sampled_from(list(ErrorClass)),
-    status=st.none() | st.integers(400, 599),
+    status=st.none() | st.just(200) | st.integers(400, 599),
     coded=st.booleans(),
     never_sent=st.booleans(),
     perhaps_processed=st.booleans(),
     wait=waits,
+    ruled=st.booleans(),
+    should_retry=st.none() | st.booleans(),
+    by_proxy=st.booleans(),
 )
 facts = st.builds(
     lambda **fields: Facts(**fields),
@@ -28,6 +31,7 @@ facts = st.builds(
     give_up_at=st.floats(0, 1e6),
     repeatable=st.booleans(),
     replayable=st.booleans(),
+    has_hook=st.booleans(),
 )
 retries = st.builds(
     lambda **fields: RetryPolicy(**fields),
@@ -46,9 +50,10 @@ def test_a_retry_is_made_only_where_all_allow_it(
     if not isinstance(decision, Retry):
         assert decision.reason in REASONS
         return
-    assert failure.error_class not in (ErrorClass.PERMANENT, ErrorClass.CONFLICT)
+    assert fact.has_hook or failure.error_class not in (ErrorClass.PERMANENT, ErrorClass.CONFLICT)
+    assert fact.has_hook or failure.ruled or failure.should_retry is not False
     assert fact.attempt < retry.max_attempts
-    assert fact.replayable
+    assert fact.replayable or fact.has_hook
     assert decision.delay > 0
     assert decision.cost >= 0
     assert fact.now + decision.delay + MINIMAL_ATTEMPT <= fact.give_up_at

@@ -27,6 +27,7 @@ from httpx_resilience import (
     GaveUp,
     Level,
     Listener,
+    MessageRule,
     Policy,
     RateLimitChanged,
     RateLimitEvent,
@@ -130,9 +131,18 @@ own = Dialect(
     codes={"busy": ErrorSpec(code="busy", error_class=ErrorClass.TRANSIENT)},
     unknown_code=None,
     statuses={503: ErrorClass.TRANSIENT},
-    envelope=Envelope(code=(("errors", "*", "code"),), ignore_case=True),
-    requests=RequestRules(idempotency_header="Idempotency-Key"),
+    statuses_that_wait={403: ErrorClass.RATE_LIMITED},
+    envelope=Envelope(
+        code=(("errors", "*", "code"),),
+        ignore_case=True,
+        code_headers=("X-Code",),
+        messages=(MessageRule(contains="slow down", code="busy", statuses=(403,)),),
+        errors_in_success=True,
+    ),
+    requests=RequestRules(idempotency_header="Idempotency-Key", post_is_repeatable=True),
+    stop_layers_above=True,
 )
+assert_type(Policy(stop_layers_above=False).stop_layers_above, bool | None)
 
 
 async def use() -> None:
