@@ -50,14 +50,14 @@ class DialectRuntime(NamedTuple):
         reader: Reads the rate-limit headers of its responses.
         scan: Reads the headers of requests to it.
         is_default: The user named no dialect.
-        has_errors_in_success: Errors may come with a status of success.
+        looks_at_successes: Their bodies may hold errors, or say what the request took.
     """
 
     dialect: Dialect
     reader: RateLimitReader
     scan: RequestHeaderReader
     is_default: bool = False
-    has_errors_in_success: bool = False
+    looks_at_successes: bool = False
 
 
 class Dialects:
@@ -91,7 +91,8 @@ class Dialects:
 
 def _runtime_of(dialect: Dialect) -> DialectRuntime:
     reader, scan = RateLimitReader(dialect.rate_limits), RequestHeaderReader(dialect)
-    is_default, looks = dialect is DEFAULT_DIALECT, dialect.envelope.errors_in_success
+    is_default = dialect is DEFAULT_DIALECT
+    looks = dialect.envelope.errors_in_success or bool(dialect.requests.usage)
     return DialectRuntime(dialect, reader, scan, is_default, looks)
 
 

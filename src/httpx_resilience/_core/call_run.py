@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .call_sharing import UNPRODUCTIVE, SharedCall
 from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
+from .dialect.envelope import with_usage
 from .headers import Reading
 from .outcome import Closed, HookDone, Outcome, Waiter
 from .policy import ThrottlePolicy
@@ -141,6 +142,8 @@ class CallRun(SharedCall):
                 self.failed(outcome, failure)
                 if failure.by_proxy:
                     self._not_charged(outcome.at)
+            elif rules.dialect.requests.usage:
+                reading = with_usage(reading, outcome.body, rules.dialect)
         ticket, sent, received = self._ticket, outcome.sent_at, outcome.received_at
         is_verbose = self._recorder.verbose
         if ticket is not None:

@@ -43,7 +43,7 @@ class AsyncExchange(Exchange):
             outcome = make_outcome(
                 (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
-            if self._dialect.has_errors_in_success:
+            if self._dialect.looks_at_successes:
                 outcome = await self._succeeded(response, outcome)
         elif response is None:
             outcome = self._raised(attempt, sent_at, at, cut=cut)

@@ -58,7 +58,7 @@ class SyncExchange(Exchange):
             outcome = make_outcome(
                 (sent_at, at, at, time.time(), response.status_code, headers, b"", None, False)
             )
-            if self._dialect.has_errors_in_success:
+            if self._dialect.looks_at_successes:
                 outcome = self._succeeded(response, outcome)
         elif response is None:
             outcome = self._cut_or_raised(attempt.error, sent_at, at, step.cut_at)

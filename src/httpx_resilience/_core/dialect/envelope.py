@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..headers import Reading
 from ..headers.values import moment
 from ..outcome import RawHeaders
 from .catalog import TOKEN, Envelope, ErrorSpec, MessageRule
@@ -135,6 +136,27 @@ def read_error(
         request_id=first(document, envelope.request_id, str),
         spec=dialect.spec(code),
     )
+
+
+def with_usage(reading: Reading, body: bytes, dialect: Dialect) -> Reading:
+    """Return a reading that says what the request took, as the body of its success does.
+
+    >>> from .requests import RequestRules
+    >>> tokens = RequestRules(usage={"tokens": ("usage", "total_tokens")})
+    >>> said = Reading((RateLimit(30_000, 900, unit="tokens"),))
+    >>> body = b'{"usage": {"total_tokens": 321}}'
+    >>> with_usage(said, body, Dialect(name="llm", requests=tokens)).limits[0].cost
+    321
+    """
+    paths, document = dialect.requests.usage, parse(body, MAX_BODY)
+    took = {unit: first(document, (path,), int) for unit, path in paths.items()}
+    limits = [
+        limit._replace(cost=cost)
+        if type(cost := took.get(limit.unit)) is int and 0 <= cost < _MOST
+        else limit
+        for limit in reading.limits
+    ]
+    return reading._replace(limits=tuple(limits))
 
 
 def _wait(document: Any, paths: tuple[Path, ...]) -> float | None:

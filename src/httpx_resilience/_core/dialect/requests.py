@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from .. import checks
+from ..frozen import FrozenMap
 from .catalog import check_header
 from .document import Contents
 from .paths import Path, check_paths, first
@@ -178,6 +179,10 @@ class RequestRules:
         costs: From the request (httpx's or httpx2's) to what it takes, by unit, such as
             ``{"tokens": 900}``; called once for each call. Or estimates, as data. A unit that is
             not named is learned from what the server says is left.
+        usage: Where the body of a success says what the request took, by unit, as paths such as
+            ``{"tokens": ("usage", "total_tokens")}``. Bodies are looked at as those of successes
+            that may hold errors: JSON of at most 64 KiB. It refines what is learned; what the
+            headers say is left comes before it. At most 8.
         is_plain: Every request counts as one, and nothing is said of what it takes.
     """
 
@@ -189,6 +194,7 @@ class RequestRules:
     category: Callable[[str, str], str] | None = None
     categories: tuple[CategoryRule, ...] = ()
     costs: Callable[[Any], Costs] | tuple[CostEstimate, ...] = ()
+    usage: Mapping[str, Path] = FrozenMap[str, Path]()
     is_plain: bool = dataclasses.field(init=False, repr=False, compare=False, default=True)
 
     def __post_init__(self) -> None:
@@ -204,6 +210,9 @@ class RequestRules:
             checks.instance("RequestRules.costs", self.costs, tuple, allowed)
             for estimate in self.costs:
                 checks.instance("RequestRules.costs", estimate, CostEstimate, allowed)
+        checks.integer("RequestRules.usage: number of units", len(self.usage), low=0, high=8)
+        check_paths("RequestRules.usage", tuple(self.usage.values()))
+        object.__setattr__(self, "usage", FrozenMap(self.usage))
         # Kept, for it is asked for each call.
         object.__setattr__(self, "is_plain", not self.categories and not self.costs)
 

@@ -20,7 +20,7 @@ _CODE = ("class", "status", "category", "meaning", "advice", "wait")
 _ENVELOPE = tuple(field.name for field in fields(Envelope))
 _REQUESTS = (
     *("put_is_idempotent", "post_is_repeatable", "request_id_header", "idempotency_header"),
-    *("response_id_header", "categories", "costs"),
+    *("response_id_header", "categories", "costs", "usage"),
 )
 _MESSAGE = ("contains", "code", "statuses")
 _CATEGORY = tuple(field.name for field in fields(CategoryRule))
@@ -122,6 +122,7 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
     parts = dict(entry)
     rules = _tables(parts.pop("categories", []), "requests.categories")
     costs = _tables(parts.pop("costs", []), "requests.costs")
+    usage = _table(parts.pop("usage", {}), "requests.usage")
     for name, value in parts.items():
         if name in ("put_is_idempotent", "post_is_repeatable"):
             _flag(value, f"requests.{name}")
@@ -131,6 +132,7 @@ def _requests(entry: Mapping[str, Any]) -> RequestRules:
         _category(rule, f"requests.categories[{at}]") for at, rule in enumerate(rules)
     )
     parts["costs"] = tuple(_cost(cost, f"requests.costs[{at}]") for at, cost in enumerate(costs))
+    parts["usage"] = {unit: _path(path, f"requests.usage.{unit}") for unit, path in usage.items()}
     try:
         return RequestRules(**parts)
     except ValueError as error:
@@ -142,7 +144,7 @@ def _category(entry: Mapping[str, Any], where: str) -> CategoryRule:
         raise ValueError(f"{where}.name: missing, allowed is a string")
     rule = dict(entry)
     if "field" in rule:
-        (rule["field"],) = _paths(_string(rule["field"], f"{where}.field"), f"{where}.field")
+        rule["field"] = _path(rule["field"], f"{where}.field")
     built = _built(CategoryRule, rule, _CATEGORY, where)
     return checks.instance(where, built, CategoryRule, "a CategoryRule")
 
@@ -201,6 +203,11 @@ def _paths(value: object, where: str) -> tuple[Path, ...]:
     if None in paths:
         raise ValueError(f"{where}: got {checks.shown(value)}, allowed is {_A_PATH}")
     return tuple(path for path in paths if path is not None)
+
+
+def _path(value: object, where: str) -> Path:
+    (path,) = _paths(_string(value, where), where)
+    return path
 
 
 def _strings(value: object, where: str, allowed: str) -> list[str]:
