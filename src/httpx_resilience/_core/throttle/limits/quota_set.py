@@ -127,10 +127,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         for quota in self.values():
             if quota.limit is None or not quota.has_evidence:
                 continue
-            if quota.limit == 0 and now < min(
-                quota.end.high, quota.evidence.newest_sent + _FORBIDDEN
-            ):
-                return f"the server's limit of {quota.unit} is 0"
+            if quota.limit == 0:
+                if now < min(quota.end.high, quota.evidence.newest_sent + _FORBIDDEN):
+                    return f"the server's limit of {quota.unit} is 0"
+                continue  # it may be another one now: a probe shows it
             need = given_cost(ticket.units, quota.unit)
             if need is not None and need > quota.limit:
                 return f"it takes {need} {quota.unit}, and the limit is {quota.limit}"
