@@ -11,7 +11,7 @@ from ._budget import RetryBudget
 from ._core.dialect.catalog import Envelope, ErrorClass, ErrorSpec, MessageRule
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
-from ._core.dialect.requests import CategoryRule, RequestRules
+from ._core.dialect.requests import CategoryRule, CostEstimate, RequestRules
 from ._core.headers import HeaderFamily
 from ._core.policy import BudgetPolicy, ParkPolicy, Policy, RetryPolicy, ThrottlePolicy
 from ._core.retry.backoff import Backoff
@@ -110,6 +110,7 @@ __all__ = [
     "CallHistory",
     "CallStarted",
     "CategoryRule",
+    "CostEstimate",
     "DeadlineExceeded",
     "Dialect",
     "Envelope",

@@ -260,9 +260,9 @@ class Registry:
         # A category may be a segment of the path: it is logged as that of the redacted one.
         origin, who, _ = scope
         rules, path = dialect.requests, shown_path(call)
-        name = call.category if path == call.path else rules.category_of(call.method, path)
-        if rules.category is not None:
-            name = rules.category(call.method, path)
+        name = call.category
+        if path != call.path or rules.category is not None:
+            name = rules.shown_category_of(call.method, path, name)
         return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name or ""))
 
     def _named(self, request: http.Request, name: object, seen: RequestHeaders) -> str:

@@ -28,6 +28,7 @@ from httpx_resilience import (
     CallEvent,
     CallHistory,
     CategoryRule,
+    CostEstimate,
     Envelope,
     ErrorClass,
     ErrorInfo,
@@ -162,7 +163,7 @@ def settings(kind: type) -> str:
     """Return a table of a configuration class's fields."""
     assert is_dataclass(kind)
     said = described(kind)
-    rows = [[f"`{field.name}`", said[field.name]] for field in fields(kind)]
+    rows = [[f"`{field.name}`", said[field.name]] for field in fields(kind) if field.init]
     return table(["key", "meaning"], rows)
 
 
@@ -549,6 +550,7 @@ MADE: dict[str, Callable[[], str]] = {
     "messages": lambda: settings(MessageRule),
     "requests": lambda: settings(RequestRules),
     "categories": lambda: settings(CategoryRule),
+    "costs": lambda: settings(CostEstimate),
     "families": lambda: settings(HeaderFamily),
     "limits": limits,
     "faults": faults,

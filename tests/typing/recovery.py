@@ -10,6 +10,7 @@ from httpx_resilience import (
     SCAIVAULT,
     AsyncResilientTransport,
     CategoryRule,
+    CostEstimate,
     Dialect,
     ErrorClass,
     ErrorInfo,
@@ -148,6 +149,15 @@ own = Dialect(
     rate_limits=(HeaderFamily(limit="X-My-Limit", reset="X-My-Reset", reset_unit="ms"),),
 )
 assert_type(own.requests.cost_of("PUT", "/v1/files/a"), int)
+
+
+def tokens_of(request: httpx.Request) -> dict[str, int]:
+    return {"tokens": len(request.content)}
+
+
+assert_type(own.extend(costs=tokens_of), Dialect)
+assert_type(own.extend(costs=[CostEstimate(fields=(("max_tokens",),))]), Dialect)
+CategoryRule(name="chat", path="/v1/chat/*", field=("model",))
 assert_type(transport.rate_limits(), tuple[RateLimitStatus, ...])
 
 # A function that returns a coroutine is as good as an async one.

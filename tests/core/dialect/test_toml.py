@@ -7,6 +7,7 @@ import pytest
 from httpx_resilience import (
     SCAIVAULT,
     CategoryRule,
+    CostEstimate,
     Dialect,
     Envelope,
     ErrorClass,
@@ -74,7 +75,24 @@ methods = ["put", "POST"]
 cost = 5
 
 [[requests.categories]]
+name = "chat"
+path = "/v1/chat"
+field = "options.model"
+
+[[requests.categories]]
+name = "deploy"
+path = "/deployments/{deployment}/*"
+
+[[requests.categories]]
 name = "read"
+
+[[requests.costs]]
+unit = "output-tokens"
+bytes_per_unit = false
+fields = ["max_tokens", "options.limits.*"]
+
+[[requests.costs]]
+bytes_per_unit = 3.5
 
 [[rate_limits]]
 limit = "X-My-Limit"
@@ -133,7 +151,17 @@ def test_every_entry_is_taken() -> None:
             response_id_header="Request-Id",
             categories=(
                 CategoryRule(name="upload", path="/v1/files/*", methods=("PUT", "POST"), cost=5),
+                CategoryRule(name="chat", path="/v1/chat", field=("options", "model")),
+                CategoryRule(name="deploy", path="/deployments/{deployment}/*"),
                 CategoryRule(name="read"),
+            ),
+            costs=(
+                CostEstimate(
+                    unit="output-tokens",
+                    bytes_per_unit=None,
+                    fields=(("max_tokens",), ("options", "limits", "*")),
+                ),
+                CostEstimate(bytes_per_unit=3.5),
             ),
         ),
         rate_limits=(
@@ -330,6 +358,46 @@ WRONG = {
     "methods that are numbers": (
         NAMED + 'requests = {categories = [{name = "a", methods = [1]}]}',
         r"^requests\.categories\[0\]\.methods: got 1",
+    ),
+    "a field of the body that is no path": (
+        NAMED + 'requests = {categories = [{name = "a", field = "x..y"}]}',
+        r"^requests\.categories\[0\]\.field: got 'x\.\.y', allowed is a path",
+    ),
+    "several fields of the body": (
+        NAMED + 'requests = {categories = [{name = "a", field = ["x", "y"]}]}',
+        r"^requests\.categories\[0\]\.field: got \['x', 'y'\], allowed is a string",
+    ),
+    "two placeholders": (
+        NAMED + 'requests = {categories = [{name = "a", path = "/{x}/{y}"}]}',
+        r"^requests\.categories\[0\]\.path: got '/\{x\}/\{y\}', allowed is one placeholder",
+    ),
+    "a placeholder beside a field": (
+        NAMED + 'requests = {categories = [{name = "a", path = "/{x}", field = "y"}]}',
+        r"^requests\.categories\[0\]\.path: got '/\{x\}', allowed is one placeholder, or none",
+    ),
+    "costs that are no array": (
+        NAMED + "requests = {costs = 900}",
+        r"^requests\.costs: got 900, allowed is an array of tables",
+    ),
+    "an unknown entry of a cost": (
+        NAMED + 'requests = {costs = [{units = "tokens"}]}',
+        r"^requests\.costs\[0\]\.units: unknown entry.*did you mean 'unit'",
+    ),
+    "a unit of a cost that is a number": (
+        NAMED + "requests = {costs = [{unit = 5}]}",
+        r"^requests\.costs\[0\]\.unit: got 5, allowed is a string",
+    ),
+    "no bytes a unit": (
+        NAMED + "requests = {costs = [{}, {bytes_per_unit = 0}]}",
+        r"^requests\.costs\[1\]\.bytes_per_unit: got 0, allowed is a finite number above 0",
+    ),
+    "bytes a unit that are true": (
+        NAMED + "requests = {costs = [{bytes_per_unit = true}]}",
+        r"^requests\.costs\[0\]\.bytes_per_unit: got True",
+    ),
+    "fields of a cost that are numbers": (
+        NAMED + "requests = {costs = [{fields = [1]}]}",
+        r"^requests\.costs\[0\]\.fields: got \[1\], allowed is a path",
     ),
     "an unknown entry of a family": (
         NAMED + 'rate_limits = [{limits = "X"}]',

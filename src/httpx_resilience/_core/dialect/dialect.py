@@ -187,8 +187,7 @@ class Dialect:
             ruled.add(self.key(spec.code))
         requests = self.requests
         if costs is not None:
-            given = costs if callable(costs) else tuple(costs)
-            requests = replace(requests, costs=given)
+            requests = replace(requests, costs=self._costs(costs))
         return replace(
             self,
             requests=requests,
@@ -199,6 +198,16 @@ class Dialect:
             },
             code_rules=frozenset(ruled),
         )
+
+    def _costs(self, given: Any) -> Any:
+        if callable(given):
+            return given
+        if not isinstance(given, Iterable):
+            raise TypeError(
+                f"{self.name}.extend(costs): got {checks.shown(given)}, "
+                "allowed is a callable, or CostEstimates"
+            )
+        return tuple(given)
 
     def _ruled_spec(self, code: str, rule: object) -> ErrorSpec:
         where = f"{self.name}.extend(codes)[{code!r}]"

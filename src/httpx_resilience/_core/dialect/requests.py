@@ -11,13 +11,13 @@ from .. import checks
 from ..frozen import FrozenMap
 from .catalog import check_header
 from .document import Contents
-from .paths import Path, check_paths, first
+from .paths import Path, check_paths, first, follow
 
 MOST = 10**12
 """Units that a request can be said to take, at the most."""
 
+_RULES = "a tuple of CategoryRules"
 _VALUE = re.compile(r"\{[a-z_]{1,32}\}")
-_TAKEN = "([^/:]+)"
 
 Costs = Mapping[str, int]
 """What a request takes, by unit."""
@@ -109,7 +109,8 @@ class CostEstimate:
 
     Attributes:
         unit: What is counted.
-        bytes_per_unit: Bytes of the body that count as one; None if the size does not matter.
+        bytes_per_unit: Bytes of the body that count as one; None (in TOML ``false``) if the size
+            does not matter.
         fields: Paths into the JSON body; the first that holds a whole number is added.
 
     Raises:
@@ -135,10 +136,14 @@ class CostEstimate:
         """Return the estimate; 0 for a body that is not in memory."""
         size = len(contents.body) if contents.body is not None else 0
         units = size / self.bytes_per_unit if self.bytes_per_unit is not None else 0.0
-        asked = first(contents.document, self.fields, int) if self.fields else None
-        if asked is not None and not isinstance(asked, bool):
-            units += min(max(0, asked), MOST)
-        return min(MOST, int(units))
+        return int(min(MOST, units + self._asked(contents)))
+
+    def _asked(self, contents: Contents) -> int:
+        for path in self.fields:
+            asked = follow(contents.document, path)
+            if type(asked) is int:  # and no bool
+                return min(max(0, asked), MOST)
+        return 0
 
 
 class Spending(NamedTuple):
@@ -205,7 +210,12 @@ class RequestRules:
                 allowed = "a header name, or None"
                 check_header(f"RequestRules.{name}", getattr(self, name), allowed)
 
-        if not callable(self.costs):
+        checks.instance("RequestRules.categories", self.categories, tuple, _RULES)
+        for rule in self.categories:
+            checks.instance("RequestRules.categories", rule, CategoryRule, _RULES)
+        if callable(self.costs):
+            checks.plain("RequestRules.costs", self.costs)
+        else:
             allowed = "a callable, or a tuple of CostEstimates"
             checks.instance("RequestRules.costs", self.costs, tuple, allowed)
             for estimate in self.costs:
@@ -224,6 +234,17 @@ class RequestRules:
             return None
         rule = self._rule(method, path)
         return rule.name if rule is not None else ""
+
+    def shown_category_of(self, method: str, path: str, category: str | None) -> str | None:
+        """Return how a budget is logged whose requests' path is redacted.
+
+        What a segment of the path says is left out of its name; what the body says is not.
+        """
+        if self.category is None:
+            rule = self._rule(method, path)
+            if rule is not None and rule.field is not None:
+                return category
+        return self.category_of(method, path)
 
     def cost_of(self, method: str, path: str) -> int:
         """Return how many requests a request counts as."""
@@ -266,8 +287,9 @@ class RequestRules:
 
 def _checked(given: object) -> Costs:
     if not isinstance(given, Mapping):
-        shown = checks.shown(given)
-        raise TypeError(f"costs(request): got {shown}, allowed is a map from unit to whole numbers")
+        checks.no_awaitable("costs(request)", given)
+        allowed = "a map from unit to whole numbers"  # what it is instead may be a body: unsaid
+        raise TypeError(f"costs(request): got a {type(given).__name__}, allowed is {allowed}")
     units = dict(given)
     for unit, cost in units.items():
         checks.instance("costs(request): unit", unit, str, "a string")

@@ -153,6 +153,8 @@ def _cost(entry: Mapping[str, Any], where: str) -> CostEstimate:
     estimate = dict(entry)
     if "fields" in estimate:
         estimate["fields"] = _paths(estimate["fields"], f"{where}.fields")
+    if estimate.get("bytes_per_unit") is False:  # TOML has no word for None
+        estimate["bytes_per_unit"] = None
     built = _built(CostEstimate, estimate, _COST, where)
     return checks.instance(where, built, CostEstimate, "a CostEstimate")
 

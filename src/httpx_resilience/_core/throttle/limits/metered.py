@@ -262,7 +262,7 @@ class MeteredQuota:
         rate = self._refill.per_second
         if rate and (limit is None or need + self._reserved() <= limit):
             return _held_until(now + (need - left) / rate + GUARD)
-        if now < self.end.high:
+        if now < self.end.high or (limit and need > limit):  # as a probe it could only be refused
             return _held_until(self.end.high)
         settles_at = self._in_flight.last_started_at + SETTLED if len(spending) else -math.inf
         return _held_until(settles_at) if now < settles_at else PROBE

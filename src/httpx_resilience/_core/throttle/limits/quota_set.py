@@ -126,10 +126,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         for quota in self.values():
             if quota.limit is None or not quota.has_evidence:
                 continue
-            if quota.limit == 0 and now < min(
-                quota.end.high, quota.evidence.newest_sent + _FORBIDDEN
-            ):
-                return f"the server's limit of {quota.unit} is 0"
+            if quota.limit == 0:
+                if now < min(quota.end.high, quota.evidence.newest_sent + _FORBIDDEN):
+                    return f"the server's limit of {quota.unit} is 0"
+                continue  # it may be another one now: a probe shows it
             need = quota.asks_too_much(ticket) if isinstance(quota, MeteredQuota) else 0
             if need:
                 return f"it takes {need:.0f} {quota.unit}, and the limit is {quota.limit}"
