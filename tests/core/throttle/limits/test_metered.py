@@ -285,9 +285,117 @@ def test_a_refusal_that_nothing_explains_leaves_no_evidence() -> None:
     assert scope.quota.end.high == math.inf
 
 
-def test_a_changed_limit_starts_the_refill_over() -> None:
+def test_a_bucket_of_another_size_is_recognised_once_more() -> None:
     scope = Scope(rate=1000.0).learned(*[3000] * 8)
     assert scope.quota.next_unit_at(5.0) == 5.0
     scope.announces = {"limit": 2 * LIMIT}
     scope.call(3000)
     assert scope.quota.next_unit_at(5.0) > 5.0
+
+
+def test_what_a_lowered_limit_takes_away_is_no_cost() -> None:
+    scope = Scope().learned(1000, 1000, 1000)
+    scope.left = 10_000
+    scope.announces = {"limit": 12_000}
+    scope.call(1000)
+    assert scope.quota.limit == 12_000
+    assert scope.quota.costs.learned.high == 1000
+
+
+def test_an_answer_that_names_no_remainder_is_no_evidence() -> None:
+    scope = Scope(remaining=None).learned(1000)
+    assert not scope.quota.has_evidence
+    assert scope.quota.limit == LIMIT
+
+
+def test_an_answer_to_a_request_of_long_ago_is_no_evidence() -> None:
+    scope = Scope().learned(1000)
+    old = scope.send()
+    said = scope.count(0)
+    scope.wait(2 * JITTER)
+    scope.call(20_000)
+    scope.answer(old, said._replace(remaining=5))
+    assert scope.quota.remaining == 9_000
+
+
+def test_answers_are_counted_and_those_without_a_word() -> None:
+    scope = Scope().learned(1000)
+    assert (scope.quota.processed, scope.quota.unmentioned) == (2, 0)
+    scope.answer(scope.send(), None)
+    assert (scope.quota.processed, scope.quota.unmentioned) == (3, 1)
+    scope.call(1000)
+    assert (scope.quota.processed, scope.quota.unmentioned) == (4, 0)
+
+
+def test_it_is_low_by_the_mark_that_was_set() -> None:
+    scope = Scope().learned(1000)
+    assert not scope.quota.is_low
+    scope.quota.mark_low(29_000)
+    assert scope.quota.is_low
+
+
+@pytest.mark.parametrize("last", [1000, 500])
+def test_the_gap_between_probes_of_a_window_without_a_reset_doubles(last: int) -> None:
+    scope = Scope(reset_in=None, window=60.0)
+    scope.quota.window = 60.0
+    scope.learned(*[1000] * 29)
+    scope.call(last)  # less is left than a request takes
+    gaps = []
+    for _ in range(2):
+        held = scope.ask()
+        gaps.append(held.retry_at - scope.now)
+        scope.now = held.retry_at
+        scope.call(0)
+    assert gaps[0] >= 9.9
+    assert gaps[1] >= 19.9
+
+
+def test_a_refused_request_is_no_answer_to_trust_in() -> None:
+    scope = Scope().learned(1000, 1000, 1000)
+    assert scope.quota.costs.trusted == 4
+    scope.answer(scope.send(), scope.count(0), is_counted=False)
+    assert scope.quota.costs.trusted == 4
+
+
+def test_a_refused_call_that_went_at_last_is_like_any_other() -> None:
+    scope = Scope().learned(*[1000] * 8)
+    ticket = scope.send()
+    scope.quota.refused(ticket, None, 7000)
+    assert scope.quota._need(scope.ticket(order=ticket.order)) == 7000
+    scope.answer(ticket, scope.count(900))
+    scope.quota.costs.learned.add(100)
+    assert scope.quota._need(scope.ticket(order=ticket.order)) == scope.quota.costs.learned.high
+
+
+def test_what_an_unmentioned_answer_took_is_reserved_for_half_a_minute_at_most() -> None:
+    scope = Scope().learned(*[1000] * 16)
+    scope.answer(scope.send(), None)
+    scope.wait(ABANDONED)
+    scope.ask()
+    assert scope.quota.left(0) == 14_000
+
+
+def test_single_costs_are_learned_again_once_a_lost_request_is_settled() -> None:
+    scope = Scope().learned(1000, 1000, 1000)
+    lost = scope.send()
+    scope.quota.gave_back(lost, sent=True)
+    scope.in_flight.count -= 1
+    scope.wait(2 * JITTER)
+    for _ in range(3):
+        scope.call(700)
+    assert list(scope.quota.costs.learned._singles)[-2:] == [700, 700]
+
+
+def test_that_less_was_left_than_a_request_takes_teaches_nothing() -> None:
+    scope = Scope().learned(*[1000] * 29)
+    scope.call(500)
+    scope.quota.refused(scope.ticket(order=5), None, None)
+    assert 501 not in scope.quota.costs.learned._singles
+
+
+def test_nothing_is_measured_across_a_refusal_that_nothing_explains() -> None:
+    scope = Scope().learned(1000, 1000, 1000)
+    scope.quota.distrust(at_reset=False)
+    scope.count(9000)  # whoever that was
+    scope.call(1000)
+    assert scope.quota.costs.learned.high == 1000

@@ -130,9 +130,7 @@ class MeteredQuota:
         self.unmentioned = 0
         self.processed += 1
         if limit is not None and limit != self.limit:
-            if self.limit is not None:
-                self._refill.forget()
-                self.costs.interrupt()
+            self.costs.interrupt()
             self.limit = limit
         if announced.cost is not None:
             self.costs.learned.add(announced.cost)
