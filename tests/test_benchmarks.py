@@ -23,6 +23,7 @@ NAMES = (
     "sync",
     "httpx2",
     "shapes",
+    "costs",
     "instructions",
     "retry",
     "queue",

@@ -7,6 +7,7 @@ from types import ModuleType
 from ..harness.rounds import Effort, Report
 from ..harness.rows import Row
 from . import (
+    costs,
     growth,
     happy,
     httpx2,
@@ -43,7 +44,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for each in map(
         _benchmark,
         (
-            *(happy, sync, httpx2, shapes, instructions, retry, queueing, threads, loopback),
+            *(happy, sync, httpx2, shapes, costs, instructions, retry, queueing, threads, loopback),
             *(throttle, growth, imports),
         ),
     )
