@@ -44,12 +44,15 @@ def test_what_a_blind_resend_cannot_mend_is_not_repeated(error_class: ErrorClass
 
 
 VETOED = TRANSIENT._replace(should_retry=False)
+_FACTS: tuple[dict[str, Any], ...] = (
+    *({}, {"attempt": 9}, {"replayable": False}, {"repeatable": False}, {"now": 219.95}),
+)
 
 
 @pytest.mark.parametrize("error_class", ErrorClass)
 def test_a_veto_comes_before_every_rule(error_class: ErrorClass) -> None:
     vetoed = VETOED._replace(error_class=error_class)
-    for facts in ({}, {"attempt": 9}, {"replayable": False}, {"repeatable": False}):
+    for facts in _FACTS:
         assert decided(vetoed, **facts) == Stop("vetoed")
 
 
@@ -64,7 +67,7 @@ def test_a_hook_of_the_users_comes_before_a_veto() -> None:
 @pytest.mark.parametrize("should_retry", [True, None])
 def test_no_veto_changes_nothing(should_retry: bool | None) -> None:
     said = TRANSIENT._replace(should_retry=should_retry)
-    for facts in ({}, {"attempt": 9}, {"replayable": False}, {"now": 219.95}):
+    for facts in _FACTS:
         assert decided(said, **facts) == decided(TRANSIENT, **facts)
 
 
