@@ -257,6 +257,9 @@ class CallRun(SharedCall):
         limits, max_wait = self.policy.throttle, None
         if limits is not None and self._is_rate_limit(failure):
             max_wait = limits.max_wait - self.waited
+            never = self._never_admitted(outcome.at)
+            if never:
+                return Stop(THROTTLE_TIMEOUT, detail=never)
         paced = self._is_paced(failure)
         facts = Facts(
             attempt=self.attempt,

@@ -17,7 +17,7 @@ from .retry.parking import Parking
 from .steps import Admit
 from .telemetry.recorder import CallRecorder, EventRecorder
 from .telemetry.traffic import TrafficMeter
-from .throttle import Route, Throttle
+from .throttle import Route, Throttle, Ticket
 
 _NOBODY: Sequence[Waiter] = ()
 
@@ -111,6 +111,13 @@ class SharedCall(CallState):
         throttle = self._own_throttle
         call = self.call
         return throttle is None or throttle.would_admit(now, call.cost, call.units, call.order)
+
+    def _never_admitted(self, now: float) -> str:
+        """Return why the rate limit can never allow the call, as things stand; else nothing."""
+        throttle, call = self._own_throttle, self.call
+        if throttle is None:
+            return ""
+        return throttle.never_admits(Ticket(call.order, now, now, call.cost, call.units), now)
 
     def _may_queue(self, now: float) -> bool:
         """Return whether a retry may wait for the rate limit, if it has to: nothing is closed."""

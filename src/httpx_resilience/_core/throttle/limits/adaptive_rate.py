@@ -177,7 +177,8 @@ class AdaptiveRateLimiter:
         if ending.closes or failure is None:
             return False
         if ending.announced:
-            return ending.is_refused and not quotas.are_drained(self._in_flight.units)
+            is_known = quotas.are_drained(self._in_flight.units) or quotas.explains(ending)
+            return ending.is_refused and not is_known
         # Whoever announces its limits refuses beyond them in words: its proxy's 503 is an outage.
         return ending.is_refused or (failure.status == 503 and not failure.coded and not quotas)
 

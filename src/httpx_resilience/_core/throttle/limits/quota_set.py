@@ -45,6 +45,7 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         self._in_flight = in_flight
         self.only: Quota | None = None
         self.metered: tuple[MeteredQuota, ...] = ()
+        self._explained: Ending | None = None
         self._silent = self._silence = 0
 
     def __delitem__(self, key: _Key) -> None:
@@ -153,8 +154,11 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         in_flight, at, is_probe = self._in_flight, ending.at, ending.ticket.is_probe
         if self.metered or (not self and _counts_others(ending.announced)):
             self._settle(ending)
+        self._explained = None
+        if ending.is_refused and self._is_explained(ending):
+            self._explained = ending
         if ending.closes:
-            if ending.is_refused and not self._is_explained(ending):
+            if ending.is_refused and not self.explains(ending):
                 self._learn_from_wait(ending)
                 # Where no reset is announced, a probe that is refused was a guess, and no more.
                 is_guess = any(limit.reset_in is None for limit in ending.announced)
@@ -174,6 +178,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
                 self.miss(set(), at)
             if is_probe and (self.patience == 1.0 or self._silence >= 3 * self.patience):
                 self.forget_expired(at)
+
+    def explains(self, ending: Ending) -> bool:
+        """Return whether a limit on other units explains the refusal that was learned last."""
+        return self._explained is ending
 
     def _settle(self, ending: Ending) -> None:
         """Settle what was reserved of other units, and learn what a request takes of them."""
