@@ -137,3 +137,16 @@ def test_nothing_goes_without_a_look_where_other_units_count() -> None:
     assert throttle.admit_at_once(1, 1.0) is None
     assert throttle.status(1.0)[1].reset_in is not None
     assert math.isfinite(throttle.status(1.0)[1].reset_in or math.inf)
+
+
+def test_a_refusal_for_tokens_that_names_no_time_is_no_sign_of_a_limit_that_is_silent() -> None:
+    throttle = begun(requests(400), tokens(29_000))
+    unhinted = REFUSED._replace(wait=None)
+    for nth in range(1, 6):
+        ticket = ask(throttle, float(nth), {"tokens": 20_000}, order=nth)
+        answer(
+            throttle, ticket, nth + 0.1, requests(399, nth), tokens(500, at=nth), failure=unhinted
+        )
+        throttle.leave(ticket, nth + 0.1, sent=False)
+    assert not throttle.is_pacing
+    assert throttle.status(9.0)[0].remaining == 399
