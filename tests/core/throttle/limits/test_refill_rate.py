@@ -56,3 +56,10 @@ def test_a_coarse_reset_proves_nothing() -> None:
 
 def test_a_full_bucket_says_nothing() -> None:
     assert learned((LIMIT, 0.0), (LIMIT - 1, 0.0)).per_second == 0.0
+
+
+def test_small_buckets_are_not_taken_for_rounded() -> None:
+    rate = RefillRate()
+    for remaining in (900, 700, 400):
+        rate.observe(1000, remaining, (1000 - remaining) / 50, 0.001)
+    assert rate.per_second == pytest.approx(50, rel=0.05)

@@ -18,6 +18,9 @@ _PRECISE = 1.25
 _COARSEST = 1000
 """Units to which servers round what remains, at the most (Anthropic)."""
 
+_STEPS = 30
+"""In how many steps at least a server that rounds counts down its limit."""
+
 
 class RefillRate:
     """What resets and remainders show of a bucket's refill.
@@ -48,8 +51,8 @@ class RefillRate:
             reset_in: Seconds until all are back.
             error: Seconds by which that may be wrong.
         """
-        while remaining % self._step:  # the finest that was seen; 1 divides everything
-            self._step //= 10
+        while self._step > 1 and (remaining % self._step or limit < _STEPS * self._step):
+            self._step //= 10  # the finest that was seen, of those that make sense
         missing = limit - remaining
         if missing <= self._step:
             return
