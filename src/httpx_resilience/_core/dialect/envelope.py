@@ -141,7 +141,8 @@ def read_error(
 def with_usage(reading: Reading, body: bytes, dialect: Dialect) -> Reading:
     """Return a reading that says what the request took, as the body of its success does.
 
-    >>> from .requests import RequestRules
+    >>> from httpx_resilience import RequestRules
+    >>> from httpx_resilience._core.headers import RateLimit
     >>> tokens = RequestRules(usage={"tokens": ("usage", "total_tokens")})
     >>> said = Reading((RateLimit(30_000, 900, unit="tokens"),))
     >>> body = b'{"usage": {"total_tokens": 321}}'
