@@ -122,7 +122,7 @@ async def test_the_inner_one_does_not_retry(
     assert server.attempts == 4
     assert (told(response).reason, told(response).retries) == ("attempts_exhausted", 3)
     assert ear.names == ["nested_transport", *(["gave_up"] * 4)]
-    assert {event.reason for event in ear.events[1:]} == {"disabled"}  # type: ignore[attr-defined]
+    assert {event.reason for event in ear.events[1:]} == {"disabled"}  # type: ignore[attr-defined]  # each of them has one
     assert above.names == [*(["retry_scheduled"] * 3), "gave_up"]
 
 
@@ -310,7 +310,7 @@ class Lying:
     def __class__(self, kind: Any) -> None: ...
 
     @property
-    def __dict__(self) -> Any:  # type: ignore[override]
+    def __dict__(self) -> Any:  # type: ignore[override]  # it misbehaves
         raise RuntimeError("it was asked")
 
 

@@ -329,7 +329,7 @@ class TestBodies:
     def test_a_stream_that_no_header_announces_is_no_body_to_miss(self, http: ModuleType) -> None:
         """Caches wrap requests without a body so, as hishel does for githubkit."""
 
-        class Empty(http.SyncByteStream):  # type: ignore[name-defined,misc]
+        class Empty(http.SyncByteStream):  # type: ignore[name-defined,misc]  # of either library
             left = 1
 
             def __iter__(self) -> Iterator[bytes]:

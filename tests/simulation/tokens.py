@@ -179,7 +179,7 @@ SHAPES = {
 
 
 def play(shape: Shape, seed: int) -> Result:
-    """Run a job; its costs and its network are told by the seed."""
+    """Run a job; its costs and its network go by the seed."""
     chance = Random(f"tokens {seed}")
     engine = Engine()
     costs = [shape.cost(chance) for _ in range(shape.calls)]
