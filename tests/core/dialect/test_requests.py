@@ -321,7 +321,7 @@ def test_rules_are_equal_copied_pickled_and_changed_like_other_values() -> None:
         assert spending(other) == spending(rules)
     assert replace(rules, costs=()) != rules
     assert "is_plain" not in repr(rules)
-    with pytest.raises(ValueError, match="is_plain"):
+    with pytest.raises((TypeError, ValueError), match="is_plain"):
         replace(rules, is_plain=True)
 
 
