@@ -1,6 +1,7 @@
 """APIs without a dialect that ships are data all the same: each is a few lines of TOML.
 
-Each has one error as the page named beside it, or a client that quotes it, shows it.
+Each has one error: as public clients of the API quote it in their tests, or the page that is named,
+or made after the page's words, and then it says so and proves no more than that it can be written.
 """
 
 import json
@@ -74,7 +75,7 @@ APIS = {
         code="DAILY",
         reason="permanent",
     ),
-    # discord.com/developers/docs/topics/rate-limits: the body of a 429; codes are integers.
+    # The body of a 429 as public clients quote it; the seconds are made. Codes are integers.
     "discord": Api(
         """
         [codes]
@@ -143,7 +144,7 @@ APIS = {
         },
         code="20429",
     ),
-    # kubernetes.io, "Kubernetes API Concepts": a Status object, whose details say when to retry.
+    # Made: a Status object, whose details say when to retry (kubernetes.io, "API Concepts").
     "kubernetes": Api(
         """
         [codes]
