@@ -36,16 +36,14 @@ class LearnedCost:
     Attributes:
         is_known: There are enough samples.
         high: A high quantile of what a request takes, at the present level; 0 while unknown.
-        least: The least that any took.
     """
 
-    __slots__ = ("_means", "_singles", "high", "is_known", "least")
+    __slots__ = ("_means", "_singles", "high", "is_known")
 
     def __init__(self) -> None:
         self._singles: deque[float] = deque(maxlen=_KEPT)
         self._means: deque[tuple[float, float]] = deque(maxlen=_MEANS)
         self.high = 0.0
-        self.least = math.inf
         self.is_known = False
 
     def add(self, cost: float) -> None:
@@ -69,9 +67,8 @@ class LearnedCost:
         self.is_known = self.is_known or len(singles) >= ENOUGH or bool(means)
         highest = max((high for _, high in means), default=0.0)
         if not singles:
-            self.high = self.least = highest
+            self.high = highest
             return
-        self.least = singles[0]
         self.high = singles[math.ceil(_SHARE * len(singles)) - 1]
         average = sum(singles) / len(singles)
         if means and average > 0:
