@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._core.dialect.catalog import TOKEN
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.document import Contents
-from .._core.dialect.requests import RequestRules, Spending
+from .._core.dialect.requests import RequestCost, RequestRules
 from .._core.outcome import Call, make_call
 from .binding import Binding
 from .bodies import always, replayable
@@ -139,10 +139,10 @@ def _counted(
     return said.cost, said.units, category_name(said)
 
 
-def category_name(said: Spending) -> str | None:
+def category_name(said: RequestCost) -> str | None:
     """Return a budget's name with what distinguishes it; with its hash, where it is no plain word.
 
-    >>> category_name(Spending("chat", "gpt-5"))
+    >>> category_name(RequestCost("chat", "gpt-5"))
     'chat:gpt-5'
     """
     value = said.value

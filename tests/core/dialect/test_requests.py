@@ -12,13 +12,13 @@ import pytest
 
 from httpx_resilience import GENERIC, CategoryRule, CostEstimate, Dialect, RequestRules
 from httpx_resilience._core.dialect.document import Contents
-from httpx_resilience._core.dialect.requests import MOST, Spending
+from httpx_resilience._core.dialect.requests import MOST, RequestCost
 
 CHAT = b'{"model": "m-1", "max_tokens": 500}'
 PATH = "/v1/chat/completions"
 
 
-def spending(rules: RequestRules, body: bytes | None = CHAT, path: str = PATH) -> Spending:
+def spending(rules: RequestRules, body: bytes | None = CHAT, path: str = PATH) -> RequestCost:
     return rules.spending_of("the request", "POST", path, Contents(body))
 
 

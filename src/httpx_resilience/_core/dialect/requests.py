@@ -146,7 +146,7 @@ class CostEstimate:
         return 0
 
 
-class Spending(NamedTuple):
+class RequestCost(NamedTuple):
     """What one request counts as.
 
     Attributes:
@@ -251,7 +251,7 @@ class RequestRules:
         rule = self._rule(method, path)
         return rule.cost if rule is not None else 1
 
-    def spending_of(self, request: Any, method: str, path: str, contents: Contents) -> Spending:
+    def spending_of(self, request: Any, method: str, path: str, contents: Contents) -> RequestCost:
         """Return what a request counts as; its body is parsed at most once.
 
         Raises:
@@ -271,7 +271,7 @@ class RequestRules:
         units = self._units_of(request, contents) if self.costs else None
         if units is not None and "requests" in units:
             cost = max(1, units["requests"])
-        return Spending(category, value, cost, units)
+        return RequestCost(category, value, cost, units)
 
     def _units_of(self, request: Any, contents: Contents) -> Costs:
         if callable(self.costs):

@@ -22,7 +22,7 @@ nothing is known."""
 _SMALL = 8
 """In how many parts of the limit what is missing is one at the most, to stand for a cost."""
 
-STEP = 1.0
+_STEP = 1.0
 """Seconds after which it is not known any more what came back, in what may be a bucket."""
 
 _REMEMBERED = 256
@@ -120,7 +120,7 @@ class CostMeter:
             return
         blur = _BLUR if self._answered >= _TRUSTED else _FIRST_BLUR
         if most > max(1, blur * least):
-            if not rate and seconds > max(mark.reset_in, STEP):
+            if not rate and seconds > max(mark.reset_in, _STEP):
                 self._mark = here  # what came back since is not known any more
             self._bound(here.missing, limit)
             return

@@ -32,9 +32,6 @@ class Spending:
     def __len__(self) -> int:
         return len(self._costs)
 
-    def __contains__(self, ticket: Ticket) -> bool:
-        return ticket in self._costs
-
     def start(self, ticket: Ticket, cost: int | None) -> None:
         """Reserve a request's cost; None for the learned one."""
         self._costs[ticket] = cost
