@@ -20,6 +20,8 @@ from httpx_resilience._core.headers.server_clock import ServerClock
 from httpx_resilience._core.outcome import (
     Call,
     Cancelled,
+    Command,
+    Leased,
     Outcome,
     RawHeaders,
     TransportFailure,
@@ -27,7 +29,7 @@ from httpx_resilience._core.outcome import (
 )
 from httpx_resilience._core.retry.budget import RetryBudget
 from httpx_resilience._core.retry.parking import Parking
-from httpx_resilience._core.steps import Admit, CallFlow, Done, Pause, Reply, Send, Step
+from httpx_resilience._core.steps import Admit, CallFlow, Done, Lease, Pause, Reply, Send, Step
 from httpx_resilience._core.telemetry.recorder import PendingEvent
 from httpx_resilience._core.throttle import Throttle
 from simulation.engine import EPOCH, Engine
@@ -53,6 +55,14 @@ class Server(Protocol):
 
     def receive(self, engine: Engine, respond: Respond) -> None:
         """Take a request that arrives now; ``respond`` when it is answered."""
+        ...
+
+
+class Store(Protocol):
+    """What processes share limits by."""
+
+    def ask(self, commands: Sequence[Command], reply: Callable[[Leased], None]) -> None:
+        """Send commands; ``reply`` when they are answered, or the client waits no longer."""
         ...
 
 
@@ -172,6 +182,7 @@ class Caller:
             own = Random(hash(chance.getstate()[1]))  # it takes nothing from the calls' chance
             self.parking = Parking("https://sim", own.random, emit)
         self._method = method
+        self.store: Store | None = None
         self._orders = itertools.count()
         self.ended = Record(-1, 0.0)  # the call that ended last
         self._rules = Rules(policy, SCAIVAULT, RateLimitReader(), chance.random)
@@ -253,6 +264,11 @@ class _Carried:
             )
             if step.until is not None:
                 engine.at(step.until, partial(self._reply, turn, self._woken))
+        elif isinstance(step, Lease):
+            assert self._caller.store is not None
+            self._caller.store.ask(
+                step.commands, lambda leased: self._reply(turn, lambda: leased)
+            )
         else:
             assert isinstance(step, Done)
             self._end(step.reason)

@@ -10,7 +10,7 @@ from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .dialect.envelope import with_usage
 from .headers import Reading
-from .outcome import Closed, HookDone, Outcome, Waiter
+from .outcome import Closed, HookDone, Leased, Outcome, Waiter, Woken
 from .policy import ThrottlePolicy
 from .retry.budget import RetryBudget
 from .retry.decision import (
@@ -32,8 +32,8 @@ from .retry.decision import (
     decide,
 )
 from .retry.parked_call import BUDGET
-from .steps import Admit, Done, Pause, Recover, Reply, Result, Send
-from .throttle import EXPIRED, WAITING, Route, Throttle, Ticket
+from .steps import Admit, Done, Lease, Pause, Recover, Reply, Result, Send
+from .throttle import EXPIRED, WAITING, Leasing, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
 _SUCCEEDED = Done(SUCCESS)
@@ -46,6 +46,7 @@ class CallRun(SharedCall):
     """One call on its way: its state, its ticket, its tokens."""
 
     _ticket: Ticket | None = None
+    _leasing: Leasing | None = None
 
     # Admission.
 
@@ -93,6 +94,30 @@ class CallRun(SharedCall):
             throttle, arrived_at = ticket.home, ticket.arrived_at
             self.record.throttle_delayed(throttle.scope, now - arrived_at, now)
             self.stop_clock(now - max(arrived_at, min(now, throttle.troubled_until)))
+
+    def lease(self, ticket: Ticket, now: float) -> Lease | None:
+        """Return what a store is to be asked, if it is for this call to ask; else None."""
+        throttle = ticket.home
+        leasing = throttle.leasing
+        if leasing is None:
+            return None
+        commands = leasing.commands(throttle, now)
+        if not commands:
+            return None
+        self._leasing = leasing
+        return Lease(commands, self._to_wake())
+
+    def leased(self, ticket: Ticket, reply: Reply) -> Reply:
+        """Take what a store answered; return how the wait for the rate limit goes on."""
+        leasing, self._leasing = self._leasing, None
+        if leasing is None:
+            raise RuntimeError("a call that asked no store was given its answer")
+        if not isinstance(reply, Leased):  # cancelled, or closed
+            self._woken(leasing.left(reply.at))
+            return reply
+        self._woken(leasing.answered(reply))
+        self.tick(ticket, reply.at)
+        return Woken(reply.at)
 
     def throttled(self, ticket: Ticket, now: float) -> Done:
         """End a call that the rate-limit budget will not allow in time."""

@@ -107,6 +107,10 @@ def _queued(run: CallRun, ticket: Ticket, now: float) -> Generator[Step, Reply, 
     """Wait for the rate limit until the ticket is granted or expires; return what ended it."""
     reply: Reply = Woken(now)
     while ticket.state == WAITING and isinstance(reply, Woken):
+        lease = run.lease(ticket, reply.at)
+        if lease is not None:
+            reply = run.leased(ticket, (yield lease))
+            continue
         reply = yield run.wait(ticket)
         if isinstance(reply, Woken):
             run.tick(ticket, reply.at)

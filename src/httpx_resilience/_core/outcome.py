@@ -120,6 +120,34 @@ class HookDone(NamedTuple):
     call: Call | None = None
 
 
+class Command(NamedTuple):
+    """A script that a store is to run.
+
+    Attributes:
+        script: Its name.
+        key: The one key that it reads and writes.
+        args: Its arguments.
+    """
+
+    script: str
+    key: str
+    args: tuple[str | int | float, ...]
+
+
+class Leased(NamedTuple):
+    """A store has answered, or not in time.
+
+    Attributes:
+        at: When.
+        replies: What each script returned, or None for one that failed; None if all did.
+        error: What kind of error it was, for people; no credential.
+    """
+
+    at: float
+    replies: Sequence[Sequence[str] | None] | None
+    error: str = ""
+
+
 class Closed(NamedTuple):
     """The transport was closed while the call waited: nothing more may be sent."""
 

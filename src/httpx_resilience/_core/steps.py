@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from .dialect.classify import Failure
-from .outcome import Cancelled, Closed, HookDone, Outcome, Waiter, Woken
+from .outcome import Cancelled, Closed, Command, HookDone, Leased, Outcome, Waiter, Woken
 
 Result = Literal["this", "previous", "deadline", "throttled", "raised", "closed"]
 
@@ -32,6 +32,13 @@ class Pause(NamedTuple):
     """Give the connection back, then sleep until ``until``."""
 
     until: float
+    wake: Sequence[Waiter] = ()
+
+
+class Lease(NamedTuple):
+    """Run scripts in the store that processes share limits by, in one round trip."""
+
+    commands: Sequence[Command]
     wake: Sequence[Waiter] = ()
 
 
@@ -68,8 +75,8 @@ class Done(NamedTuple):
     detail: str = ""
 
 
-Step = Admit | Send | Pause | Recover | Done
-Reply = Outcome | Woken | HookDone | Cancelled | Closed
+Step = Admit | Send | Pause | Lease | Recover | Done
+Reply = Outcome | Woken | Leased | HookDone | Cancelled | Closed
 CallFlow = Generator[Step, Reply, Sequence[Waiter]]
 """A call's way. It returns whom to wake, where it ends without a ``Done``."""
 

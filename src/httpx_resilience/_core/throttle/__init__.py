@@ -1,5 +1,7 @@
 """The throttle: spends a server's rate-limit budget to the last request and meets no 429."""
 
+from .leased import LeasedThrottle
+from .leasing import Leasing
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .route import Buckets, Route
 from .snapshot import RateLimitStatus, Signature
@@ -11,6 +13,8 @@ __all__ = [
     "LEFT",
     "WAITING",
     "Buckets",
+    "LeasedThrottle",
+    "Leasing",
     "RateLimitStatus",
     "Route",
     "Signature",

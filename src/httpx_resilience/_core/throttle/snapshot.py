@@ -48,7 +48,12 @@ class RateLimitStatus(Record):
         held_for: Seconds until the scope is checked again, if no response comes first; None if
             calls are admitted.
         held_reason: Why no call is admitted: ``exhausted`` (but for units kept back as probes),
-            ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
+            ``server_hint``, ``cold_start``, ``silent_limit``, ``overload``, or ``lease`` (the store
+            is asked).
+        store: ``connected`` or ``lost``, where processes share the limit by a store; else None.
+        processes: How many shared it when the store was heard of last.
+        shared_remaining: Units that the store said to be left for all of them.
+        leased: Requests that this process may send before it asks the store again.
     """
 
     origin: str
@@ -63,6 +68,10 @@ class RateLimitStatus(Record):
     queued: int = 0
     held_for: float | None = None
     held_reason: str | None = None
+    store: str | None = None
+    processes: int | None = None
+    shared_remaining: int | None = None
+    leased: int | None = None
 
 
 def status_rows(

@@ -15,7 +15,7 @@ head of the queue keeps the time (``timer_deadline``) and hands it on when it le
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure
@@ -28,13 +28,18 @@ from .in_flight import InFlight
 from .limits.adaptive_rate import AdaptiveRateLimiter
 from .limits.closing import Closing
 from .limits.concurrency import ConcurrencyLimiter
+from .limits.fleet import Peers
 from .limits.quota_set import QuotaSet
 from .limits.silent_window import RISKY
 from .limits.slow_start import SlowStart
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
+from .reasons import LEASE
 from .reporter import ThrottleReporter, seconds_until
 from .route import Route
 from .snapshot import RateLimitStatus, Signature, status_rows
+
+if TYPE_CHECKING:
+    from .leasing import Leasing
 
 _CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 """Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
@@ -64,7 +69,11 @@ class Throttle:
         policy: The numbers.
         clock: The server's clock, shared by the scopes of an origin.
         emit: Takes the events.
+        peers: How many processes share the limits; None for a process on its own.
     """
+
+    leasing: "Leasing | None" = None
+    """Asks the store that shares its limits; None where none does."""
 
     __slots__ = (
         "__weakref__",
@@ -96,6 +105,7 @@ class Throttle:
         policy: ThrottlePolicy,
         clock: ServerClock,
         emit: Callable[[Event], None],
+        peers: Peers | None = None,
     ) -> None:
         self.origin = origin
         self.scope = scope
@@ -110,7 +120,7 @@ class Throttle:
         self._timer_deadline = math.inf
         self._reporter = ThrottleReporter(origin, scope, policy.low_below, emit)
         self._closing = Closing()
-        self._quotas = quotas = QuotaSet(policy, self._reporter, clock, in_flight)
+        self._quotas = quotas = QuotaSet(policy, self._reporter, clock, in_flight, peers)
         self._rate = AdaptiveRateLimiter(in_flight, quotas)
         self._slow_start = SlowStart(in_flight, quotas, self._closing)
         self._concurrency = ConcurrencyLimiter(in_flight, self._queue, quotas)
@@ -184,7 +194,8 @@ class Throttle:
         self._queue.push(ticket)
         if answer is not None and ticket.give_up_at > now:  # it is alone, and was asked for already
             self._rearm_timer(ticket, answer.retry_at)
-            self._reporter.held(answer.reason, answer.retry_at, 1, now)
+            if answer.reason is not LEASE:  # else the store is asked, and answers at once
+                self._reporter.held(answer.reason, answer.retry_at, 1, now)
             return ()
         timer, until = self._timer_ticket, self._timer_deadline
         if timer is None or ticket.order < timer.order or not now < until <= ticket.give_up_at:
@@ -239,7 +250,7 @@ class Throttle:
         if head is None:
             self._concurrency.end()
             self._reporter.released(now)
-        else:  # nothing is emitted before all is settled
+        elif reason is not LEASE:  # nothing is emitted before all is settled
             self._reporter.held(reason, retry_at, len(queue), now)
         return woken
 

@@ -5,7 +5,7 @@
 --
 -- KEYS[1] is a hash, all of it numbers, keyed hashes and single letters; fields:
 --   m           epoch closed free silent rate version ceiling probe_until probe_sent probe_by
---   r:<row>     kind limit remaining base sent measured low nominal high kept pace refill reserve
+--   r:<row>     kind limit remaining base sent measured nominal high kept pace refill reserve
 --               window cost settled trickle
 --   p:<process> sequence seen since next until wanted head held_since {row out answered}
 -- Times are the store's, in milliseconds. Of a row:
@@ -70,13 +70,13 @@ local function load_row(text)
   local row = {
     kind = w[1], limit = num(w[2], 0, MOST), remaining = num(w[3], -1, MOST),
     base = num(w[4], 0, MOST), sent = num(w[5], 0, now), measured = num(w[6], 0, now),
-    low = num(w[7], 0, now + LONGEST), nominal = num(w[8], 0, now + LONGEST),
-    high = num(w[9], 0, now + LONGEST), kept = num(w[10], 0, 100), pace = num(w[11], 0, LONGEST),
-    refill = num(w[12], 0, 1e9), reserve = num(w[13], 0, MOST), window = num(w[14], 0, LONGEST),
-    cost = num(w[15], 1, MOST), settled = num(w[16], 0, MOST), trickle = num(w[17], 0, now + LONGEST),
+    nominal = num(w[7], 0, now + LONGEST), high = num(w[8], 0, now + LONGEST),
+    kept = num(w[9], 0, 100), pace = num(w[10], 0, LONGEST), refill = num(w[11], 0, 1e9),
+    reserve = num(w[12], 0, MOST), window = num(w[13], 0, LONGEST), cost = num(w[14], 1, MOST),
+    settled = num(w[15], 0, MOST), trickle = num(w[16], 0, now + 2 * LONGEST),
     out = 0,
   }
-  for _, field in ipairs({'limit', 'remaining', 'base', 'sent', 'measured', 'low', 'nominal', 'high',
+  for _, field in ipairs({'limit', 'remaining', 'base', 'sent', 'measured', 'nominal', 'high',
     'kept', 'pace', 'refill', 'reserve', 'window', 'cost', 'settled', 'trickle'}) do
     if row[field] == nil then return nil end
   end
@@ -174,7 +174,7 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
   if name and (rows[name] or row_count < MAX_ROWS) then
     local row = rows[name]
     if not row then
-      row = {kind = 'u', limit = 0, remaining = -1, base = 0, sent = 0, measured = 0, low = 0,
+      row = {kind = 'u', limit = 0, remaining = -1, base = 0, sent = 0, measured = 0,
         nominal = 0, high = 0, kept = 0, pace = 0, refill = 0, reserve = 0, window = 0, cost = 1,
         settled = 0, trickle = 0, out = 0}
       rows[name], row_count = row, row_count + 1
@@ -197,8 +197,7 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
     if a[6] == '1' and remaining and base and (sent >= row.sent or row.remaining < 0) then
       row.kind = string.match(a[7], '^[bcfilu]$') or 'u'
       row.limit, row.remaining = num(a[8], 0, MOST, 0), remaining
-      row.base, row.sent, row.measured = min(base, row.settled), max(0, sent), now
-      row.low = now + num(a[12], -LONGEST, LONGEST, 0)
+      row.base, row.sent, row.measured = min(base, row.settled), max(0, sent), now - num(a[12], 0, LONGEST, 0)
       row.nominal = now + num(a[13], -LONGEST, LONGEST, 0)
       row.high = now + num(a[14], -LONGEST, LONGEST, 0)
       row.kept, row.pace = num(a[15], 0, 100, 0), num(a[16], 0, LONGEST, 0)
@@ -228,8 +227,8 @@ if meta.probe_by == me and is_calm then meta.probe_until = 0 end
 
 local rate, version = num(ARGV[9], 0, 1e9, 0), num(ARGV[10], 0, MOST, 0)
 if rate > 0 and (meta.rate == 0 or version == meta.version) then
-  meta.rate, meta.ceiling = rate, num(ARGV[12], 0, 1e9, 0)
-  if ARGV[11] == '1' then meta.version = meta.version + 1 end
+  if ARGV[11] == '1' then meta.version, meta.rate = meta.version + 1, 0 end
+  meta.rate, meta.ceiling = max(meta.rate, rate), num(ARGV[12], 0, 1e9, 0)
 elseif rate == 0 and version == meta.version and version > 0 and ARGV[11] == '1' then
   meta.rate, meta.ceiling, meta.version = 0, 0, meta.version + 1
 end
@@ -376,7 +375,7 @@ for name, row in pairs(rows) do
   else
     fields[#fields + 1] = 'r:' .. name
     fields[#fields + 1] = table.concat({row.kind, shown(row.limit), shown(row.remaining),
-      shown(row.base), shown(row.sent), shown(row.measured), shown(row.low), shown(row.nominal),
+      shown(row.base), shown(row.sent), shown(row.measured), shown(row.nominal),
       shown(row.high), shown(row.kept), shown(row.pace), shown(row.refill), shown(row.reserve),
       shown(row.window), shown(row.cost), shown(row.settled), shown(row.trickle)}, ' ')
     keep = max(keep, row.high - now + 60000)

@@ -99,6 +99,7 @@ class AdaptiveRateLimiter:
         rate: Requests per second; None while nothing limits in silence.
         ceiling: The rate that was measured between refusals.
         window: What is known of windows, which have no rate.
+        is_news: The rate was set, lowered or given up since other processes were last informed.
     """
 
     __slots__ = (
@@ -124,6 +125,7 @@ class AdaptiveRateLimiter:
         "_succeeded_at",
         "_trial",
         "ceiling",
+        "is_news",
         "rate",
         "window",
     )
@@ -146,6 +148,7 @@ class AdaptiveRateLimiter:
         self._clean = 0
         self._trial = Trial()
         self._is_certain = False
+        self.is_news = False
 
     def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
         """Return whether the next request may go."""
@@ -325,16 +328,38 @@ class AdaptiveRateLimiter:
         return not self._is_certain and now - since > max(_PATIENCE, 4.0 * gap)
 
     def _pace(self, rate: float, now: float) -> None:
+        self.is_news = True
         self.rate = max(SLOWEST if self._is_sure else _UNPROVEN, rate)
         self._rate_at = self._decreased_at = now
         self._clean = 0
         self._next_at = now + 1.0 / self.rate
 
     def _forget(self) -> None:
+        self.is_news = self.rate is not None
         self.rate = None
         self.ceiling = math.inf
         self._is_certain = False
         self._share = 0.0
+
+    def adopt(self, rate: float | None, ceiling: float, now: float) -> None:
+        """Go by a rate that other processes have found; None to go by none.
+
+        Args:
+            rate: The part of it that is this process's.
+            ceiling: Likewise of what was measured between refusals.
+            now: The time.
+        """
+        before = self.rate
+        if rate is None:
+            if before is not None:
+                self._forget()
+            return
+        self.rate, self.ceiling, self._rate_at = rate, max(ceiling, SLOWEST), now
+        if before is None or rate < before:  # what was sent at the pace before says nothing of it
+            self._is_certain = True
+            self._refused_at = self._paced_at = self._measured_from = self._decreased_at = now
+            self._measured, self._clean = 0.0, 0
+            self._next_at = max(self._next_at, now)
 
     # What may go.
 

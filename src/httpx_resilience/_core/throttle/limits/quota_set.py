@@ -9,6 +9,7 @@ from ..admission import ANYONE, OPEN, Admission, Ending
 from ..in_flight import ABANDONED, InFlight
 from ..queue import Ticket
 from ..reporter import ThrottleReporter
+from .fleet import FleetMeteredQuota, FleetQuota, Peers
 from .metered import MeteredQuota
 from .quota import Quota
 from .windows import MAX_PROBES, SETTLED
@@ -29,6 +30,13 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
     Attributes:
         only: The quota of the one policy there is, if it counts requests; None otherwise.
         metered: Those that count other units than requests.
+
+    Args:
+        policy: The numbers.
+        reporter: Logs what changes.
+        clock: The server's clock.
+        in_flight: What was sent and not answered.
+        peers: How many processes share the limits; None for a process on its own.
     """
 
     def __init__(
@@ -37,8 +45,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         reporter: ThrottleReporter,
         clock: ServerClock,
         in_flight: InFlight,
+        peers: Peers | None = None,
     ) -> None:
         super().__init__()
+        self._peers = peers
         self._policy = policy
         self._reporter = reporter
         self._clock = clock
@@ -272,9 +282,12 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         return quota
 
     def _new(self, announced: RateLimit, now: float) -> Quota | MeteredQuota:
-        if announced.unit != REQUESTS:
-            return MeteredQuota(announced.unit, announced.bucket, self._in_flight, now)
-        quota = Quota(announced.bucket)
+        peers, unit, bucket = self._peers, announced.unit, announced.bucket
+        if unit != REQUESTS:
+            if peers is not None:
+                return FleetMeteredQuota(peers, unit, bucket, self._in_flight, now)
+            return MeteredQuota(unit, bucket, self._in_flight, now)
+        quota = Quota(bucket) if peers is None else FleetQuota(peers, bucket)
         quota.reserve = self._policy.reserve
         return quota
 
