@@ -7,6 +7,7 @@ ever, the lease is asked (``limits/lease``).
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure
 from ..headers import Reading
 from ..headers.server_clock import ServerClock
@@ -106,10 +107,11 @@ class LeasedThrottle(Throttle):
     ) -> Sequence[Ticket]:
         """Learn from a response to a request sent at ``sent``, and give its place back."""
         lease = self.lease
-        if ticket.state == GRANTED:
+        if ticket.state == GRANTED and not _is_refused(failure):
             lease.answered += ticket.cost
             if self._quotas.metered:
                 lease.count_metered(ticket)
+        lease.peers.may_judge = ticket.is_probe
         woken = super().observe(ticket, sent, received, reading, failure)
         credit = self._credit
         if credit:
@@ -131,3 +133,8 @@ class LeasedThrottle(Throttle):
         for row, left in zip(super().status(now), lease.shared_left(), strict=False):
             rows.append(row.replace(**shared, shared_remaining=left, leased=lease.held(now)))
         return rows
+
+
+def _is_refused(failure: Failure | None) -> bool:
+    """Return whether the server says that it did not count a request."""
+    return failure is not None and failure.error_class is ErrorClass.RATE_LIMITED

@@ -5,18 +5,22 @@
 --
 -- KEYS[1] is a hash, all of it numbers, keyed hashes and single letters; fields:
 --   m           epoch closed free silent rate version ceiling probe_until probe_sent probe_by
---   r:<row>     kind limit remaining base sent measured nominal high kept pace refill reserve
---               window cost settled trickle
+--   r:<row>     kind limit total sent measured nominal high kept pace refill reserve window cost
+--               settled trickle strangers
 --   p:<process> sequence seen since next until wanted head held_since {row out answered}
 -- Times are the store's, in milliseconds. Of a row:
---   settled     units, ever, that the server has counted for sure, or that never reached it
---   base        what had been settled when the request was sent whose response said ``remaining``
+--   settled     units, ever, that the server has counted for sure
 --   out         units leased to a process and not settled
---   left        remaining - (settled - base) - the sum of out: never more than is left, for what
---               is settled late is subtracted twice until then
+--   total       settled and left of it, by what responses said: -1 while nothing is known
+--   left        total - settled - the sum of out
 --
--- ARGV: process sequence epoch closed doubt silent wanted head rate version is_cut ceiling rows, and
--- for each row: id in_flight answered want need is_known kind limit remaining base age low nominal
+-- A response bounds the total from both sides: what it says is left, and what was surely settled
+-- when its request was sent (its base); what it says is left, and all that may be settled by now.
+-- The highest of the lower bounds holds, for nothing is taken from a window but what is leased here,
+-- until an upper bound shows that it is: then strangers spend of it, and the last lower bound holds.
+--
+-- ARGV: process sequence epoch closed doubt silent wanted head rate version is_cut ceiling flying
+-- rows, and for each row: id in_flight answered want need is_known kind limit remaining base age low nominal
 -- high kept pace refill reserve window cost. Durations are milliseconds from now.
 --
 -- Returns: granted epoch lease processes closed retry free probe rate version ceiling rows, and for
@@ -68,16 +72,16 @@ end
 local function load_row(text)
   local w = words(text)
   local row = {
-    kind = w[1], limit = num(w[2], 0, MOST), remaining = num(w[3], -1, MOST),
-    base = num(w[4], 0, MOST), sent = num(w[5], 0, now), measured = num(w[6], 0, now),
-    nominal = num(w[7], 0, now + LONGEST), high = num(w[8], 0, now + LONGEST),
-    kept = num(w[9], 0, 100), pace = num(w[10], 0, LONGEST), refill = num(w[11], 0, 1e9),
-    reserve = num(w[12], 0, MOST), window = num(w[13], 0, LONGEST), cost = num(w[14], 1, MOST),
-    settled = num(w[15], 0, MOST), trickle = num(w[16], 0, now + 2 * LONGEST),
-    out = 0,
+    kind = w[1], limit = num(w[2], 0, MOST), total = num(w[3], -1, MOST),
+    sent = num(w[4], 0, now), measured = num(w[5], 0, now),
+    nominal = num(w[6], 0, now + LONGEST), high = num(w[7], 0, now + LONGEST),
+    kept = num(w[8], 0, 100), pace = num(w[9], 0, LONGEST), refill = num(w[10], 0, 1e9),
+    reserve = num(w[11], 0, MOST), window = num(w[12], 0, LONGEST), cost = num(w[13], 1, MOST),
+    settled = num(w[14], 0, MOST), trickle = num(w[15], 0, now + 2 * LONGEST),
+    strangers = num(w[16], 0, 1), out = 0,
   }
-  for _, field in ipairs({'limit', 'remaining', 'base', 'sent', 'measured', 'nominal', 'high',
-    'kept', 'pace', 'refill', 'reserve', 'window', 'cost', 'settled', 'trickle'}) do
+  for _, field in ipairs({'limit', 'total', 'sent', 'measured', 'nominal', 'high', 'kept', 'pace',
+    'refill', 'reserve', 'window', 'cost', 'settled', 'trickle', 'strangers'}) do
     if row[field] == nil then return nil end
   end
   return row
@@ -162,10 +166,28 @@ mine.sequence, mine.seen = sequence, now
 meta.closed = max(meta.closed, now + num(ARGV[4], 0, LONGEST, 0))
 local is_doubted = ARGV[5] == '1'
 local wanted, head = num(ARGV[7], 0, 1e9, 1), num(ARGV[8], 0, 1e9, 1)
-local is_calm = true  -- nothing of the process is in flight
+local is_calm = num(ARGV[13], 0, 1e9, 0) == 0  -- nothing of the process is in flight
+
+local function learn(row, remaining, base, sent, measured, nominal, window, refill)
+  local lower, since = remaining + base + refill * (now - measured) / 1000, row.total
+  local upper = remaining + row.settled + row.out + refill * max(0, now - sent) / 1000
+  if since >= 0 and refill > 0 then since = since + refill * (now - row.measured) / 1000 end
+  local is_next = row.kind == 'f' and nominal > row.nominal + window / 2
+  if since < 0 or is_next then
+    row.total, row.strangers = lower, 0
+  elseif sent < row.sent then
+    if row.strangers == 0 and nominal + window / 2 > row.nominal then row.total = max(since, lower) end
+  elseif refill > 0 then
+    row.total = min(max(since, lower), upper)
+  else
+    if upper < since then row.strangers = 1 end
+    row.total = row.strangers == 1 and lower or max(since, lower)
+  end
+  if refill > 0 then row.measured = now end
+end
 
 local asked = {}
-local at = 13
+local at = 14
 for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
   local a = {}
   for i = 1, 20 do a[i] = ARGV[at + i] end
@@ -174,9 +196,9 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
   if name and (rows[name] or row_count < MAX_ROWS) then
     local row = rows[name]
     if not row then
-      row = {kind = 'u', limit = 0, remaining = -1, base = 0, sent = 0, measured = 0,
-        nominal = 0, high = 0, kept = 0, pace = 0, refill = 0, reserve = 0, window = 0, cost = 1,
-        settled = 0, trickle = 0, out = 0}
+      row = {kind = 'u', limit = 0, total = -1, sent = 0, measured = 0, nominal = 0,
+        high = 0, kept = 0, pace = 0, refill = 0, reserve = 0, window = 0, cost = 1,
+        settled = 0, trickle = 0, strangers = 0, out = 0}
       rows[name], row_count = row, row_count + 1
     end
     local flying, answered = num(a[2], 0, MOST, 0), num(a[3], 0, MOST, 0)
@@ -185,7 +207,6 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
     row.settled = row.settled + max(0, answered - since)
     row.out = row.out - before + flying
     mine.out[name], mine.answered[name] = flying, answered
-    if flying > 0 then is_calm = false end
     asked[name] = {want = num(a[4], 0, MOST, 1), need = num(a[5], 0, MOST, 1)}
     local base, sent = num(a[10], -1, MOST, -1), now - num(a[11], 0, LONGEST, 0)
     local remaining = num(a[9], 0, MOST)
@@ -194,10 +215,14 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
     if base < 0 or known_epoch ~= meta.epoch then
       base = (now - meta.epoch < YOUNG or remaining == 0) and row.settled or nil
     end
-    if a[6] == '1' and remaining and base and (sent >= row.sent or row.remaining < 0) then
-      row.kind = string.match(a[7], '^[bcfilu]$') or 'u'
-      row.limit, row.remaining = num(a[8], 0, MOST, 0), remaining
-      row.base, row.sent, row.measured = min(base, row.settled), max(0, sent), now - num(a[12], 0, LONGEST, 0)
+    if a[6] == '1' and remaining and base then
+      learn(row, remaining, min(base, row.settled), sent, now - num(a[12], 0, LONGEST, 0),
+        now + num(a[13], -LONGEST, LONGEST, 0), num(a[19], 0, LONGEST, 0), num(a[17], 0, 1e9, 0))
+    end
+    if a[6] == '1' and sent >= row.sent then
+      local kind = string.match(a[7], '^[bcfil]$')
+      row.kind = kind or row.kind
+      row.limit, row.sent = num(a[8], 0, MOST, 0), max(0, sent)
       row.nominal = now + num(a[13], -LONGEST, LONGEST, 0)
       row.high = now + num(a[14], -LONGEST, LONGEST, 0)
       row.kept, row.pace = num(a[15], 0, 100, 0), num(a[16], 0, LONGEST, 0)
@@ -215,7 +240,7 @@ for name, out in pairs(mine.out) do  -- of rows that it speaks of no more
   end
 end
 if is_doubted then
-  for _, row in pairs(rows) do row.remaining = -1 end
+  for _, row in pairs(rows) do row.total = -1 end
 end
 if ARGV[6] == '1' then
   meta.silent = meta.silent + 1
@@ -236,11 +261,11 @@ end
 -- What may be granted.
 
 local function left(row)
-  local remaining = row.remaining
+  local total = row.total
   if row.refill > 0 then
-    remaining = min(row.limit, remaining + row.refill * (now - row.measured) / 1000)
+    total = min(row.limit + row.settled, total + row.refill * (now - row.measured) / 1000)
   end
-  return floor(remaining - row.reserve - (row.settled - row.base) - row.out)
+  return floor(total - row.reserve - row.settled - row.out + 1e-6)
 end
 
 local function held(row)  -- units kept back as probes near the window's end, and the next release
@@ -281,7 +306,7 @@ local share, needs_probe, is_known = 1, false, false
 local function wait(ms) retry = max(retry or 0, ms) end
 
 for name, row in pairs(rows) do
-  if row.remaining >= 0 then
+  if row.total >= 0 then
     is_known = true
     local ask = asked[name] or {want = wanted * row.cost, need = head * row.cost}
     local need = row.limit > 0 and min(ask.need, row.limit) or ask.need
@@ -298,14 +323,16 @@ for name, row in pairs(rows) do
     elseif units < need and now >= row.high then
       needs_probe = true
     elseif units < need then
-      wait(row.high - now + 1)
+      local is_open = row.out > 0 or now >= row.nominal
+      wait(is_open and min(POLL, row.high - now + 1) or row.high - now + 1)
     elseif free < need then
       if row.pace > 0 and row.kind ~= 'f' and now >= row.trickle then
-        free, want = need, need
+        free, want, ask.want = need, need, need
         ask.trickles = row.pace * (units - need >= 1 and 1 or 2.5)
       else
         local again = row.pace > 0 and row.kind ~= 'f' and min(release, row.trickle) or release
-        wait(max(1, again - now))
+        again = max(1, again - now)
+        wait(now < row.nominal and again or min(again, POLL))  -- another's probe may open it
       end
     end
     if need > 0 and free >= need and not needs_probe then
@@ -339,7 +366,7 @@ local lease = MAX_LEASE
 for name, row in pairs(rows) do
   local ask = asked[name]
   local units = 0
-  if retry == nil and head > 0 and ask and row.remaining >= 0 then
+  if retry == nil and head > 0 and ask and row.total >= 0 then
     units = is_probe and ask.need or max(ask.need, floor(ask.want * share))
     row.out = row.out + units
     mine.out[name] = (mine.out[name] or 0) + units
@@ -370,16 +397,17 @@ local fields = {'m', table.concat({shown(meta.epoch), shown(meta.closed), shown(
   shown(meta.probe_until), shown(meta.probe_sent), meta.probe_by}, ' ')}
 local count, answer = 0, {}
 for name, row in pairs(rows) do
-  if row.remaining < 0 and row.out == 0 and not asked[name] then
+  if row.total < 0 and row.out == 0 and not asked[name] then
     gone[#gone + 1] = 'r:' .. name
   else
     fields[#fields + 1] = 'r:' .. name
-    fields[#fields + 1] = table.concat({row.kind, shown(row.limit), shown(row.remaining),
-      shown(row.base), shown(row.sent), shown(row.measured), shown(row.nominal),
+    fields[#fields + 1] = table.concat({row.kind, shown(row.limit), shown(row.total),
+      shown(row.sent), shown(row.measured), shown(row.nominal),
       shown(row.high), shown(row.kept), shown(row.pace), shown(row.refill), shown(row.reserve),
-      shown(row.window), shown(row.cost), shown(row.settled), shown(row.trickle)}, ' ')
+      shown(row.window), shown(row.cost), shown(row.settled), shown(row.trickle),
+      shown(row.strangers)}, ' ')
     keep = max(keep, row.high - now + 60000)
-    if row.remaining >= 0 then
+    if row.total >= 0 then
       count = count + 1
       local others = row.settled - (mine.answered[name] or 0)
       for _, each in ipairs({name, shown(granted[name] or 0), shown(others), shown(left(row)),

@@ -9,6 +9,8 @@ of what is left: all of it divided by the number of processes.
 import math
 from typing import NamedTuple
 
+from ...headers import RateLimit
+from ...headers.server_clock import ServerClock
 from ..admission import OPEN, Admission
 from ..in_flight import InFlight
 from ..queue import Ticket
@@ -16,6 +18,7 @@ from ..reasons import EXHAUSTED
 from .metered import MeteredQuota
 from .quota import Quota
 from .spending import given_cost
+from .window_estimate import WindowEstimate
 from .windows import (
     BUCKET,
     FIXED,
@@ -35,12 +38,37 @@ class Peers:
 
     Attributes:
         count: By how many what is left is divided; 1 while a store divides it.
+        may_judge: A response is no other process's business: it shows what a window gave back.
     """
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "may_judge")
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
+        self.may_judge = True
+
+
+class FleetWindowEstimate(WindowEstimate):
+    """What kind of window it is, by the first responses of windows that nobody else spent of."""
+
+    __slots__ = ("_peers",)
+
+    def __init__(self, peers: Peers) -> None:
+        super().__init__()
+        self._peers = peers
+
+    def _judge(
+        self,
+        remaining: int,
+        received: float,
+        mine: int,
+        jump: float,
+        limit: int | None,
+        end_low: float,
+    ) -> bool:
+        if not self._peers.may_judge:
+            return False
+        return super()._judge(remaining, received, mine, jump, limit, end_low)
 
 
 class Known(NamedTuple):
@@ -84,6 +112,7 @@ class FleetQuota(Quota):
     def __init__(self, peers: Peers, bucket: str | None = None) -> None:
         super().__init__(bucket)
         self._peers = peers
+        self._window = FleetWindowEstimate(peers)
 
     def left(self, outstanding: int) -> int:
         """Return the units that are surely left for this process."""
@@ -117,6 +146,30 @@ class FleetQuota(Quota):
         if left >= need:
             return OPEN
         return Admission(False, EXHAUSTED, now + (need - left) * peers * tau + GUARD)
+
+    def _look_closer(
+        self,
+        announced: RateLimit,
+        remaining: int,
+        reset: ResetInterval,
+        sent: float,
+        received: float,
+        clock: ServerClock,
+    ) -> tuple[int, ResetInterval]:
+        """See whether it is a short window; what others spend looks like a server that errs."""
+        short, limit = self._short, self.limit or 0
+        if self._window.first_received == received:
+            short.opened(limit, self.window, announced, reset, sent, received, clock)
+        elif remaining == limit - 1:
+            short.refuse()
+        if short.seconds is not None:
+            short.answered(received, remaining)
+        self._is_exact = short.seconds is None
+        self._is_odd = not self._is_exact
+        return remaining, reset
+
+    def suspect(self) -> None:
+        """Learn nothing: the others may have taken what was left."""
 
     def _weigh(
         self,

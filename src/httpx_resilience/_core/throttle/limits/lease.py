@@ -41,6 +41,9 @@ _HEADROOM, _LONGEST = 1.25, 1.0
 _MOST = 1_000_000
 """Units that are asked for at the most."""
 
+_PROBED = 1.0
+"""Seconds after which it is looked whether a probe was answered, if nothing woke those who wait."""
+
 _NAMES = 256
 """Names of limits that are remembered."""
 
@@ -255,6 +258,8 @@ class Lease:
         if reply.is_free:
             return self._own_limits(now, cost, ticket)
         if self.units < cost and self.units < self._capped(cost):
+            if reply.is_probe and self._in_flight.count:
+                return Admission(False, EXHAUSTED, now + _PROBED)  # its response shows what is left
             return self._ask(now)
         for name, quota in self._metered_quotas():
             at = quota.trusted_at(ticket)
@@ -356,6 +361,7 @@ class Lease:
             self._version,
             int(self._rate.is_news),
             round(min(self._rate.ceiling, 1e6) * peers, 6) if rate else 0,
+            self._in_flight.units,
             len(rows) // 20,
             *rows,
         )
