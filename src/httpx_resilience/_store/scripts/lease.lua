@@ -171,7 +171,7 @@ local is_calm = num(ARGV[13], 0, 1e9, 0) == 0  -- nothing of the process is in f
 local function learn(row, remaining, base, sent, measured, nominal, window, refill)
   local lower, since = remaining + base + refill * (now - measured) / 1000, row.total
   local upper = remaining + row.settled + row.out + refill * max(0, now - sent) / 1000
-  if since >= 0 and refill > 0 then since = since + refill * (now - row.measured) / 1000 end
+  if since >= 0 then since = since + row.refill * (now - row.measured) / 1000 end
   local is_next = row.kind == 'f' and nominal > row.nominal + window / 2
   if since < 0 or is_next then
     row.total, row.strangers = lower, 0
@@ -183,7 +183,7 @@ local function learn(row, remaining, base, sent, measured, nominal, window, refi
     if upper < since then row.strangers = 1 end
     row.total = row.strangers == 1 and lower or max(since, lower)
   end
-  if refill > 0 then row.measured = now end
+  row.measured = now
 end
 
 local asked = {}

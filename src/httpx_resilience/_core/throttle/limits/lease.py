@@ -179,6 +179,7 @@ class Lease:
         "_asks_at",
         "_began_at",
         "_closing",
+        "_demand",
         "_doubt",
         "_epoch",
         "_in_flight",
@@ -231,6 +232,7 @@ class Lease:
         self._metered: dict[str, float] = {}
         self._metered_answered: dict[str, float] = {}
         self._used = 0
+        self._demand = 0.0
         self._retry_at = -math.inf
         self._asks, self._asks_at = _BURST, -math.inf
         self._epoch = "0"
@@ -330,6 +332,14 @@ class Lease:
         elif ending.ticket.is_probe:
             self._is_reported = False
             self._silent = not self._quotas.has_evidence and ending.is_success
+        elif ending.at < self._retry_at and self._shows_more():
+            self._is_reported = False
+
+    def _shows_more(self) -> bool:
+        """Return whether responses say that more is left than the store knows of."""
+        rows = {} if self.reply is None else self.reply.rows
+        known = ((rows.get(name), quota) for name, quota in self._requests())
+        return any(row is not None and quota.remaining > row.left + 1 for row, quota in known)
 
     def count_metered(self, ticket: Ticket) -> None:
         """Count an answered request of units other than requests."""
@@ -368,10 +378,14 @@ class Lease:
 
     def _wanted(self, now: float, queued: int) -> int:
         """Return how many requests are expected until a lease ends."""
-        lasts = _LONGEST if self.reply is None else self.reply.lasts
+        reply = self.reply
+        lasts = _LONGEST if reply is None else reply.lasts
         since = max(0.05, now - self._began_at)
         used = self._used * min(lasts / since, 10.0)
-        return min(_MOST, math.ceil(_HEADROOM * max(used, queued)) + 1)
+        # Who was held back could show less of what it needs than who was not.
+        before = self._demand if reply is None or not reply.is_granted else self._demand / 2
+        self._demand = max(used, queued, before)
+        return min(_MOST, math.ceil(_HEADROOM * self._demand) + 1)
 
     def _rows(
         self, now: float, wanted: int, head: Ticket | None
