@@ -77,6 +77,7 @@ class LeasedThrottle(Throttle):
 
     def question(self, now: float) -> tuple[str | int | float, ...]:
         """Return what the store is to know, and to grant."""
+        self._credit = 0
         return self.lease.question(now, self._queue)
 
     def leased(self, reply: Reply, asked_at: float, now: float) -> Sequence[Ticket]:

@@ -172,7 +172,7 @@ local function learn(row, remaining, base, sent, measured, nominal, window, refi
   local lower, since = remaining + base + refill * (now - measured) / 1000, row.total
   local upper = remaining + row.settled + row.out + refill * max(0, now - sent) / 1000
   if since >= 0 then since = since + row.refill * (now - row.measured) / 1000 end
-  local is_next = row.kind == 'f' and nominal > row.nominal + window / 2
+  local is_next = row.kind ~= 'b' and nominal > row.nominal + window / 2
   if since < 0 or is_next then
     row.total, row.strangers = lower, 0
   elseif sent < row.sent then
@@ -180,7 +180,7 @@ local function learn(row, remaining, base, sent, measured, nominal, window, refi
   elseif refill > 0 then
     row.total = min(max(since, lower), upper)
   else
-    if upper < since then row.strangers = 1 end
+    if upper < since - 0.5 then row.strangers = 1 end
     row.total = row.strangers == 1 and lower or max(since, lower)
   end
   row.measured = now
@@ -203,7 +203,7 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
     end
     local flying, answered = num(a[2], 0, MOST, 0), num(a[3], 0, MOST, 0)
     local before = mine.out[name] or 0
-    local since = mine.answered[name] or answered
+    local since = mine.answered[name] or (mine.is_new and answered or 0)
     row.settled = row.settled + max(0, answered - since)
     row.out = row.out - before + flying
     mine.out[name], mine.answered[name] = flying, answered
@@ -268,14 +268,24 @@ local function left(row)
   return floor(total - row.reserve - row.settled - row.out + 1e-6)
 end
 
-local function held(row)  -- units kept back as probes near the window's end, and the next release
-  if row.kept == 0 or now >= row.high then return 0, row.high end
-  local step = (row.high - row.nominal) / row.kept
-  local start = row.nominal
-  if row.kind == 'c' or row.kind == 'i' then start, step = start + step, max(step, row.pace) end
-  if step <= 0 or now < start then return row.kept, start end
-  local released = floor((now - start) / step) + 1
-  return max(0, row.kept - released), start + released * step
+-- A few units are kept back until the window may have ended. From then on they go one at a time, as
+-- probes: the first that meets the next window opens it. How long to wait, or nil, and until the next.
+local function held(row, units, need)
+  local kept, apart = row.kept, row.high - now
+  if row.kind == 'c' or row.kind == 'i' or (row.kind == 'l' and row.pace > 0) then
+    local free = now < row.nominal and units - kept or units
+    if free >= need then return nil end
+    if now >= row.trickle then return nil, row.pace * (units - need >= 1 and 1 or 2.5) end
+    return now < row.nominal and min(row.nominal, row.trickle) - now or row.trickle - now
+  end
+  if units - kept >= need then return nil end
+  if now < row.nominal then return row.nominal - now end
+  local at = row.trickle
+  if at < row.nominal then
+    at = row.nominal + (units < kept and (row.high - row.nominal) / (units + 1) or 0)
+  end
+  if now >= at then return nil, apart / max(1, units) end
+  return at - now
 end
 
 local active = {}
@@ -314,8 +324,7 @@ for name, row in pairs(rows) do
     ask.need, ask.want = need, want
     asked[name] = ask
     local units = left(row)
-    local kept, release = held(row)
-    local free = units - kept
+    local free = units - row.kept
     if need == 0 then
       -- it only reports
     elseif units < need and row.refill > 0 then
@@ -325,17 +334,16 @@ for name, row in pairs(rows) do
     elseif units < need then
       local is_open = row.out > 0 or now >= row.nominal
       wait(is_open and min(POLL, row.high - now + 1) or row.high - now + 1)
-    elseif free < need then
-      if row.pace > 0 and row.kind ~= 'f' and now >= row.trickle then
-        free, want, ask.want = need, need, need
-        ask.trickles = row.pace * (units - need >= 1 and 1 or 2.5)
-      else
-        local again = row.pace > 0 and row.kind ~= 'f' and min(release, row.trickle) or release
-        again = max(1, again - now)
+    else
+      local again, apart = held(row, units, need)
+      if again then
         wait(now < row.nominal and again or min(again, POLL))  -- another's probe may open it
+      elseif apart then
+        want, ask.want, ask.trickles = need, need, apart
       end
+      if not again then free = max(free, need) end
     end
-    if need > 0 and free >= need and not needs_probe then
+    if need > 0 and units >= need and free >= need and not needs_probe then
       local before = 0  -- what those are to have who asked first
       for _, process in ipairs(active) do
         if process.since > 0 and process.since < since then

@@ -359,6 +359,7 @@ class Lease:
         self._asks = min(_BURST, self._asks + max(0.0, now - self._asks_at) / _GAP) - 1.0
         self._asks_at = now
         self.is_due = False
+        self.units, self.ends_at = 0.0, -math.inf  # what is left of the lease goes back
         peers = max(1, 1 if self.reply is None else self.reply.processes)
         return (
             self._epoch,
