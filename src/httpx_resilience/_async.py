@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 from ._call import AsyncCalls, closed_error, finish
 from ._core.outcome import Waiter, Woken
-from ._core.steps import START, Admit, Done, Pause, Reply, Send
+from ._core.steps import START, Admit, Done, Lease, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
 from ._runtime.anyio import Runtime, notify, running_loop
 from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
@@ -60,6 +60,8 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
                         reply = await waited or Woken(runtime.now())
                     finally:
                         registry.waiting.discard(waiter)
+                elif isinstance(step, Lease):
+                    reply = await exchange.lease(step, self._calls.store)
                 else:
                     reply = await exchange.recover(step)
                 step = flow.send(unless_closed(reply, life))

@@ -22,6 +22,7 @@ from ._exchange.exchange import REPEATED_ABOVE, Exchange, Lifetime
 from ._http.binding import Binding, door_of, library_of
 from ._http.errors import ResilienceError
 from ._http.fast import split_url
+from ._http.identity import hashed
 from ._http.requests import new_call
 from ._http.results import DIALECT, HISTORY, PEEKED, api_error, attach, forbid_retry
 from ._recovery import RECOVER, Hook, checked_hooks, hooks_of
@@ -37,6 +38,9 @@ E = TypeVar("E", bound=Exchange)
 
 EXTENSION = "resilience"
 """Key in a request's extensions: the policy of that one call."""
+
+MAX_PEERS = 10_000
+"""Processes that can share a limit: their parts of it would be too small for more."""
 
 _NO_HOOKS: Mapping[str, Hook] = {}
 
@@ -67,7 +71,14 @@ class Calls(ABC, Generic[E]):
         on_event: EventCallable | Listener | Iterable[EventCallable | Listener] | None,
         recover: Mapping[str, Hook] | None,
         redact: Callable[[str], str] | None,
+        store: Any = None,
+        peers: int | None = None,
     ) -> None:
+        self.store = checked_store(store, binding)
+        if peers is not None:
+            checks.integer("peers", peers, low=1, high=MAX_PEERS)
+        self._peers = peers or 1
+        self._hashed = hashed if store is None else store.hashed
         self.dialects = Dialects(dialect, binding.library.URL)
         self.policy = (
             Policy() if policy is None else checks.instance("policy", policy, Policy, "a Policy")
@@ -87,7 +98,8 @@ class Calls(ABC, Generic[E]):
         self.registry = self._fresh_registry()
 
     def _fresh_registry(self) -> Registry:
-        return Registry(self.dialects, self.policy, self._budget, self._identity, self._sink.emit)
+        settings = self.dialects, self.policy, self._budget, self._identity, self._sink.emit
+        return Registry(*settings, self.store, self._peers)
 
     def start_afresh(self) -> None:
         """Forget what the calls of another event loop or process shared."""
@@ -143,7 +155,9 @@ class Calls(ABC, Generic[E]):
             hooks = hooks_of(request, self._recover, dialect.dialect, is_async=is_async)
             rules = rules._replace(recover=hooks)
         seen, order = dialect.scan(request), next(registry.arrivals)
-        call = new_call(request, path, config.origin, rules.dialect, order, self._redact, seen)
+        call = new_call(
+            request, path, config.origin, rules.dialect, order, self._redact, seen, self._hashed
+        )
         history = CallHistory(call, self._sink)
         throttle = registry.throttle_of(request, call, rules.dialect, seen)
         exchange = self.exchange_type(
@@ -287,6 +301,24 @@ def _wrong_request(request: object, binding: Binding) -> str:
         f"request: got one of {library}, but the transport is for {binding.name}; "
         f"for {library}: from {door_of(library)} import {other}"
     )
+
+
+def checked_store(store: Any, binding: Binding) -> Any:
+    """Return the store that processes share limits by; None for none.
+
+    Raises:
+        TypeError: It is no store, or one with a client for the other kind of transport.
+    """
+    if store is None:
+        return None
+    from ._store.redis import RedisStore  # noqa: PLC0415 - most programs have none
+
+    checks.instance("store", store, RedisStore, "a RedisStore or None")
+    if store.is_async != binding.is_async:
+        kind = "an asynchronous" if binding.is_async else "a synchronous"
+        given = "an asynchronous" if store.is_async else "a synchronous"
+        raise TypeError(f"store: got one over {given} client, allowed is one over {kind} client")
+    return store
 
 
 def checked_transport(transport: object, binding: Binding) -> Any:

@@ -6,6 +6,7 @@ A synchronous transport's share it within one process, under a lock.
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Callable, Container, Hashable, Mapping
 from functools import partial
@@ -19,14 +20,24 @@ from ._core.headers import RateLimitReader
 from ._core.headers.server_clock import ServerClock
 from ._core.lru import LRUMap
 from ._core.outcome import Call
-from ._core.policy import Policy
-from ._core.retry.budget import RetryBudget
+from ._core.policy import BudgetPolicy, Policy
+from ._core.retry.budget import FleetBudget, RetryBudget
 from ._core.retry.origin_status import OriginStatus, origin_status
 from ._core.retry.parking import Parking
 from ._core.telemetry.events import Event
 from ._core.telemetry.recorder import shown_path
 from ._core.telemetry.traffic import TrafficMeter
-from ._core.throttle import Buckets, RateLimitStatus, Route, Throttle
+from ._core.throttle import (
+    FLOOR,
+    Buckets,
+    LeasedThrottle,
+    Leasing,
+    Names,
+    Peers,
+    RateLimitStatus,
+    Route,
+    Throttle,
+)
 from ._http.identity import hashed, identity_of
 from ._http.requests import RequestHeaderReader, RequestHeaders, origin_of
 from .dialects.generic import GENERIC
@@ -150,13 +161,17 @@ class Registry:
         "_configs",
         "_dialects",
         "_emit",
+        "_hashed",
         "_identity",
         "_last_config",
         "_last_identity",
         "_last_scope",
+        "_leasing",
         "_parkings",
+        "_peers",
         "_policy",
         "_routes",
+        "_store",
         "_throttles",
         "arrivals",
         "under_way",
@@ -170,7 +185,15 @@ class Registry:
         budget: RetryBudget | None,
         identity: Identity | None,
         emit: Callable[[Event], None],
+        store: Names | None = None,
+        peers: int = 1,
     ) -> None:
+        self._store = store
+        self._peers = peers
+        self._hashed = hashed if store is None else store.hashed
+        self._leasing = None
+        if store is not None:
+            self._leasing = Leasing(store, os.urandom(8).hex(), emit, peers)
         self._dialects = dialects
         self._policy = policy
         self._budget = budget
@@ -215,7 +238,14 @@ class Registry:
             return None
         if self._budget is not None:
             return self._budget
-        return self._budgets.get((origin, policy.budget), partial(RetryBudget, policy.budget))
+        key, make = (origin, policy.budget), partial(self._new_budget, origin, policy.budget)
+        return self._budgets.get(key, make)
+
+    def _new_budget(self, origin: str, policy: BudgetPolicy) -> RetryBudget:
+        if self._leasing is None:
+            return RetryBudget(policy)
+        key = self._leasing.names.key(FLOOR, origin)
+        return FleetBudget(policy, key, self._leasing)
 
     def parking_of(self, origin: str, policy: Policy | None) -> Parking | None:
         """Return the parked calls of an origin; None where neither this call nor others park."""
@@ -237,7 +267,7 @@ class Registry:
             credentials, who = self._last_identity
             if seen[:2] != credentials:  # a client's calls bear the same
                 credentials = seen.authorization, seen.api_key
-                who = identity_of(*credentials)
+                who = identity_of(*credentials, self._hashed)
                 self._last_identity = credentials, who
         else:
             who = self._named(request, name, seen)
@@ -263,15 +293,18 @@ class Registry:
         name = call.category
         if path != call.path or rules.category is not None:
             name = rules.shown_category_of(call.method, path, name)
-        return self._throttles.get(scope, lambda: self._new_throttle(origin, who, name or ""))
+        category = scope[2]
+        return self._throttles.get(
+            scope, lambda: self._new_throttle(origin, who, name or "", category)
+        )
 
     def _named(self, request: http.Request, name: object, seen: RequestHeaders) -> str:
         """Return who is calling, where somebody says so."""
         if self._identity is not None:
-            return hashed((self._identity(request) or "").encode())
+            return self._hashed((self._identity(request) or "").encode())
         if isinstance(name, str):
-            return hashed(name.encode())
-        return identity_of(seen.authorization, seen.api_key)
+            return self._hashed(name.encode())
+        return identity_of(seen.authorization, seen.api_key, self._hashed)
 
     def _new_route(self, key: tuple[str, str, str], call: Call) -> Route:
         # As a category, a segment of the path is logged as that of the redacted one.
@@ -285,12 +318,19 @@ class Registry:
         )
         return self._routes.get(key, lambda: buckets.route(name))
 
-    def _new_throttle(self, origin: str, who: str, category: str) -> Throttle:
+    def _new_throttle(
+        self, origin: str, who: str, name: str, category: str | None = None
+    ) -> Throttle:
+        """Return a throttle; for all processes it goes by its category, where it has one."""
         limits = self._policy.throttle
         if limits is None:
             raise RuntimeError("a throttle was asked for although the policy has none")
-        scope, clock = _scope_of(who, category), self._clocks.get(origin)
-        return Throttle(origin, scope, limits, clock, self._emit)
+        scope, clock, emit = _scope_of(who, name), self._clocks.get(origin), self._emit
+        if self._leasing is not None:
+            known = name if category is None else category
+            return LeasedThrottle(origin, scope, limits, clock, emit, self._leasing, who, known)
+        peers = None if self._peers == 1 else Peers(self._peers)
+        return Throttle(origin, scope, limits, clock, emit, peers)
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every scope, the least recently used first."""

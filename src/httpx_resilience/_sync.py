@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 from ._call import closed_error, finish
 from ._core.outcome import Waiter, Woken
-from ._core.steps import START, Admit, Done, Pause, Reply, Send
+from ._core.steps import START, Admit, Done, Lease, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
 from ._runtime.threads import Runtime, notify, running_loop, uninterrupted
 from ._threaded_calls import ThreadCalls
@@ -60,6 +60,8 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
                         reply = waited() or Woken(runtime.now())
                     finally:
                         registry.waiting.discard(waiter)
+                elif isinstance(step, Lease):
+                    reply = exchange.lease(step, self._calls.store)
                 else:
                     reply = exchange.recover(step)
                 step = flow.send(unless_closed(reply, life))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ._call import Calls, checked_transport
 from ._core.dialect.dialect import Dialect
@@ -20,6 +20,9 @@ from ._nesting import holds
 from ._recovery import FailedAttempt
 from .dialects.scaivault import DEFAULT_DIALECT
 from .instrumentation.sink import EventCallable, Listener
+
+if TYPE_CHECKING:
+    from ._store.redis import RedisStore
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -44,9 +47,11 @@ class Transport(Generic[Request, Response, Inner, Made]):
         on_event: EventCallable | Listener | Iterable[EventCallable | Listener] | None = None,
         recover: Mapping[str, Callable[[FailedAttempt, Request], Made]] | None = None,
         redact: Callable[[str], str] | None = None,
+        store: RedisStore | None = None,
+        peers: int | None = None,
     ) -> None:
         self._transport: Any = checked_transport(transport, self._binding)
-        settings = dialect, policy, budget, identity, on_event, recover, redact
+        settings = dialect, policy, budget, identity, on_event, recover, redact, store, peers
         self._calls = self._calls_type(self._binding, *settings)
         self._life = Lifetime(self._calls.found_inner)
         if holds(self._transport, Transport):

@@ -67,6 +67,10 @@ class AsyncResilientTransport(
             task that it started, is not recovered again, but by hooks that the request brings.
         redact: A plain function that a path goes through before it is logged or recorded; see
             ``redact_path``.
+        store: What several processes share the server's rate limits by: a ``RedisStore``, with a
+            client of the same kind as this transport. Calls never fail because of it.
+        peers: How many processes there are that share the limits, this one included, for programs
+            without a store: each takes its part. From 1 to 10,000.
 
     Raises:
         TypeError: An argument is of the wrong type, or an async function where a plain one belongs,
@@ -120,6 +124,10 @@ class ResilientTransport(
             recovered again, but by hooks that the request brings.
         redact: A plain function that a path goes through before it is logged or recorded; see
             ``redact_path``.
+        store: What several processes share the server's rate limits by: a ``RedisStore``, with a
+            client of the same kind as this transport. Calls never fail because of it.
+        peers: How many processes there are that share the limits, this one included, for programs
+            without a store: each takes its part. From 1 to 10,000.
 
     Raises:
         TypeError: An argument is of the wrong type, or an async function where a plain one belongs,

@@ -12,7 +12,7 @@ from .dialect.envelope import with_usage
 from .headers import Reading
 from .outcome import Closed, HookDone, Leased, Outcome, Waiter, Woken
 from .policy import ThrottlePolicy
-from .retry.budget import RetryBudget
+from .retry.budget import FleetBudget, RetryBudget
 from .retry.decision import (
     BODY_NOT_REPLAYABLE,
     BUDGET_EXHAUSTED,
@@ -300,6 +300,21 @@ class CallRun(SharedCall):
             unavailable=self._is_unavailable and not paced and self._may_park(failure),
         )
         return decide(failure, facts, self.policy.retry, self.rules.rand())
+
+    def floor(self, failure: Failure, now: float) -> Lease | None:
+        """Return what a store is to be asked for a retry that is not covered; None for nothing."""
+        budget = self._budget
+        if not isinstance(budget, FleetBudget) or failure.error_class not in UNPRODUCTIVE:
+            return None
+        backoff = self.policy.retry.backoff.get(failure.error_class)
+        command = None if backoff is None else budget.question(backoff.cost, now)
+        return None if command is None else Lease((command,), self._to_wake())
+
+    def floored(self, reply: Reply) -> None:
+        """Take what a store granted for a retry."""
+        if isinstance(self._budget, FleetBudget):
+            replies = reply.replies if isinstance(reply, Leased) else None
+            self._budget.answered(replies[0] if replies else None, reply.at)
 
     def pause(self, until: float) -> Pause:
         """Return the wait before the next attempt."""

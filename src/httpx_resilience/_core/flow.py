@@ -75,6 +75,12 @@ def call_flow(
         if failure is None:
             yield run.succeeded(reply)
             return ()
+        floor = run.floor(failure, reply.at)
+        if floor is not None:
+            answer = yield floor
+            if isinstance(answer, Cancelled):
+                return run.cancelled(answer.at, sent=False)
+            run.floored(answer)
         decision = run.decide(reply, failure)
         if isinstance(decision, Stop):
             yield run.gave_up(reply, failure, decision)

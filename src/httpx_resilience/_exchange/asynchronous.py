@@ -6,10 +6,11 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from .._core.outcome import HookDone, Outcome, Woken, make_outcome
-from .._core.steps import Admit, Pause, Recover, Send
+from .._core.outcome import HookDone, Leased, Outcome, Woken, make_outcome
+from .._core.steps import Admit, Lease, Pause, Recover, Send
 from .._http.bodies import decode, without_this_frame
 from .._runtime.anyio import wait
+from .._store.errors import StoreError
 from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
@@ -90,6 +91,14 @@ class AsyncExchange(Exchange):
         if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
             return Woken(max(until, self._runtime.now()))
         return None
+
+    async def lease(self, step: Lease, store: Any) -> Leased:
+        """Have the store that processes share limits by run scripts; nothing else waits for it."""
+        try:
+            replies = await store.run(step.commands)
+        except StoreError as error:
+            return Leased(self._runtime.now(), None, error.reason)
+        return self._leased(replies)
 
     async def pause(self, step: Pause, waiting: set[Any]) -> Woken:
         """Give the connection back, then sleep, while the transport is open."""

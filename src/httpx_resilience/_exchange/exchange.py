@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._core import checks
 from .._core.dialect.dialect import Dialect
 from .._core.dialect.envelope import read_error
-from .._core.outcome import Call, HookDone, Outcome
+from .._core.outcome import Call, HookDone, Leased, Outcome
 from .._core.steps import Recover
 from .._http.binding import Binding
 from .._http.bodies import always, body_headers, decode, is_event_stream, without_this_frame
@@ -20,6 +20,7 @@ from .._http.results import DIALECT, HISTORY, history_of
 from .._http.successes import may_hold_error
 from .._recovery import FailedAttempt, Hook
 from .._registry import DialectRuntime
+from .._store.errors import StoreError
 
 if TYPE_CHECKING:
     from .._http import typed as http
@@ -163,6 +164,14 @@ class Exchange:
         if stamp is not None:  # a token may have been renewed while the call waited
             stamp(request)
         return request
+
+    def _leased(self, replies: Sequence[Any]) -> Leased:
+        """Return what a store answered, without the scripts that failed."""
+        now = self._runtime.now()
+        failed = [reply for reply in replies if isinstance(reply, StoreError)]
+        if len(failed) == len(replies):
+            return Leased(now, None, failed[0].reason if failed else "")
+        return Leased(now, [None if isinstance(each, StoreError) else each for each in replies])
 
     def _raised(self, attempt: AttemptResult, sent_at: float, at: float, *, cut: bool) -> Outcome:
         """Return the outcome of an attempt that came to no response."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .._core.outcome import HookDone, Outcome, Woken, make_outcome
-from .._core.steps import Admit, Pause, Recover, Send
+from .._core.outcome import HookDone, Leased, Outcome, Woken, make_outcome
+from .._core.steps import Admit, Lease, Pause, Recover, Send
 from .._http.bodies import PEEK_SECONDS, decode, without_this_frame
 from .._runtime.threads import SLICE
+from .._store.errors import StoreError
 from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
@@ -131,6 +132,14 @@ class SyncExchange(Exchange):
         if self.life.is_closed or self._runtime.wait(waiter, to):
             return None
         return Woken(max(to, self._runtime.now()))
+
+    def lease(self, step: Lease, store: Any) -> Leased:
+        """Have the store that processes share limits by run scripts; nothing else waits for it."""
+        try:
+            replies = store.run(step.commands)
+        except StoreError as error:
+            return Leased(self._runtime.now(), None, error.reason)
+        return self._leased(replies)
 
     def pause(self, step: Pause, waiting: set[Any]) -> Woken:
         """Give the connection back, then sleep, while the transport is open."""

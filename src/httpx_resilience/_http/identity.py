@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 
 from .._runtime.fork import reset_in_children
 
@@ -28,7 +29,18 @@ _HASH = _Hash()
 reset_in_children(_HASH.reset)
 
 
-def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
+def hashed(name: bytes) -> str:
+    """Return a keyed hash of whatever names an identity."""
+    digest = _HASH.keyed.copy()
+    digest.update(name)
+    return digest.hexdigest()
+
+
+def identity_of(
+    authorization: bytes | None,
+    api_key: bytes | None,
+    hashed: Callable[[bytes], str] = hashed,
+) -> str:
     """Return a keyed hash of the credential a request carries; empty if it carries none.
 
     >>> identity_of(None, None)
@@ -42,10 +54,3 @@ def identity_of(authorization: bytes | None, api_key: bytes | None) -> str:
     elif credential.partition(b" ")[0].lower() not in _STABLE_SCHEMES:
         return ""
     return hashed(credential)
-
-
-def hashed(name: bytes) -> str:
-    """Return a keyed hash of whatever names an identity."""
-    digest = _HASH.keyed.copy()
-    digest.update(name)
-    return digest.hexdigest()

@@ -113,6 +113,7 @@ def new_call(
     order: int,
     redact: Callable[[str], str] | None,
     seen: RequestHeaders,
+    hashed: Callable[[bytes], str] = hashed,
 ) -> Call:
     """Return what the core knows of a request: a new call."""
     rules, method = dialect.requests, request.method
@@ -123,12 +124,12 @@ def new_call(
     if rules.is_plain:
         given = new_id(), safe_method, origin, path, has_key, redact, order, 1, None, None
         return make_call(given)
-    counted = _counted(request, rules, path)
+    counted = _counted(request, rules, path, hashed)
     return make_call((new_id(), safe_method, origin, path, has_key, redact, order, *counted))
 
 
 def _counted(
-    request: http.Request, rules: RequestRules, path: str
+    request: http.Request, rules: RequestRules, path: str, hashed: Callable[[bytes], str]
 ) -> tuple[int, Mapping[str, int] | None, str | None]:
     """Return what a request counts as: of requests, of other units, and against which budget."""
     try:
@@ -136,10 +137,10 @@ def _counted(
     except RuntimeError:  # it is a stream, which is read when it is sent
         body = None
     said = rules.spending_of(request, request.method, path, Contents(body))
-    return said.cost, said.units, category_name(said)
+    return said.cost, said.units, category_name(said, hashed)
 
 
-def category_name(said: RequestCost) -> str | None:
+def category_name(said: RequestCost, hashed: Callable[[bytes], str] = hashed) -> str | None:
     """Return a budget's name with what distinguishes it; with its hash, where it is no plain word.
 
     >>> category_name(RequestCost("chat", "gpt-5"))

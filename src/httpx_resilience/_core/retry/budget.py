@@ -12,8 +12,10 @@ Rules, each from a simulation beside a dozen engines:
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
+from ..outcome import Command
 from ..policy import BudgetPolicy
 
 _TAU = 10.0
@@ -25,6 +27,24 @@ rate is averaged over. Whoever asks for tokens has them put down first."""
 
 _EPSILON = 1e-9
 """Ten deposits of 0.1 pay for one retry, whatever binary fractions make of them."""
+
+
+_ASK_AGAIN = 0.1
+"""Seconds until a store that granted nothing is asked again."""
+
+
+class Fleet(Protocol):
+    """What is known of the processes that share a floor."""
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store that they share it by is away."""
+        ...
 
 
 class RetryBudget:
@@ -148,4 +168,63 @@ class RetryBudget:
             self._rate_at = now
             self._earned = 0
         if self._tokens < self.policy.floor and now - self._failed_at >= self.policy.heal_after:
-            self._tokens = self.policy.floor
+            self._heal()
+
+    def _heal(self) -> None:
+        self._tokens = self.policy.floor
+
+
+class FleetBudget(RetryBudget):
+    """The retry budget of one process of a fleet, whose floor is one for all.
+
+    What a process's own successes earn is its own. The floor is in the store that they share: a
+    retry that is not covered has it asked for as much as is lacking. While the store is away, the
+    process has its part of a floor.
+
+    Args:
+        policy: The numbers.
+        key: Names the floor in the store.
+        leasing: Asks the store for the process.
+    """
+
+    __slots__ = ("_asked_at", "_granted_at", "_key", "_leasing")
+
+    def __init__(self, policy: BudgetPolicy, key: str, leasing: Fleet) -> None:
+        super().__init__(policy)
+        self._key = key
+        self._leasing = leasing
+        self._tokens = 0.0
+        self._asked_at = self._granted_at = -math.inf
+
+    def question(self, cost: float, now: float) -> Command | None:
+        """Return what the store is to be asked before a retry of some cost; None for nothing."""
+        lacking = cost - self.balance(now)
+        if lacking <= _EPSILON or now - self._asked_at < _ASK_AGAIN:
+            return None
+        if self._leasing.is_lost:
+            self._grant_part(now)
+            return None
+        self._asked_at = now
+        args = self.policy.floor, round(1000 * self.policy.heal_after), round(lacking, 6)
+        return Command("floor", self._key, args)
+
+    def answered(self, words: Sequence[str] | None, now: float) -> None:
+        """Take what the store answered; None if it did not."""
+        try:
+            granted = math.nan if words is None else float(words[0])
+        except (ValueError, IndexError):
+            granted = math.nan
+        if not 0.0 <= granted <= self.policy.floor:
+            self._grant_part(now)
+            return
+        with self._lock:
+            self._tokens += granted
+
+    def _grant_part(self, now: float) -> None:
+        with self._lock:
+            if now - self._granted_at >= self.policy.heal_after:
+                self._tokens += self.policy.floor / self._leasing.processes
+                self._granted_at = now
+
+    def _heal(self) -> None:
+        """Leave it to the store."""

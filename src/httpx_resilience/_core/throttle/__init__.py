@@ -1,7 +1,8 @@
 """The throttle: spends a server's rate-limit budget to the last request and meets no 429."""
 
 from .leased import LeasedThrottle
-from .leasing import Leasing
+from .leasing import FLOOR, Leasing, Names
+from .limits.fleet import Peers
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .route import Buckets, Route
 from .snapshot import RateLimitStatus, Signature
@@ -9,12 +10,15 @@ from .throttle import Throttle
 
 __all__ = [
     "EXPIRED",
+    "FLOOR",
     "GRANTED",
     "LEFT",
     "WAITING",
     "Buckets",
     "LeasedThrottle",
     "Leasing",
+    "Names",
+    "Peers",
     "RateLimitStatus",
     "Route",
     "Signature",

@@ -132,7 +132,8 @@ class LeasedThrottle(Throttle):
             shared["processes"] = reply.processes
         rows = []
         for row, left in zip(super().status(now), lease.shared_left(), strict=False):
-            rows.append(row.replace(**shared, shared_remaining=left, leased=lease.held(now)))
+            own = {**row.__dict__, **shared, "shared_remaining": left, "leased": lease.held(now)}
+            rows.append(RateLimitStatus(**own))
         return rows
 
 

@@ -35,6 +35,10 @@ class Names(Protocol):
         """Return a keyed hash: letters and digits."""
         ...
 
+    def hashed(self, name: bytes) -> str:
+        """Return a keyed hash of what names an identity."""
+        ...
+
 
 class Leasing:
     """What one process has to do with a store.
@@ -43,14 +47,18 @@ class Leasing:
         names: Names the scopes.
         process: A name for this process that no other has: letters and digits, 32 at the most.
         emit: Takes the events.
+        processes: How many there are, as long as the store has not said so.
 
     Attributes:
+        names: As given.
         processes: How many shared a scope when the store was heard of last.
     """
 
-    def __init__(self, names: Names, process: str, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, names: Names, process: str, emit: Callable[[Event], None], processes: int = 1
+    ) -> None:
         self.names = names
-        self.processes = 1
+        self.processes = processes
         self._process = process
         self._emit = emit
         self._sequence = 0
