@@ -266,9 +266,7 @@ class _Carried:
                 engine.at(step.until, partial(self._reply, turn, self._woken))
         elif isinstance(step, Lease):
             assert self._caller.store is not None
-            self._caller.store.ask(
-                step.commands, lambda leased: self._reply(turn, lambda: leased)
-            )
+            self._caller.store.ask(step.commands, lambda leased: self._reply(turn, lambda: leased))
         else:
             assert isinstance(step, Done)
             self._end(step.reason)

@@ -123,12 +123,20 @@ class Run:
         asks = max(self.store.calls.values(), default=0) / until / fleet.processes
         lost = sum(len(job.lost) for job in self.jobs)
         equal = sum(done) / len(done)
-        return Figures(100 * refused / max(1, total), sum(done) / best, min(done) / equal, asks, lost)
+        return Figures(
+            100 * refused / max(1, total), sum(done) / best, min(done) / equal, asks, lost
+        )
 
 
 ROWS = [
-    *(Fleet(kind=kind) for kind in ("aligned", "anchored", "log", "bucket_full", "bucket_next", "counter")),
-    *(Fleet(kind=kind, limit=600, window=60.0, windows=5) for kind in ("aligned", "log", "bucket_full")),
+    *(
+        Fleet(kind=kind)
+        for kind in ("aligned", "anchored", "log", "bucket_full", "bucket_next", "counter")
+    ),
+    *(
+        Fleet(kind=kind, limit=600, window=60.0, windows=5)
+        for kind in ("aligned", "log", "bucket_full")
+    ),
     *(
         Fleet(kind=kind, limit=500, window=10.0, processes=50, tasks=2, windows=8)
         for kind in ("aligned", "log", "bucket_full")

@@ -10,7 +10,7 @@ from .dialect.catalog import ErrorClass
 from .dialect.classify import Failure, classify
 from .dialect.envelope import with_usage
 from .headers import Reading
-from .outcome import Closed, HookDone, Leased, Outcome, Waiter, Woken
+from .outcome import Cancelled, Closed, HookDone, Leased, Outcome, Waiter, Woken
 from .policy import ThrottlePolicy
 from .retry.budget import FleetBudget, RetryBudget
 from .retry.decision import (
@@ -310,11 +310,11 @@ class CallRun(SharedCall):
         command = None if backoff is None else budget.question(backoff.cost, now)
         return None if command is None else Lease((command,), self._to_wake())
 
-    def floored(self, reply: Reply) -> None:
-        """Take what a store granted for a retry."""
-        if isinstance(self._budget, FleetBudget):
-            replies = reply.replies if isinstance(reply, Leased) else None
-            self._budget.answered(replies[0] if replies else None, reply.at)
+    def floored(self, reply: Reply) -> bool:
+        """Take what a store granted for a retry; return whether the call goes on."""
+        if isinstance(self._budget, FleetBudget) and isinstance(reply, Leased):
+            self._budget.answered(reply.replies[0] if reply.replies else None, reply.at)
+        return not isinstance(reply, Cancelled)
 
     def pause(self, until: float) -> Pause:
         """Return the wait before the next attempt."""

@@ -76,11 +76,8 @@ def call_flow(
             yield run.succeeded(reply)
             return ()
         floor = run.floor(failure, reply.at)
-        if floor is not None:
-            answer = yield floor
-            if isinstance(answer, Cancelled):
-                return run.cancelled(answer.at, sent=False)
-            run.floored(answer)
+        if floor is not None and not run.floored((yield floor)):
+            return run.cancelled(reply.at, sent=False)
         decision = run.decide(reply, failure)
         if isinstance(decision, Stop):
             yield run.gave_up(reply, failure, decision)

@@ -109,9 +109,9 @@ class LeasedThrottle(Throttle):
         """Learn from a response to a request sent at ``sent``, and give its place back."""
         lease = self.lease
         if ticket.state == GRANTED and not _is_refused(failure):
-            lease.answered += ticket.cost
+            lease.books.answered += ticket.cost
             if self._quotas.metered:
-                lease.count_metered(ticket)
+                lease.books.count_metered(ticket)
         lease.peers.may_judge = ticket.is_probe
         woken = super().observe(ticket, sent, received, reading, failure)
         credit = self._credit

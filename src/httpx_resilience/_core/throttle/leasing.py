@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..outcome import Command, Leased
-from ..telemetry.events import Event, StoreBack, StoreLost
+from ..telemetry.events import Event
+from ..telemetry.store_events import StoreBack, StoreLost
 from .leased import LeasedThrottle
-from .limits.lease import read_reply
+from .limits.lease_reply import read_reply
 from .queue import Ticket
 from .throttle import Throttle
 
