@@ -311,7 +311,7 @@ def checked_store(store: Any, binding: Binding) -> Any:
     """
     if store is None:
         return None
-    from ._store.redis import RedisStore  # noqa: PLC0415 - most programs have none
+    from ._store.redis import RedisStore
 
     checks.instance("store", store, RedisStore, "a RedisStore or None")
     if store.is_async != binding.is_async:

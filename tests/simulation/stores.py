@@ -139,5 +139,8 @@ class PlainNames:
     def key(self, kind: str, *parts: str) -> str:
         return f"{kind}:{'|'.join(parts)}"
 
+    def hashed(self, name: bytes) -> str:
+        return name.hex()
+
     def token(self, *parts: str) -> str:
         return "".join(char for char in "".join(parts) if char.isalnum())[:32]

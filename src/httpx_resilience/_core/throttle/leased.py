@@ -14,7 +14,8 @@ from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
 from ..telemetry.events import Event
 from .limits.fleet import Peers
-from .limits.lease import Lease, Reply
+from .limits.lease import Lease
+from .limits.lease_reply import Reply
 from .queue import GRANTED, Ticket
 from .snapshot import RateLimitStatus, readable
 from .throttle import Throttle
@@ -52,7 +53,7 @@ class LeasedThrottle(Throttle):
     ) -> None:
         peers = Peers()
         super().__init__(origin, scope, policy, clock, emit, peers)
-        self.leasing: "Leasing" = leasing
+        self.leasing: Leasing = leasing
         self._identity = identity
         self._name = name
         quotas, slow_start, closing, rate = (

@@ -211,9 +211,10 @@ for _ = 1, min(num(ARGV[at], 0, MAX_ROWS, 0), MAX_ROWS) do
     local base, sent = num(a[10], -1, MOST, -1), now - num(a[11], 0, LONGEST, 0)
     local remaining = num(a[9], 0, MOST)
     -- Evidence from before the process heard of this state counts only if nothing is left by it,
-    -- or while the state is new, as after a failover to an empty store.
+    -- or as the first of a state that is new, as after a failover to an empty store.
     if base < 0 or known_epoch ~= meta.epoch then
-      base = (now - meta.epoch < YOUNG or remaining == 0) and row.settled or nil
+      local is_first = row.total < 0 and now - meta.epoch < YOUNG
+      base = (is_first or remaining == 0) and row.settled or nil
     end
     if a[6] == '1' and remaining and base then
       learn(row, remaining, min(base, row.settled), sent, now - num(a[12], 0, LONGEST, 0),

@@ -19,9 +19,8 @@ from .lease_reply import Reply
 from .quota_set import QuotaSet
 from .windows import LONGEST
 
-_REPLIES = 4
-"""Replies of the store that are remembered: requests are rarely answered later than the last of
-them, and then the evidence does not count."""
+_REPLIES = 64
+"""Replies of the store that are remembered at the most, of those since the evidence was sent."""
 
 _NAMES = 256
 """Names of limits that are remembered."""
@@ -164,10 +163,17 @@ class LeaseBooks:
             self.epoch = reply.epoch
             self._others.clear()
         for name, row in reply.rows.items():
-            replies = self._others.get(name)
-            if replies is None:
-                replies = self._others[name] = deque(maxlen=_REPLIES)
-            replies.append((now, row.others))
+            self._others.setdefault(name, deque(maxlen=_REPLIES)).append((now, row.others))
+        for name, quota in self.requests():
+            self._drop_before(name, quota.evidence.newest_sent)
+        for name, metered in self.metered():
+            self._drop_before(name, metered.evidence.newest_sent)
+
+    def _drop_before(self, name: str, newest_sent: float) -> None:
+        """Forget the replies that came before the last one that the evidence counts from."""
+        replies = self._others.get(name)
+        while replies and len(replies) > 1 and replies[1][0] <= newest_sent:
+            replies.popleft()
 
 
 def milliseconds(seconds: float) -> int:
