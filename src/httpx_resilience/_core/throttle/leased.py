@@ -113,7 +113,7 @@ class LeasedThrottle(Throttle):
             lease.books.answered += ticket.cost
             if self._quotas.metered:
                 lease.books.count_metered(ticket)
-        lease.peers.may_judge = ticket.is_probe
+        lease.peers.may_judge = ticket is lease.sole
         woken = super().observe(ticket, sent, received, reading, failure)
         credit = self._credit
         if credit:

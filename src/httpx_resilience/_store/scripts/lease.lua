@@ -26,7 +26,7 @@
 -- Returns: granted epoch lease processes closed retry free probe rate version ceiling rows, and for
 -- each row: id granted others_settled left cost.
 
-local GRACE, ACTIVE, POLL, SETTLED = 2000, 300, 100, 5000
+local GRACE, ACTIVE, POLL, LOOK, SETTLED = 2000, 300, 100, 1000, 5000
 local LONGEST, MOST = 86400000, 1e15
 local MAX_ROWS, MAX_PROCESSES, MAX_LEASE, MIN_LEASE = 16, 1024, 1000, 100
 local SILENT, FREE, YOUNG = 3, 60000, 2000
@@ -309,10 +309,14 @@ local function level(units, own, cost)  -- max-min fair share of some units
   return own
 end
 
+local function patiently(row, ms)  -- what is not known to be a window may give units back sooner
+  return row.kind == 'f' and ms or min(ms, LOOK)
+end
+
 local since = mine.since > 0 and mine.since or now
 local granted, is_probe, retry = {}, false, nil
 local is_free = meta.free > now
-local share, needs_probe, is_known = 1, false, false
+local share, needs_probe, is_known, is_sole = 1, false, false, false
 
 local function wait(ms) retry = max(retry or 0, ms) end
 
@@ -333,14 +337,14 @@ for name, row in pairs(rows) do
     elseif units < need and now >= row.high then
       needs_probe = true
     elseif units < need then
-      local is_open = row.out > 0 or now >= row.nominal
-      wait(is_open and min(POLL, row.high - now + 1) or row.high - now + 1)
+      local is_open = row.out > 0 or now >= row.nominal  -- another's response may show more
+      wait(is_open and min(POLL, row.high - now + 1) or patiently(row, row.high - now + 1))
     else
       local again, apart = held(row, units, need)
       if again then
-        wait(now < row.nominal and again or min(again, POLL))  -- another's probe may open it
+        wait(now < row.nominal and patiently(row, again) or min(again, POLL))
       elseif apart then
-        want, ask.want, ask.trickles = need, need, apart
+        want, ask.want, ask.trickles, is_sole = need, need, apart, true
       end
       if not again then free = max(free, need) end
     end
@@ -439,7 +443,7 @@ redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('PEXPIRE', KEYS[1], shown(min(max(keep, meta.closed - now + 60000), LONGEST + 60000)))
 
 local reply = {is_granted and '1' or '0', shown(meta.epoch), shown(lease), shown(process_count),
-  shown(max(0, meta.closed - now)), shown(retry or 0), is_free and '1' or '0', is_probe and '1' or '0',
+  shown(max(0, meta.closed - now)), shown(retry or 0), is_free and '1' or '0', is_probe and '1' or is_granted and is_sole and '2' or '0',
   shown(meta.rate), shown(meta.version), shown(meta.ceiling), shown(count)}
 for _, each in ipairs(answer) do reply[#reply + 1] = each end
 return reply

@@ -72,6 +72,7 @@ class Lease:
         books: What the store is told, and has said.
         peers: How many processes share what is left while the store is away.
         reply: The store's last, or None.
+        sole: The ticket of the last request that nobody else of the fleet spent beside.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class Lease:
         "is_lost",
         "peers",
         "reply",
+        "sole",
         "units",
     )
 
@@ -122,6 +124,7 @@ class Lease:
         self.is_lost = False
         self.is_due = True
         self.reply: Reply | None = None
+        self.sole: Ticket | None = None
         self.ends_at = self._began_at = -math.inf
         self.units = 0.0
         self._metered: dict[str, float] = {}
@@ -195,6 +198,9 @@ class Lease:
 
     def take(self, ticket: Ticket) -> None:
         """Spend units of the lease."""
+        reply = self.reply
+        if reply is not None and reply.is_sole:
+            self.sole = ticket
         self.units -= ticket.cost
         self._used += ticket.cost
         if self._metered:

@@ -29,6 +29,7 @@ class Reply(NamedTuple):
         retry_in: Until it has a point to ask again.
         is_free: The server announces nothing: there is nothing to lease.
         is_probe: The lease is one request, to learn what is left.
+        is_sole: It is one request, and nobody else spends until it is answered.
         rate, version, ceiling: Of a server that limits in silence; a rate of 0 for none.
         granted: Units, by the name of their limit.
         rows: The limits, by name.
@@ -42,6 +43,7 @@ class Reply(NamedTuple):
     retry_in: float
     is_free: bool
     is_probe: bool
+    is_sole: bool
     rate: float
     version: str
     ceiling: float
@@ -75,7 +77,8 @@ def read_reply(words: list[str]) -> Reply:
         closed_for=min(LONGEST, max(0.0, numbers[4] / 1000)),
         retry_in=min(LONGEST, max(0.001, numbers[5] / 1000)),
         is_free=numbers[6] > 0,
-        is_probe=numbers[7] > 0,
+        is_probe=numbers[7] == 1,
+        is_sole=numbers[7] > 0,
         rate=max(0.0, numbers[8]),
         version=words[9],
         ceiling=max(0.0, numbers[10]),
