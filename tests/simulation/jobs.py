@@ -85,6 +85,10 @@ class Job:
         self.engine.run(until)
         return self.report
 
+    def stop(self) -> None:
+        """Begin no further call."""
+        self._left = 0
+
     def _next_call(self) -> None:
         if self._left:
             self._left -= 1
