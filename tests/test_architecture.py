@@ -66,6 +66,7 @@ LAYERS = (
     "dialects",
     "_runtime",
     "instrumentation",
+    "_store",
     "_http",
     "_budget",
     "_registry",
@@ -103,6 +104,7 @@ EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"
 ON_DEMAND = {
     ("__init__.py", "httpx_resilience._httpx"),
     ("_core/checks.py", "difflib"),
+    ("__init__.py", "httpx_resilience._store.redis"),
     ("_core/dialect/dialect.py", "httpx_resilience._core.dialect.toml"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect

@@ -1,0 +1,85 @@
+"""What is asked of a store, and what it answers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+DEADLINE = 0.25
+"""Seconds that the commands of one pipeline have, connecting and repeating included."""
+
+
+class Command(NamedTuple):
+    """One run of a script on one key.
+
+    Attributes:
+        script: Name of a file in ``scripts``, without its suffix.
+        key: The one key that it reads and writes, as ``RedisStore.key`` makes it.
+        args: Its further arguments.
+    """
+
+    script: str
+    key: str
+    args: tuple[str | int | float, ...] = ()
+
+
+class StoreError(Exception):
+    """A store that did not answer, or not as it should. Its text names no address or credential.
+
+    The client's own error is the ``__cause__``.
+
+    Attributes:
+        reason: ``timeout``, ``connection``, ``reply`` (of an unexpected type), or ``refused``.
+        code: What the store called its refusal, as ``NOPERM``; else empty.
+    """
+
+    def __init__(self, reason: str, code: str = "") -> None:
+        self.reason = reason
+        self.code = code
+        super().__init__(_TEXTS[reason] + (f": {code}" if code else ""))
+
+
+_TEXTS = {
+    "timeout": f"the store did not answer within {DEADLINE:g} s",
+    "connection": "the connection to the store failed",
+    "reply": "the store's reply is no list of strings and numbers",
+    "refused": "the store refused the command",
+}
+
+Replies = list[list[str] | StoreError]
+
+
+def reply_of(answer: object) -> list[str] | StoreError:
+    """Return a script's reply as strings, whatever the client's decoding and protocol.
+
+    >>> reply_of([b"1", 2, None])
+    ['1', '2', '']
+    >>> reply_of({})
+    StoreError('reply')
+    """
+    if isinstance(answer, StoreError):
+        return answer
+    if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
+        return _unexpected()
+    strings = []
+    for item in answer:
+        text = _text(item)
+        if text is None:
+            return _unexpected()
+        strings.append(text)
+    return strings
+
+
+def _text(item: object) -> str | None:
+    match item:
+        case bytes():
+            return item.decode("utf-8", "replace")
+        case None:
+            return ""
+        case bool():
+            return str(int(item))
+        case str() | int() | float():
+            return str(item)
+    return None
+
+
+def _unexpected() -> StoreError:
+    return StoreError("reply")
