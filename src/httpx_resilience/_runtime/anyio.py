@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 _modules = sys.modules
 
@@ -40,6 +41,11 @@ def current_time() -> float:
 def scope_until(deadline: float) -> "anyio.CancelScope":
     """Return a cancel scope that ends at a time of the running event loop's clock."""
     return anyio.CancelScope(deadline=deadline)
+
+
+async def raise_if_cancelled() -> None:
+    """End the task here if it was cancelled; else go on at once."""
+    await anyio.lowlevel.checkpoint_if_cancelled()
 
 
 async def together(

@@ -1,1 +1,1 @@
-"""A store that processes share: Redis or Valkey, over a client that the user passes."""
+"""The store that processes share limits by: Redis or Valkey, by the user's own client."""

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-DEADLINE = 0.25
-"""Seconds that the commands of one pipeline have, connecting and repeating included."""
+from .errors import StoreError
 
 
 class Command(NamedTuple):
@@ -20,29 +19,6 @@ class Command(NamedTuple):
     key: str
     args: tuple[str | int | float, ...] = ()
 
-
-class StoreError(Exception):
-    """A store that did not answer, or not as it should. Its text names no address or credential.
-
-    The client's own error is the ``__cause__``.
-
-    Attributes:
-        reason: ``timeout``, ``connection``, ``reply`` (of an unexpected type), or ``refused``.
-        code: What the store called its refusal, as ``NOPERM``; else empty.
-    """
-
-    def __init__(self, reason: str, code: str = "") -> None:
-        self.reason = reason
-        self.code = code
-        super().__init__(_TEXTS[reason] + (f": {code}" if code else ""))
-
-
-_TEXTS = {
-    "timeout": f"the store did not answer within {DEADLINE:g} s",
-    "connection": "the connection to the store failed",
-    "reply": "the store's reply is no list of strings and numbers",
-    "refused": "the store refused the command",
-}
 
 Replies = list[list[str] | StoreError]
 

@@ -9,7 +9,8 @@ import binascii
 from collections.abc import Sequence
 from typing import Any
 
-from .commands import Command, Replies, StoreError, reply_of
+from .commands import Command, Replies, reply_of
+from .errors import StoreError
 from .script import script
 
 Address = tuple[str, int]
@@ -101,6 +102,11 @@ class Exchange:
         """Return whether nothing is to be sent once more; else ``requests`` are what is."""
         self.requests = [each for each in self.requests if each.is_again()]
         return not self.requests
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there is a command whose answer did not come."""
+        return any(isinstance(each.answer, StoreError) for each in self._all)
 
     def replies(self) -> Replies:
         """Return the replies, in the order of the commands.

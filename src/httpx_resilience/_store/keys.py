@@ -24,12 +24,16 @@ class Keys:
 
     def key(self, kind: str, *parts: str) -> str:
         """Return the key of what some parts name; its hash tag keeps all kinds on one node."""
+        encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+        # With their lengths, or ("ab", "c") were ("a", "bc").
+        digest = self.hashed(b"".join(b"%d:%b" % (len(part), part) for part in encoded))
+        return f"hr{FORMAT}:{{{self.namespace}:{digest}}}:{kind}"
+
+    def hashed(self, name: bytes) -> str:
+        """Return the keyed hash of a name."""
         digest = self._hash.copy()
-        for part in parts:
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(b"%d:" % len(encoded))  # or ("ab", "c") were ("a", "bc")
-            digest.update(encoded)
-        return f"hr{FORMAT}:{{{self.namespace}:{digest.hexdigest()}}}:{kind}"
+        digest.update(name)
+        return digest.hexdigest()
 
     @property
     def index(self) -> str:

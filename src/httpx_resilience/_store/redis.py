@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
 
 from .._core.telemetry.events import Level
-from .._runtime.anyio import current_time, running_loop, together
+from .._runtime.anyio import current_time, raise_if_cancelled, running_loop, together
 from ..instrumentation import log
 from .clients import Kind, kind_of
-from .commands import DEADLINE, Command, Replies
+from .commands import Command, Replies
 from .encryption import is_exposed
+from .errors import DEADLINE
 from .exchange import Exchange, Request, lost
 from .index import Index
 from .keys import Keys
@@ -111,6 +112,10 @@ redis.RedisCluster (threads)
         """
         return self._keys.key(kind, *parts)
 
+    def hashed(self, name: bytes) -> str:
+        """Return a keyed hash of whatever names an identity, the same in all processes."""
+        return self._keys.hashed(name)
+
     def run(self, commands: Sequence[Command]) -> Any:
         """Run some scripts in one pipeline, and return their replies in the same order.
 
@@ -148,6 +153,10 @@ redis.RedisCluster (threads)
             else:
                 await together(driver.send, [(*group, deadline) for group in groups.items()])
             if _is_done(exchange, driver):
+                if (
+                    exchange.has_failed
+                ):  # coredis may raise an error of its own when it is cancelled
+                    await raise_if_cancelled()
                 return exchange.replies()
 
     def _run_sync(self, commands: Sequence[Command]) -> Replies:

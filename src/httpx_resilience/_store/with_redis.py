@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from .clients import Kind
-from .commands import DEADLINE
+from .errors import DEADLINE
 from .exchange import Address, Request, is_refusal, is_stale, lost
 
 
