@@ -45,6 +45,7 @@ ORDER = (
     "retry.decision",
     "telemetry.records",
     "telemetry.events",
+    "telemetry.store_events",
     "retry.availability",
     "retry.parked_call",
     "retry.parking",
@@ -66,6 +67,7 @@ LAYERS = (
     "dialects",
     "_runtime",
     "instrumentation",
+    "_store",
     "_http",
     "_budget",
     "_registry",
@@ -103,6 +105,8 @@ EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"
 ON_DEMAND = {
     ("__init__.py", "httpx_resilience._httpx"),
     ("_core/checks.py", "difflib"),
+    ("__init__.py", "httpx_resilience._store.redis"),
+    ("_call.py", "httpx_resilience._store.redis"),
     ("_core/dialect/dialect.py", "httpx_resilience._core.dialect.toml"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect

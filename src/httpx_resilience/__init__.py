@@ -66,6 +66,7 @@ if _typing.TYPE_CHECKING:
         raise_for_error,
         read_change_write,
     )
+    from ._store.redis import RedisStore
     from .dialects import (
         ANTHROPIC,
         AWS_SECRETS_MANAGER,
@@ -137,6 +138,7 @@ __all__ = [
     "RateLimitStatus",
     "Recovered",
     "RecoveryHook",
+    "RedisStore",
     "RefreshToken",
     "RequestRules",
     "ResilienceError",
@@ -202,6 +204,10 @@ def __getattr__(name: str) -> object:
     if name in _DIALECTS:
         globals()[name] = found = getattr(_dialects, name)
         return found
+    if name == "RedisStore":
+        from ._store.redis import RedisStore
+
+        return globals().setdefault(name, RedisStore)
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx

@@ -21,6 +21,7 @@ from ._http.with_httpx import (
     TokenRefused,
     TransportClosed,
 )
+from ._store.redis import RedisStore
 from ._sync import SyncTransport
 from ._update import Change, Update
 from .auth.grants import Kinds, Through
@@ -30,6 +31,7 @@ __all__ = [
     "ApiError",
     "AsyncResilientTransport",
     "DeadlineExceeded",
+    "RedisStore",
     "RefreshToken",
     "ResilientTransport",
     "ThrottleTimeout",

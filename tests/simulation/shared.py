@@ -147,7 +147,7 @@ ROWS = [
 def mean(fleet: Fleet, seeds: range, **options: object) -> Figures:
     """Return the means over seeds."""
     runs = [Run(fleet, seed, **options).figures() for seed in seeds]  # type: ignore[arg-type]  # as Run's
-    return Figures(*(statistics.mean(column) for column in zip(*runs, strict=True)))  # type: ignore[arg-type]  # a mean of counts
+    return Figures(*(statistics.mean(column) for column in zip(*runs, strict=True)))
 
 
 def main() -> None:
@@ -163,7 +163,8 @@ def main() -> None:
         ):
             f = mean(fleet, seeds, **options)
             sys.stdout.write(
-                f"{name:34}{way:12}{f.refused:7.2f} {f.done:6.2f} {f.fair:6.2f} {f.asks:8.2f} {f.lost:6g}\n"
+                f"{name:34}{way:12}{f.refused:7.2f} {f.done:6.2f} {f.fair:6.2f} {f.asks:8.2f} "
+                f"{f.lost:6g}\n"
             )
             sys.stdout.flush()
 

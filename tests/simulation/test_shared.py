@@ -30,7 +30,7 @@ def play(fleet: Fleet, prepare: Prepare = lambda run: None, seed: int = 1) -> tu
 
 @pytest.mark.parametrize("fleet", FOUR, ids=lambda fleet: fleet.kind)
 def test_four_processes_are_not_refused_and_do_what_one_could(fleet: Fleet) -> None:
-    run, figures = play(fleet)
+    _, figures = play(fleet)
     assert figures.refused <= 0.1
     assert figures.done >= 0.92  # of 12 windows, the first of which nobody knows
     assert figures.fair >= 0.8

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("lupa", reason="lupa runs the scripts; it is not installed here")
 
 from httpx_resilience._core.outcome import Command
+from httpx_resilience._core.throttle.limits.lease_reply import Reply
 from support.lease_asks import KEY, LIMIT, Fleet, known
 
 HOSTILE = [
@@ -21,13 +22,14 @@ def fleet() -> Fleet:
     return Fleet()
 
 
-def granted(reply: object) -> float:
-    return getattr(reply, "granted", {}).get(LIMIT, math.nan)
+def granted(reply: Reply) -> float:
+    return reply.granted.get(LIMIT, math.nan)
 
 
 def test_while_nothing_is_known_one_process_probes_for_all(fleet: Fleet) -> None:
     first, *others = (fleet.ask(name, names=False) for name in ("a", "b", "c"))
-    assert first.is_granted and first.is_probe
+    assert first.is_granted
+    assert first.is_probe
     assert not any(other.is_granted for other in others)
     assert {other.retry_in for other in others} == {0.1}
 
@@ -42,7 +44,8 @@ def test_what_a_probe_learned_is_shared(fleet: Fleet) -> None:
     fleet.ask("a", names=False)
     fleet.after(0.05).ask("a", answered=1, evidence=known(99, base=-1), want=10)
     reply = fleet.ask("b", want=20, names=False)
-    assert reply.is_granted and not reply.is_probe
+    assert reply.is_granted
+    assert not reply.is_probe
     assert granted(reply) == 20
 
 
@@ -147,7 +150,8 @@ def test_units_kept_back_go_one_at_a_time_from_the_announced_end_on(fleet: Fleet
     fleet.ask("z", evidence=said, want=0, need=0)
     assert not fleet.after(0.9).ask("a", want=5, names=False).is_granted
     first = fleet.after(0.11).ask("a", want=5, names=False)
-    assert first.is_sole and granted(first) == 1
+    assert first.is_sole
+    assert granted(first) == 1
     assert not fleet.ask("b", want=5, names=False).is_granted
     assert granted(fleet.after(0.4).ask("b", want=5, names=False)) == 1
 
@@ -200,7 +204,8 @@ def test_a_hostile_value_harms_nothing(fleet: Fleet, field: str, value: str) -> 
     for name in ("a", "b"):
         reply = fleet.after(0.2).ask(name, evidence=known(10, base=-1), want=5)
         assert 0 <= granted(reply) <= 10 or math.isnan(granted(reply))
-        assert reply.lasts <= 1.0 and reply.retry_in <= 86_400
+        assert reply.lasts <= 1.0
+        assert reply.retry_in <= 86_400
     assert all("nan" not in text and "inf" not in text for text in fleet.stored.values())
 
 

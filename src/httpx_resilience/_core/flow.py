@@ -75,14 +75,12 @@ def call_flow(
         if failure is None:
             yield run.succeeded(reply)
             return ()
-        floor = run.floor(failure, reply.at)
-        if floor is not None and not run.floored((yield floor)):
+        if (floor := run.floor(failure, reply.at)) and not run.floored((yield floor)):
             return run.cancelled(reply.at, sent=False)
         decision = run.decide(reply, failure)
         if isinstance(decision, Stop):
             yield run.gave_up(reply, failure, decision)
             return ()
-
         reply = yield run.pause(reply.at + decision.delay)
         if run.is_unpaid and isinstance(reply, Woken):
             reply = yield from _parked(run, reply)

@@ -131,7 +131,7 @@ class Command(NamedTuple):
 
     script: str
     key: str
-    args: tuple[str | int | float, ...]
+    args: tuple[str | int | float, ...] = ()
 
 
 class Leased(NamedTuple):

@@ -14,10 +14,11 @@ ask as well.
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 _modules = sys.modules
 
@@ -40,6 +41,20 @@ def current_time() -> float:
 def scope_until(deadline: float) -> "anyio.CancelScope":
     """Return a cancel scope that ends at a time of the running event loop's clock."""
     return anyio.CancelScope(deadline=deadline)
+
+
+async def raise_if_cancelled() -> None:
+    """End the task here if it was cancelled; else go on at once."""
+    await anyio.lowlevel.checkpoint_if_cancelled()
+
+
+async def together(
+    function: Callable[..., Coroutine[Any, Any, None]], arguments: Iterable[tuple[Any, ...]]
+) -> None:
+    """Call an async function with each of some arguments at the same time, and wait for all."""
+    async with anyio.create_task_group() as group:
+        for each in arguments:
+            group.start_soon(function, *each)
 
 
 def running_loop() -> object:

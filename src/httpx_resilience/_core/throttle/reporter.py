@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..telemetry.events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
-from .reasons import COLD_START, SERVER_HINT, SILENT_LIMIT
+from .reasons import COLD_START, LEASE, SERVER_HINT, SILENT_LIMIT
 
 if TYPE_CHECKING:
     from .limits.metered import MeteredQuota
@@ -49,8 +49,10 @@ class ThrottleReporter:
         """Log that calls are held back: once a hold.
 
         Once more if it was logged as a cold start and goes on for another reason, and if the reason
-        becomes a grave one.
+        becomes a grave one. That a store is asked is no hold: it answers at once.
         """
+        if reason == LEASE:
+            return
         if self._reason is not None:
             begun = self._reason == COLD_START and reason != COLD_START
             graver = reason in _GRAVE and reason != self._reason

@@ -33,7 +33,6 @@ from .limits.quota_set import QuotaSet
 from .limits.silent_window import RISKY
 from .limits.slow_start import SlowStart
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
-from .reasons import LEASE
 from .reporter import ThrottleReporter, seconds_until
 from .route import Route
 from .snapshot import RateLimitStatus, Signature, status_rows
@@ -72,8 +71,7 @@ class Throttle:
         peers: How many processes share the limits; None for a process on its own.
     """
 
-    leasing: "Leasing | None" = None
-    """Asks the store that shares its limits; None where none does."""
+    leasing: "Leasing | None" = None  # asks the store that shares its limits, where one does
 
     __slots__ = (
         "__weakref__",
@@ -194,8 +192,7 @@ class Throttle:
         self._queue.push(ticket)
         if answer is not None and ticket.give_up_at > now:  # it is alone, and was asked for already
             self._rearm_timer(ticket, answer.retry_at)
-            if answer.reason is not LEASE:  # else the store is asked, and answers at once
-                self._reporter.held(answer.reason, answer.retry_at, 1, now)
+            self._reporter.held(answer.reason, answer.retry_at, 1, now)
             return ()
         timer, until = self._timer_ticket, self._timer_deadline
         if timer is None or ticket.order < timer.order or not now < until <= ticket.give_up_at:
@@ -250,7 +247,7 @@ class Throttle:
         if head is None:
             self._concurrency.end()
             self._reporter.released(now)
-        elif reason is not LEASE:  # nothing is emitted before all is settled
+        else:  # nothing is emitted before all is settled
             self._reporter.held(reason, retry_at, len(queue), now)
         return woken
 
