@@ -51,7 +51,7 @@ class SimulatedStore:
         self.lost = 0.0
         self._chance = Random(seed)
         self._lua: Any = lua51.LuaRuntime(unpack_returned_tuples=True)
-        self._run = self._lua.eval(_CALL)
+        self._run: Any = self._lua.eval(_CALL)
         self._redis = self._lua.table_from({"call": self._call, "pcall": self._call})
         self._redis["error_reply"] = lambda text: self._lua.table_from({"err": text})
         self._sources = {path.stem: path.read_text() for path in SCRIPTS.glob("*.lua")}

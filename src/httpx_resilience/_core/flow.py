@@ -50,8 +50,7 @@ def call_flow(
         is_replayable: Returns whether the request body can be sent (again) now.
         now: The driver's time.
         throttle: The throttle of its scope, or the route that names one; None for none.
-        traffic: Counts the calls of its origin, or None.
-        parking: The parked calls of its origin, or None.
+        traffic, parking: What counts and parks the calls of its origin, or None.
     """
     run = CallRun(call, rules, budget, recorder, is_replayable, throttle, traffic, parking)
     while True:
