@@ -33,7 +33,7 @@ from .retry.decision import (
 )
 from .retry.parked_call import BUDGET
 from .steps import Admit, Done, Lease, Pause, Recover, Reply, Result, Send
-from .throttle import EXPIRED, WAITING, Leasing, Route, Throttle, Ticket
+from .throttle import EXPIRED, PATIENCE, WAITING, Leasing, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
 _SUCCEEDED = Done(SUCCESS)
@@ -74,6 +74,8 @@ class CallRun(SharedCall):
     def _ask(self, throttle: Throttle, limits: ThrottlePolicy, now: float) -> Ticket:
         call, retry = self.call, self.policy.retry
         last_chance, max_hint = now + limits.max_wait - self.waited, retry.max_retry_after
+        if throttle.leasing is not None:  # no call fails because a store is slow
+            last_chance += PATIENCE
         if self.attempt > 1:
             last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
             max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)

@@ -21,6 +21,10 @@ from .throttle import Throttle
 LEASE, FLOOR = "lease", "floor"
 """Names of the scripts, and kinds of keys."""
 
+PATIENCE = 0.3
+"""Seconds that a call waits longer than its ``max_wait`` where a store may be slow: the quarter of
+a second that its commands have, and a little."""
+
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 30.0
 """Seconds until a store that was away is asked again: twice as many each time."""
 
@@ -158,7 +162,11 @@ class Leasing:
             )
 
     def _find(self, asked: Sequence[LeasedThrottle], now: float) -> None:
-        self._backoff, self._retry_at = _FIRST_BACKOFF, -math.inf
+        self._backoff, self._retry_at = PATIENCE = 0.3
+"""Seconds that a call waits longer than its ``max_wait`` where a store may be slow: the quarter of
+a second that its commands have, and a little."""
+
+_FIRST_BACKOFF, -math.inf
         lost_at, self._lost_at = self._lost_at, None
         if lost_at is not None:
             elapsed = round(now - lost_at, 3)
