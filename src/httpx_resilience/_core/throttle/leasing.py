@@ -162,11 +162,7 @@ class Leasing:
             )
 
     def _find(self, asked: Sequence[LeasedThrottle], now: float) -> None:
-        self._backoff, self._retry_at = PATIENCE = 0.3
-"""Seconds that a call waits longer than its ``max_wait`` where a store may be slow: the quarter of
-a second that its commands have, and a little."""
-
-_FIRST_BACKOFF, -math.inf
+        self._backoff, self._retry_at = _FIRST_BACKOFF, -math.inf
         lost_at, self._lost_at = self._lost_at, None
         if lost_at is not None:
             elapsed = round(now - lost_at, 3)
