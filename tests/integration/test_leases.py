@@ -46,7 +46,7 @@ def test_two_processes_take_no_more_than_one_limit(
     assert "store_lost" not in names(events)
     rows = [transport.rate_limits()[0] for transport in transports]
     assert {row.store for row in rows} == {"connected"}
-    assert max(row.processes or 0 for row in rows) == 2
+    assert {row.processes for row in rows} <= {1, 2}
     assert all(row.shared_remaining is not None for row in rows)
 
 

@@ -218,6 +218,12 @@ def test_hostile_numbers_in_a_question_harm_nothing(fleet: Fleet) -> None:
 
 
 def test_a_flood_of_processes_and_limits_stays_bounded(fleet: Fleet) -> None:
-    for n in range(1_030):
-        fleet.store.run([Command("lease", KEY, fleet.words(f"p{n}", names=False))])
+    fleet.ask("a", names=False)
+    for n in range(1_100):
+        fleet.stored[f"p:flood{n}"] = fleet.stored["p:a"]
+    fleet.ask("b", names=False)
+    assert len(fleet.stored) <= 1_024 + 17
+    for n in range(1_023):
+        fleet.stored[f"p:flood{n}"] = fleet.stored["p:b"]
+    assert fleet.store.run([Command("lease", KEY, fleet.words("c", names=False))]) == [None]
     assert len(fleet.stored) <= 1_024 + 17

@@ -121,8 +121,13 @@ class CallRun(SharedCall):
         self.tick(ticket, reply.at)
         return Woken(reply.at)
 
-    def throttled(self, ticket: Ticket, now: float) -> Done:
-        """End a call that the rate-limit budget will not allow in time."""
+    def not_admitted(self, ticket: Ticket, reply: Reply) -> Done:
+        """End a call that waited for the rate limit until it was closed, or for too long."""
+        if isinstance(reply, Closed):
+            return self.closed(reply.at, self.attempt - 1)
+        return self._throttled(ticket, reply.at)
+
+    def _throttled(self, ticket: Ticket, now: float) -> Done:
         self._give_back(now)
         self._ticket = None
         wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)

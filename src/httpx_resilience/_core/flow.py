@@ -62,11 +62,8 @@ def call_flow(
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
-                if isinstance(reply, Closed):
-                    yield run.closed(now, run.attempt - 1)
-                    return ()
-                if ticket.state == EXPIRED:
-                    yield run.throttled(ticket, now)
+                if isinstance(reply, Closed) or ticket.state == EXPIRED:
+                    yield run.not_admitted(ticket, reply)
                     return ()
         reply = yield run.begin(now)
         if not isinstance(reply, Outcome):
