@@ -298,9 +298,12 @@ for name, process in pairs(processes) do
   end
 end
 
-local function level(units, own, cost)  -- max-min fair share of some units
-  local wants = {own}
-  for _, process in ipairs(active) do wants[#wants + 1] = process.wanted * cost end
+local function level(units, own, row)  -- max-min fair share of some units
+  local wants, equal = {own}, row.limit / (#active + 1)
+  for _, process in ipairs(active) do
+    local want = process.wanted * row.cost
+    wants[#wants + 1] = process.since > 0 and max(want, equal) or want  -- it was held back
+  end
   table.sort(wants)
   local rest, n = units, #wants
   for i, want in ipairs(wants) do
@@ -357,7 +360,7 @@ for name, row in pairs(rows) do
           before = before + process.head * row.cost
         end
       end
-      local fair = min(want, max(floor(level(free, want, row.cost)), 0))
+      local fair = min(want, max(floor(level(free, want, row)), 0))
       if fair < need then fair = free - before >= need and need or 0 end
       if fair == 0 then wait(POLL) end
       share = min(share, fair / want)
