@@ -56,9 +56,7 @@ def _checked_secret(secret: object) -> bytes:
     """Return a secret's bytes; what is wrong with it is said without it."""
     allowed = f"a string or bytes of at least {SHORTEST_SECRET} bytes"
     if not isinstance(secret, str | bytes):
-        raise TypeError(
-            f"secret: got a value of type {type(secret).__name__}, allowed is {allowed}"
-        )
+        raise TypeError(f"secret: got a {type(secret).__name__}, allowed is {allowed}")
     encoded = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
     if len(encoded) < SHORTEST_SECRET:
         raise ValueError(f"secret: got {len(encoded)} bytes, allowed is {allowed}")

@@ -21,6 +21,15 @@ from .with_redis_asyncio import RedisAsyncio, RedisAsyncioCluster
 UNENCRYPTED = "store_unencrypted"
 """The log line of a client that connects to another machine without TLS."""
 
+RIGHTS = (
+    "~hr1:* +eval +evalsha +time +type +del +pexpire "
+    "+zadd +zremrangebyscore +zremrangebyrank +zrevrange"
+)
+"""What the store's user needs, as ``ACL SETUSER`` takes it; in a cluster also ``+cluster +asking``.
+
+And ``+select`` for a client with a ``db``, ``+client|setname`` for one with a name.
+"""
+
 
 class AsyncStore(Protocol):
     """A store as the asynchronous transports use it."""
@@ -157,9 +166,7 @@ redis.RedisCluster (threads)
             else:
                 await together(driver.send, [(*group, deadline) for group in groups.items()])
             if _is_done(exchange, driver):
-                if (
-                    exchange.has_failed
-                ):  # coredis may raise an error of its own when it is cancelled
+                if exchange.has_failed:  # cancelled, coredis may raise an error of its own
                     await raise_if_cancelled()
                 return exchange.replies()
 
