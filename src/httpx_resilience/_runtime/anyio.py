@@ -44,7 +44,7 @@ def scope_until(deadline: float) -> "anyio.CancelScope":
 
 async def raise_if_cancelled() -> None:
     """End here if that was asked for; else let others run."""
-    await anyio.sleep(0)
+    await anyio.sleep(0)  # noqa: ASYNC115 - anyio.lowlevel is one more module to import
 
 
 class Cancellations:
