@@ -22,7 +22,7 @@ UNENCRYPTED = "store_unencrypted"
 """The log line of a client that connects to another machine without TLS."""
 
 RIGHTS = (
-    "~hr1:* +eval +evalsha +time +type +del +pexpire "
+    "~hr1:* +eval +evalsha +time +type +del +pexpire +hgetall +hmget +hset +hdel "
     "+zadd +zremrangebyscore +zremrangebyrank +zrevrange"
 )
 """What the store's user needs, as ``ACL SETUSER`` takes it; in a cluster also ``+cluster +asking``.
