@@ -123,9 +123,10 @@ class EventSink:
             try:
                 callback(event)
             except Exception as error:  # noqa: BLE001 - a user's callable must not break a call
-                self._report_listener(index, error)
+                self.report(index, error)
 
-    def _report_listener(self, index: int, error: Exception) -> None:
+    def report(self, index: int, error: Exception) -> None:
+        """Log that a listener raised, once for each; never raises."""
         if index in self._reported:
             return
         self._reported.add(index)
