@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._call import AsyncCalls, Calls, E
-from ._core.outcome import Outcome
+from ._core.outcome import Cancelled, Outcome
 from ._core.retry.decision import SUCCESS
 from ._core.steps import START, CallFlow, Done, Result, Send, Step
 from ._core.telemetry.events import AttemptFinished, Event, GaveUp
@@ -216,12 +216,13 @@ class ObservedFlow:
             self._is_open = True
             self._watches.enter("started")
         is_received = self._before is not None
+        error = sys.exception() if isinstance(reply, Cancelled) else None
         if is_received:
-            self._leave_attempt()
+            self._leave_attempt(is_elsewhere=isinstance(error, GeneratorExit))
         try:
             step = self._flow.send(reply)
-        except BaseException:
-            self._cancelled(is_sent=is_received)
+        except BaseException as ended:
+            self._cancelled(ended if error is None else error, is_sent=is_received)
             raise
         self._learn(reply if is_received and isinstance(reply, Outcome) else None)
         if isinstance(step, Send):
@@ -245,9 +246,10 @@ class ObservedFlow:
         self._before = set_resends(number - 1 if self._is_original else resends())
         self._watches.enter("attempt_started", number)
 
-    def _leave_attempt(self) -> None:
-        self._watches.leave("attempt_received")
-        set_resends(self._before or 0)
+    def _leave_attempt(self, *, is_elsewhere: bool) -> None:
+        self._watches.leave("attempt_received", is_elsewhere)
+        if not is_elsewhere or resends() == self._attempt - 1:
+            set_resends(self._before or 0)
         self._before = None
 
     def _learn(self, outcome: Outcome | None) -> None:
@@ -286,15 +288,11 @@ class ObservedFlow:
             code = failure.code
         return Ending(done.reason, self._attempt, None if name is not None else status, code, name)
 
-    def _cancelled(self, *, is_sent: bool) -> None:
+    def _cancelled(self, error: BaseException, *, is_sent: bool) -> None:
         """End what is observed of a call that ended without an answer."""
-        error = sys.exception()
-        while isinstance(error, StopIteration) and error.__context__ is not None:
-            error = error.__context__  # the flow's own end, while an exception goes through
-        name = None if error is None else type(error).__name__
+        name, is_elsewhere = type(error).__name__, isinstance(error, GeneratorExit)
         if is_sent:
             self._watches.leave("attempt_finished", None, None, name)
-        is_elsewhere = isinstance(error, GeneratorExit)
         self._finish(Ending(CANCELLED, self._attempt, None, None, name, is_elsewhere))
 
     def _finish(self, ending: Ending) -> None:

@@ -71,8 +71,12 @@ class Watch:
     def add_headers(self, headers: MutableMapping[str, str]) -> None:
         """Add what an attempt's request is to carry."""
 
-    def attempt_received(self) -> None:
-        """Note that the attempt came back; what it means is not known yet."""
+    def attempt_received(self, is_elsewhere: bool) -> None:
+        """Note that the attempt came back; what it means is not known yet.
+
+        Args:
+            is_elsewhere: The call's coroutine was closed, perhaps in another context.
+        """
 
     def attempt_finished(
         self, status: int | None, failure: AttemptFinished | None, exception_type: str | None

@@ -153,9 +153,9 @@ class AttemptSpans(CallSpans):
     def add_headers(self, headers: MutableMapping[str, str]) -> None:
         propagate.inject(headers)
 
-    def attempt_received(self) -> None:
+    def attempt_received(self, is_elsewhere: bool) -> None:
         if self._current_attempt is not None:
-            self._current_attempt.leave()
+            self._current_attempt.leave(is_elsewhere=is_elsewhere)
             self._current_attempt = None
 
     def attempt_finished(
