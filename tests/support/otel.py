@@ -82,15 +82,15 @@ class Exported:
         found = {}
         for metric in self._metrics():
             kind = type(metric.data).__name__
-            monotonic = getattr(metric.data, "is_monotonic", None)
-            kind = {True: "counter", False: "updowncounter"}.get(monotonic, kind.lower())
-            found[metric.name] = kind, metric.unit
+            if kind == "Sum":
+                kind = "Counter" if metric.data.is_monotonic else "UpDownCounter"
+            found[metric.name] = kind.lower(), metric.unit
         return found
 
     def points(self, name: str) -> list[tuple[dict[str, Any], float]]:
         """Return the attributes and the value (or the sum) of each series of an instrument."""
         return [
-            (dict(point.attributes), getattr(point, "value", getattr(point, "sum", None)))
+            (dict(point.attributes), point.sum if hasattr(point, "sum") else point.value)
             for metric in self._metrics()
             if metric.name == f"httpx_resilience.{name}"
             for point in metric.data.data_points
