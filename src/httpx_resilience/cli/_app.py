@@ -14,6 +14,7 @@ import typer
 from ._demo import demo
 from ._errors import errors
 from ._fetch import fetch
+from ._schema import schema
 from ._screen import complain
 from ._streams import drop
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(fetch)
 app.command()(errors)
+app.command()(schema)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,5 +74,5 @@ def _in_one_line(error: Exception) -> str:
     if message.startswith("Got unexpected extra argument"):
         return "too many arguments; put quotes around what belongs together"
     if message.startswith("No such command"):
-        return "no such command; there are demo, fetch URL and errors (see --help)"
+        return "no such command; there are demo, fetch URL, errors and schema (see --help)"
     return message
