@@ -1,6 +1,7 @@
 """The instruments: their names, units and attributes, and what they count."""
 
 import contextlib
+import re
 import threading
 from collections import Counter
 from typing import Any
@@ -22,7 +23,7 @@ from httpx_resilience import (
 )
 from httpx_resilience.instrumentation.opentelemetry import OpenTelemetry, _of_providers
 from httpx_resilience.instrumentation.opentelemetry._instruments import Instruments, _unchanged
-from support import virtual
+from support import tables, virtual
 from support.clients import STEADY, call
 from support.otel import Exported
 from support.parity import KINDS, LIBRARIES, Play, play
@@ -113,6 +114,14 @@ def test_the_instruments_are_those_of_the_documentation() -> None:
             assert known["server.port"] == 443
             assert known["resilience.dialect"] == "scaivault"
             assert not any(word in str(known) for word in ("secret", "category", "#", "/v1"))
+
+
+def test_the_page_names_each_instrument_with_its_kind_and_unit() -> None:
+    page = (tables.DOCS / "telemetry.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `httpx_resilience\.([a-z_.]+)` \| (\w+) \| `([^`]+)` \|", page, re.MULTILINE
+    )
+    assert {name: (kind, unit) for name, kind, unit in rows} == INSTRUMENTS
 
 
 def test_a_call_that_was_retried(monkeypatch: pytest.MonkeyPatch) -> None:
