@@ -604,7 +604,7 @@ def test_the_spans_of_many_tasks_do_not_mix() -> None:
     assert len(calls) == len(exported.roots) == 20
     for span in calls:
         below = exported.below(span)
-        assert len({(attempt.attributes or {})["url.full"] for attempt in below}) == 1
+        assert len({str((attempt.attributes or {})["url.full"]) for attempt in below}) == 1
         assert len(below) == (span.attributes or {})["resilience.attempts"]
     assert sum(len(exported.below(span)) for span in calls) == 22
 

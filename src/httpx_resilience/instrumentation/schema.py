@@ -9,7 +9,7 @@ _FILE = "log.schema.json"
 
 def log_schema_text() -> str:
     """Return the JSON Schema of the log lines as it is in the package, a line for each field."""
-    return files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
+    return files("httpx_resilience.instrumentation").joinpath(_FILE).read_text(encoding="utf-8")
 
 
 def log_schema() -> dict[str, Any]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..attempts import resends
 from ._api import trace
 from ._attributes import METHOD, RESEND_COUNT
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+else:  # the extra brings the API only; what adds it to a provider has the SDK
+    SpanProcessor = object
 
 _HTTP_METHODS = (METHOD, "http.method")
 """What makes a span one of an HTTP request: by the stable conventions, and by those before, which
 instrumentations keep to unless ``OTEL_SEMCONV_STABILITY_OPT_IN`` says otherwise."""
 
 
-class ResendCount:
+class ResendCount(SpanProcessor):
     """A span processor that sets ``http.request.resend_count`` on the spans of retries.
 
     For a ``TracerProvider`` under ``opentelemetry-instrumentation-httpx``, which knows nothing of
