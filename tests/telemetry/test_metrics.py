@@ -4,6 +4,7 @@ import contextlib
 import re
 import threading
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from httpx_resilience import (
+    OPENAI,
     AsyncResilientTransport,
     BudgetPolicy,
     Policy,
@@ -32,6 +34,7 @@ from support.scripted import OK, UNAVAILABLE, Reply, Scripted, coded
 LIMITED = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4"}
 TWO = (("GET", "/v1/secrets/a"), ("GET", "/v1/secrets/a"))
 RETRIED = Policy(retry=STEADY, throttle=None, park=None)
+UNITS = ("requests", "tokens")
 COMMON = {"server.address", "server.port", "http.request.method", "resilience.dialect"}
 OF_GAUGES = COMMON - {"http.request.method"}
 
@@ -246,6 +249,31 @@ def test_gauges_are_read_while_calls_wait_from_any_thread(backend: str) -> None:
     assert remaining == 0
     assert known["resilience.rate_limit.unit"] == "requests"
     assert [value for _, value in read["retry_budget.tokens"]] == [3.0]
+
+
+def test_a_queue_is_counted_once_and_those_of_several_transports_together() -> None:
+    exported = Exported()
+    spent = {"x-ratelimit-limit": "9", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "4s"}
+    headers = [(f"{name}-{unit}", value) for name, value in spent.items() for unit in UNITS]
+    queued: list[list[float]] = []
+
+    async def main() -> None:
+        observer = exported.observer()
+        async with anyio.create_task_group() as group:
+            for calls in (2, 3):
+                inner = Scripted(Reply(200, headers=tuple(headers)), OK)
+                transport = AsyncResilientTransport(inner, dialect=OPENAI, on_event=observer)
+                await call(transport, url="https://llm.example/v1/models")
+                assert len(transport.rate_limits()) == len(UNITS)
+                for _ in range(calls):
+                    kept.append(transport)
+                    group.start_soon(partial(call, transport, url="https://llm.example/v1/models"))
+            await anyio.sleep(1.0)
+            queued.append([value for _, value in exported.points("throttle.queue.length")])
+
+    kept: list[object] = []
+    virtual.run("asyncio", main)
+    assert queued == [[5]]
 
 
 def test_scopes_of_several_callers_are_one_series_with_the_least() -> None:

@@ -14,7 +14,10 @@ from opentelemetry import trace
 from opentelemetry.metrics import NoOpMeterProvider
 
 from httpx_resilience import (
+    GENERIC,
     AsyncResilientTransport,
+    Backoff,
+    ErrorClass,
     Policy,
     RefreshToken,
     ResilientTransport,
@@ -31,6 +34,11 @@ from support.scripted import OK, UNAVAILABLE, Reply, Scripted, coded
 LIMITED = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4"}
 TWO = (("GET", "/v1/secrets/a"), ("GET", "/v1/secrets/a"))
 RETRIED = Policy(retry=STEADY, throttle=None, park=None)
+QUICK = Policy(
+    retry=RetryPolicy(backoff={ErrorClass.TRANSIENT: Backoff(initial=0.001, jitter="none")}),
+    throttle=None,
+    park=None,
+)
 
 PLAYS = {
     "well at once": Play((OK,)),
@@ -294,11 +302,10 @@ def test_the_requests_of_attempts_carry_their_trace_on_copies() -> None:
         sent.append(request.headers["traceparent"])
         return httpx.Response(503 if len(sent) < 2 else 200)
 
-    with httpx.Client(
-        transport=ResilientTransport(
-            httpx.MockTransport(answer), policy=RETRIED, on_event=exported.observer()
-        )
-    ) as client:
+    transport = ResilientTransport(
+        httpx.MockTransport(answer), dialect=GENERIC, policy=QUICK, on_event=exported.observer()
+    )
+    with httpx.Client(transport=transport) as client:
         request = client.build_request("GET", "https://vault.example/")
         client.send(request)
     assert "traceparent" not in request.headers
@@ -550,15 +557,74 @@ def test_a_synchronous_token_fetch_likewise() -> None:
             with httpx.Client(transport=httpx.MockTransport(answer), auth=token) as client:
                 return client.get(request.url)
 
-    quick = RETRIED.replace(
-        retry=RetryPolicy(
-            backoff={c: b.__class__(initial=0.001) for c, b in STEADY.backoff.items()}
-        )
-    )
-    transport = ResilientTransport(ByClient(), policy=quick, on_event=Exported().observer())
+    transport = ResilientTransport(ByClient(), policy=QUICK, on_event=Exported().observer())
     with httpx.Client(transport=transport) as client:
         assert client.get("https://vault.example/").status_code == 200
     assert (seen, sent) == ([0, 0], [0, 1])
+
+
+def test_a_hook_within_an_attempt_of_another_transport_likewise() -> None:
+    seen: list[int] = []
+    sent: list[int] = []
+
+    def hook(failed: object, request: httpx.Request) -> httpx.Request:
+        seen.append(resends())
+        return request
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(resends())
+        code = {"error": {"code": "version_conflict"}}
+        return httpx.Response(409, json=code) if len(sent) % 2 else httpx.Response(503)
+
+    class ByClient(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            once = Policy(retry=RetryPolicy(max_attempts=2), budget=None)
+            inner = ResilientTransport(
+                httpx.MockTransport(answer), policy=once, recover={"version_conflict": hook}
+            )
+            with httpx.Client(transport=inner) as client:
+                return client.get(request.url)
+
+    twice = Policy(
+        retry=RetryPolicy(max_attempts=2, backoff={ErrorClass.TRANSIENT: Backoff(initial=0.001)})
+    )
+    transport = ResilientTransport(ByClient(), policy=twice, on_event=Exported().observer())
+    with httpx.Client(transport=transport) as client:
+        assert client.get("https://vault.example/").status_code == 503
+    assert seen == [0, 0]
+    assert sent == [0, 0, 1, 1]
+
+
+# Several at once.
+
+
+def test_two_observers_give_the_context_back_in_order() -> None:
+    one, other = Exported(), Exported()
+    vault = httpx.MockTransport(lambda request: httpx.Response(200))
+    observers = [one.observer(), other.observer()]
+    with httpx.Client(transport=ResilientTransport(vault, on_event=observers)) as client:
+        client.get("https://vault.example/")
+    assert context_now() == (None, 0)
+    assert one.call.parent is None
+    assert other.call.parent == one.call.context
+
+
+@pytest.mark.parametrize("is_inner_observed", [False, True])
+def test_of_two_transports_the_outer_one_counts_the_retries(is_inner_observed: bool) -> None:
+    sent: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(resends())
+        return httpx.Response(503 if len(sent) < 3 else 200)
+
+    async def main() -> None:
+        observer = Exported().observer()
+        listeners = [observer] if is_inner_observed else []
+        inner = AsyncResilientTransport(httpx.MockTransport(answer), on_event=listeners)
+        await call(AsyncResilientTransport(inner, policy=RETRIED, on_event=observer))
+
+    virtual.run("asyncio", main)
+    assert sent == [0, 1, 2]
 
 
 # Transports of ours within each other.

@@ -122,8 +122,6 @@ class CallSpans(Watch):
 
     def finished(self, ending: Ending) -> None:
         span, current = self._span, self._current
-        if self._attempt is not None:
-            self._attempt.end()
         if current is not None:
             current.leave(is_elsewhere=ending.is_elsewhere)
         if span is None:
