@@ -11,7 +11,7 @@ called stays set while the driver carries out the step, and is there for what is
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._call import AsyncCalls, Calls, E
@@ -69,11 +69,7 @@ class Observed(Calls[E]):
         flow, exchange, history = super().begin(transport, request, runtime, life)
         watchers = self._watchers
         if watchers is None:  # not before a call is sent: what is further in may be changed
-            watchers = self._watchers = tuple(
-                (index, listener.watcher(transport))
-                for index, listener in enumerate(self.listeners)
-                if isinstance(listener, CallObserver)
-            )
+            watchers = self._watchers = tuple(self._made_watchers(transport))
         watches = Watches(self._sink.report)
         call = _observed_call(request, exchange, runtime)
         for index, watcher in watchers:
@@ -81,6 +77,14 @@ class Observed(Calls[E]):
         exchange.send_through(watches.around)
         is_original = not call.is_repeated_above
         return ObservedFlow(flow, exchange, history, watches, is_original), exchange, history
+
+    def _made_watchers(self, transport: Any) -> Iterator[tuple[int, Watcher]]:
+        for index, listener in enumerate(self.listeners):
+            if isinstance(listener, CallObserver):
+                try:
+                    yield index, listener.watcher(transport)
+                except Exception as error:  # noqa: BLE001 - an observer must not break a call
+                    self._sink.report(index, error)
 
 
 class ObservedAsyncCalls(Observed[Any], AsyncCalls):
@@ -253,7 +257,7 @@ class ObservedFlow:
         self._before = None
 
     def _learn(self, outcome: Outcome | None) -> None:
-        """Tell the watches what has happened since, and what an attempt came to."""
+        """Report to the watches what has happened since, and what an attempt came to."""
         news = self._news()
         if outcome is not None:
             failures = (e for e in news if isinstance(e, AttemptFinished) and e.error_class)

@@ -5,6 +5,8 @@ import contextlib
 import contextvars
 import gc
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import anyio
@@ -24,6 +26,7 @@ from httpx_resilience import (
     RetryPolicy,
 )
 from httpx_resilience.instrumentation.attempts import resends
+from httpx_resilience.instrumentation.observer import CallObserver
 from httpx_resilience.instrumentation.opentelemetry import OpenTelemetry
 from support import virtual
 from support.clients import STEADY, UNPACED, call
@@ -215,6 +218,8 @@ def test_an_error_of_ours_is_named_as_it_is_raised(
     virtual.run("asyncio", main)
     last = exported.named("resilience.call")[-1]
     assert (last.attributes or {})["error.type"] == expected
+    cut = [(span.attributes or {})["error.type"] for span in exported.below(last)]
+    assert cut == (["timeout"] if expected == "DeadlineExceeded" else [])
 
 
 # The context.
@@ -469,6 +474,69 @@ def test_a_span_processor_that_raises_breaks_no_call_and_is_logged_once(
     assert "listener=1 exception_type=ValueError" in lines[0]
     (_, calls) = exported.points("attempts")[0]
     assert calls == 2
+
+
+@pytest.mark.parametrize("where", ["watcher", "watch"])
+def test_an_observer_that_raises_breaks_no_call_and_is_logged_once(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(CallObserver):
+        def attach(self, transport: object) -> None:
+            pass
+
+        def watcher(self, inner: object) -> Any:
+            if where == "watcher":
+                raise ValueError
+
+            def watch(call: object) -> Any:
+                raise ValueError
+
+            return watch
+
+    vault = httpx.MockTransport(lambda request: httpx.Response(200))
+    with httpx.Client(transport=ResilientTransport(vault, on_event=Broken())) as client:
+        assert client.get("https://vault.example/").status_code == 200
+        assert client.get("https://vault.example/").status_code == 200
+    assert [r.getMessage() for r in caplog.records if "listener_failed" in r.getMessage()]
+    assert len(caplog.records) == 1
+
+
+# Without what it may need.
+
+
+def ran(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+
+def test_without_the_extra_the_import_names_it_and_nothing_else_needs_it() -> None:
+    done = ran(
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "import httpx, httpx_resilience\n"
+        "httpx_resilience.ResilientTransport(on_event=print)\n"
+        "print('so far')\n"
+        "import httpx_resilience.instrumentation.opentelemetry"
+    )
+    assert done.stdout == "so far\n"
+    assert "pip install 'httpx-resilience[otel]'" in done.stderr
+
+
+@pytest.mark.parametrize("missing", LIBRARIES)
+def test_neither_library_is_needed_for_the_other_nor_the_sdk(missing: str) -> None:
+    door, library = "httpx_resilience", "httpx"
+    if missing == "httpx":
+        door, library = "httpx_resilience.httpx2", "httpx2"
+    done = ran(
+        f"import sys; sys.modules['{missing}'] = sys.modules['opentelemetry.sdk'] = None\n"
+        f"import {library}; from {door} import ResilientTransport\n"
+        "from httpx_resilience.instrumentation.opentelemetry import OpenTelemetry, ResendCount\n"
+        f"vault = {library}.MockTransport(lambda request: {library}.Response(200))\n"
+        "transport = ResilientTransport(vault, on_event=OpenTelemetry())\n"
+        f"print({library}.Client(transport=transport).get('http://vault/').status_code)\n"
+        "ResendCount()"
+    )
+    assert (done.stdout, done.stderr) == ("200\n", "")
 
 
 # Settings.

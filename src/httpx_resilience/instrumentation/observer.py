@@ -1,7 +1,7 @@
 """What observes whole calls, where a listener is given single events: traces and metrics.
 
 A ``CallObserver`` is given by ``on_event=``, as listeners are. For each transport it makes a
-``Watch`` for each call, which is told what the call comes to while its context (its task, or its
+``Watch`` for each call, which is called as the call goes on, while its context (its task, or its
 thread's) is the current one: so that it can set context variables for what the attempts do.
 """
 

@@ -23,6 +23,9 @@ ATTEMPTS = "resilience.attempts"
 OTHER = "_OTHER"
 """Stands for what would make a new time series for each thing that somebody writes."""
 
+TIMEOUT = "timeout"
+"""An attempt that was cut, which comes to neither a response nor an exception."""
+
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 )
@@ -63,13 +66,15 @@ def error_type(
     """Return what names a failure: the API's code, else the status, else the exception's class.
 
     A code that the catalogue does not know is ``_OTHER``; where there is no catalogue, codes are
-    ignored.
+    ignored. An attempt that was cut at the call's deadline is a ``timeout``.
     """
     if code is not None and call.knows is not None:
         return code if call.knows(code) else OTHER
     if status is not None and status >= 400:
         return str(status)
-    return exception_type or OTHER
+    if exception_type is not None:
+        return exception_type
+    return TIMEOUT if status is None else OTHER
 
 
 def category_of(scope: str) -> str:

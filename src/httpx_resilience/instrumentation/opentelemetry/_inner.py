@@ -12,7 +12,7 @@ _METHODS = ("handle_request", "handle_async_request")
 _INSTRUMENTATIONS = "opentelemetry.instrumentation."
 
 _SUPPRESSED = ("_SUPPRESS_INSTRUMENTATION_KEY", "_SUPPRESS_HTTP_INSTRUMENTATION_KEY")
-"""Where the API keeps by what instrumentations are told to make no spans."""
+"""Names of the API's keys in the context that keep instrumentations from making spans."""
 
 
 class InnerTransports:
