@@ -32,7 +32,7 @@ class GrantingStore(RedisStore):
     def __init__(self) -> None:
         """Connect to nothing."""
 
-    is_async = True  # type: ignore[assignment]  # a property of the real one, which has a client
+    is_async = True
 
     def key(self, kind: str, *parts: str) -> str:
         """Return the same key for all."""

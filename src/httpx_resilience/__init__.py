@@ -42,6 +42,7 @@ from ._core.telemetry.events import (
     ThrottleReleased,
     TrafficSummary,
 )
+from ._core.telemetry.store_events import StoreBack, StoreLost
 from ._core.throttle import RateLimitStatus
 from ._http.errors import ResilienceError
 from ._http.results import history_of
@@ -151,6 +152,8 @@ __all__ = [
     "StoreHolder",
     "StoreLimit",
     "StoreScope",
+    "StoreBack",
+    "StoreLost",
     "ThrottleDelayed",
     "ThrottleHeld",
     "ThrottlePolicy",

@@ -227,3 +227,10 @@ def test_a_flood_of_processes_and_limits_stays_bounded(fleet: Fleet) -> None:
         fleet.stored[f"p:flood{n}"] = fleet.stored["p:b"]
     assert fleet.store.run([Command("lease", KEY, fleet.words("c", names=False))]) == [None]
     assert len(fleet.stored) <= 1_024 + 17
+
+
+def test_who_was_held_back_is_owed_an_equal_part(fleet: Fleet) -> None:
+    fleet.ask("z", evidence=known(0, nominal=1_000, high=1_000), want=0, need=0)
+    fleet.ask("a", want=2, names=False)
+    fleet.after(1.0).ask("z", evidence=known(60), want=0, need=0)
+    assert granted(fleet.ask("b", want=100, names=False)) == 30
