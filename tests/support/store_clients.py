@@ -86,13 +86,13 @@ class ClientKind(NamedTuple):
             async with self.opened(client):
                 return await program(self.runner(self.store(client, **options)))
 
-        with self._quiet():
+        with self.quiet():
             if self.backend == "trio":
                 return anyio.run(main, backend="trio")
             return asyncio.run(main())
 
     @contextmanager
-    def _quiet(self) -> "Iterator[None]":
+    def quiet(self) -> "Iterator[None]":
         """Let coredis leave the streams open of connections that it could not make."""
         if self.library != "coredis":
             yield

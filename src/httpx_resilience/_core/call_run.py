@@ -33,7 +33,7 @@ from .retry.decision import (
 )
 from .retry.parked_call import BUDGET
 from .steps import Admit, Done, Lease, Pause, Recover, Reply, Result, Send
-from .throttle import EXPIRED, WAITING, Leasing, Route, Throttle, Ticket
+from .throttle import EXPIRED, PATIENCE, WAITING, Leasing, Route, Throttle, Ticket
 
 _FIRST = Send(1, None)
 _SUCCEEDED = Done(SUCCESS)
@@ -74,6 +74,8 @@ class CallRun(SharedCall):
     def _ask(self, throttle: Throttle, limits: ThrottlePolicy, now: float) -> Ticket:
         call, retry = self.call, self.policy.retry
         last_chance, max_hint = now + limits.max_wait - self.waited, retry.max_retry_after
+        if throttle.leasing is not None:  # no call fails because a store is slow
+            last_chance += PATIENCE
         if self.attempt > 1:
             last_chance = min(last_chance, self.deadline_at - MINIMAL_ATTEMPT)
             max_hint = min(max_hint, self.give_up_at - MINIMAL_ATTEMPT - now)
@@ -119,8 +121,13 @@ class CallRun(SharedCall):
         self.tick(ticket, reply.at)
         return Woken(reply.at)
 
-    def throttled(self, ticket: Ticket, now: float) -> Done:
-        """End a call that the rate-limit budget will not allow in time."""
+    def not_admitted(self, ticket: Ticket, reply: Reply) -> Done:
+        """End a call that waited for the rate limit until it was closed, or for too long."""
+        if isinstance(reply, Closed):
+            return self.closed(reply.at, self.attempt - 1)
+        return self._throttled(ticket, reply.at)
+
+    def _throttled(self, ticket: Ticket, now: float) -> Done:
         self._give_back(now)
         self._ticket = None
         wait = None if ticket.retry_at is None else max(0.0, ticket.retry_at - now)

@@ -49,8 +49,9 @@ def call_flow(
         recorder: Takes the events; nothing is decided by what it does with them.
         is_replayable: Returns whether the request body can be sent (again) now.
         now: The driver's time.
-        throttle: The throttle of its scope, or the route that names one; None for none.
-        traffic, parking: What counts and parks the calls of its origin, or None.
+        throttle: That of its scope, or the route that names one; None for none.
+        traffic: Counts the calls of its origin, or None.
+        parking: The parked calls of its origin, or None.
     """
     run = CallRun(call, rules, budget, recorder, is_replayable, throttle, traffic, parking)
     while True:
@@ -61,11 +62,8 @@ def call_flow(
                 now = reply.at
                 if isinstance(reply, Cancelled):
                     return run.cancelled(now, sent=False)
-                if isinstance(reply, Closed):
-                    yield run.closed(now, run.attempt - 1)
-                    return ()
-                if ticket.state == EXPIRED:
-                    yield run.throttled(ticket, now)
+                if isinstance(reply, Closed) or ticket.state == EXPIRED:
+                    yield run.not_admitted(ticket, reply)
                     return ()
         reply = yield run.begin(now)
         if not isinstance(reply, Outcome):

@@ -187,24 +187,23 @@ class FleetBudget(RetryBudget):
         leasing: Asks the store for the process.
     """
 
-    __slots__ = ("_asked_at", "_granted_at", "_key", "_leasing")
+    __slots__ = ("_ask_again_at", "_granted_at", "_key", "_leasing")
 
     def __init__(self, policy: BudgetPolicy, key: str, leasing: Fleet) -> None:
         super().__init__(policy)
         self._key = key
         self._leasing = leasing
         self._tokens = 0.0
-        self._asked_at = self._granted_at = -math.inf
+        self._ask_again_at = self._granted_at = -math.inf
 
     def question(self, cost: float, now: float) -> Command | None:
         """Return what the store is to be asked before a retry of some cost; None for nothing."""
         lacking = cost - self.balance(now)
-        if lacking <= _EPSILON or now - self._asked_at < _ASK_AGAIN:
+        if lacking <= _EPSILON or now < self._ask_again_at:
             return None
         if self._leasing.is_lost:
             self._grant_part(now)
             return None
-        self._asked_at = now
         args = self.policy.floor, round(1000 * self.policy.heal_after), round(lacking, 6)
         return Command("floor", self._key, args)
 
@@ -217,6 +216,8 @@ class FleetBudget(RetryBudget):
         if not 0.0 <= granted <= self.policy.floor:
             self._grant_part(now)
             return
+        if not granted:
+            self._ask_again_at = now + _ASK_AGAIN
         with self._lock:
             self._tokens += granted
 

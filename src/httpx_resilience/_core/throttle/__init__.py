@@ -1,7 +1,7 @@
 """The throttle: spends a server's rate-limit budget to the last request and meets no 429."""
 
 from .leased import LeasedThrottle
-from .leasing import FLOOR, Leasing, Names
+from .leasing import FLOOR, PATIENCE, Leasing, Names
 from .limits.fleet import Peers
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .route import Buckets, Route
@@ -13,6 +13,7 @@ __all__ = [
     "FLOOR",
     "GRANTED",
     "LEFT",
+    "PATIENCE",
     "WAITING",
     "Buckets",
     "LeasedThrottle",

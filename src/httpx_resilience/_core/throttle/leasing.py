@@ -21,6 +21,10 @@ from .throttle import Throttle
 LEASE, FLOOR = "lease", "floor"
 """Names of the scripts, and kinds of keys."""
 
+PATIENCE = 0.3
+"""Seconds that a call waits longer than its ``max_wait`` where a store may be slow: the quarter of
+a second that its commands have, and a little."""
+
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 1.0, 30.0
 """Seconds until a store that was away is asked again: twice as many each time."""
 

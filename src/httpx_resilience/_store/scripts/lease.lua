@@ -26,10 +26,10 @@
 -- Returns: granted epoch lease processes closed retry free probe rate version ceiling rows, and for
 -- each row: id granted others_settled left cost.
 
-local GRACE, ACTIVE, POLL, LOOK, SETTLED = 2000, 300, 100, 1000, 5000
+local GRACE, ACTIVE, POLL, LOOK, PROBED = 2000, 300, 100, 1000, 1000
 local LONGEST, MOST = 86400000, 1e15
 local MAX_ROWS, MAX_PROCESSES, MAX_LEASE, MIN_LEASE = 16, 1024, 1000, 100
-local SILENT, FREE, YOUNG = 3, 60000, 2000
+local SILENT, FREE, YOUNG = 3, 60000, 2000  -- answers that announce nothing; milliseconds
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -64,7 +64,7 @@ local function load_meta(text)
     epoch = num(w[1], 1, now, 0), closed = num(w[2], 0, now + LONGEST, 0),
     free = num(w[3], 0, now + FREE, 0), silent = num(w[4], 0, 1e6, 0),
     rate = num(w[5], 0, 1e9, 0), version = num(w[6], 0, MOST, 0), ceiling = num(w[7], 0, 1e9, 0),
-    probe_until = num(w[8], 0, now + SETTLED, 0), probe_sent = num(w[9], 0, now, 0),
+    probe_until = num(w[8], 0, now + PROBED, 0), probe_sent = num(w[9], 0, now, 0),
     probe_by = id(w[10]) or '0',
   }
 end
@@ -246,6 +246,8 @@ end
 if ARGV[6] == '1' then
   meta.silent = meta.silent + 1
   if meta.silent >= SILENT then meta.free = now + FREE end
+elseif ARGV[6] == '2' then  -- it failed: what else is known of the server is for each to judge
+  meta.free = max(meta.free, now + LOOK)
 end
 if meta.probe_by == me and is_calm then meta.probe_until = 0 end
 
@@ -296,9 +298,12 @@ for name, process in pairs(processes) do
   end
 end
 
-local function level(units, own, cost)  -- max-min fair share of some units
-  local wants = {own}
-  for _, process in ipairs(active) do wants[#wants + 1] = process.wanted * cost end
+local function level(units, own, row)  -- max-min fair share of some units
+  local wants, equal = {own}, row.limit / (#active + 1)
+  for _, process in ipairs(active) do
+    local want = process.wanted * row.cost
+    wants[#wants + 1] = process.since > 0 and max(want, equal) or want  -- it was held back
+  end
   table.sort(wants)
   local rest, n = units, #wants
   for i, want in ipairs(wants) do
@@ -355,7 +360,7 @@ for name, row in pairs(rows) do
           before = before + process.head * row.cost
         end
       end
-      local fair = min(want, max(floor(level(free, want, row.cost)), 0))
+      local fair = min(want, max(floor(level(free, want, row)), 0))
       if fair < need then fair = free - before >= need and need or 0 end
       if fair == 0 then wait(POLL) end
       share = min(share, fair / want)
@@ -371,7 +376,7 @@ elseif retry == nil and needs_probe then
     wait(POLL)
   else
     is_probe = true
-    meta.probe_until, meta.probe_sent, meta.probe_by = now + SETTLED, now, me
+    meta.probe_until, meta.probe_sent, meta.probe_by = now + PROBED, now, me
   end
 end
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from ..admission import ANYONE, OPEN, PROBE, Admission, Ending
 from ..in_flight import InFlight
 from ..queue import Ticket, TicketQueue
-from ..reasons import EXHAUSTED, LEASE
+from ..reasons import COLD_START, EXHAUSTED, LEASE
 from .adaptive_rate import AdaptiveRateLimiter
 from .closing import Closing
 from .fleet import Peers
@@ -33,6 +33,9 @@ _HEADROOM = 1.25
 
 _MOST = 1_000_000
 """Units that are asked for at the most."""
+
+SILENT, FAILED = 1, 2
+"""What a probe came to that shows no limit: it was answered well, or not."""
 
 _PROBED = 1.0
 """Seconds after which it is looked whether a probe was answered, if nothing woke those who wait."""
@@ -134,7 +137,7 @@ class Lease:
         self._asks, self._asks_at = _BURST, -math.inf
         self._version = "0"
         self._doubt = False
-        self._silent = False
+        self._silent = 0
         self._is_reported = True
 
     # What may go.
@@ -156,7 +159,9 @@ class Lease:
             return self._own_limits(now, cost, ticket)
         if self.units < cost and self.units < self._capped(cost):
             if reply.is_probe and self._in_flight.count:
-                return Admission(False, EXHAUSTED, now + _PROBED)  # its response shows what is left
+                return Admission(
+                    False, COLD_START, now + _PROBED
+                )  # its response shows what is left
             return self._ask(now)
         for name, quota in self.books.metered():
             at = quota.trusted_at(ticket)
@@ -229,7 +234,8 @@ class Lease:
             self._doubt = self._doubt or ending.is_refused
         elif ending.ticket.is_probe:
             self._is_reported = False
-            self._silent = not self._quotas.has_evidence and ending.is_success
+            if not self._quotas.has_evidence:
+                self._silent = SILENT if ending.is_success else FAILED
         elif ending.at < self._retry_at and self.reply and self.books.shows_more(self.reply):
             self._is_reported = False
 
@@ -241,8 +247,8 @@ class Lease:
         need = 0 if head is None else head.cost
         wanted = self._wanted(now, len(queue)) if need else 0
         words = self.books.words(now, wanted, head)
-        doubt, silent = int(self._doubt), int(self._silent)
-        self._is_reported, self._doubt, self._silent = True, False, False
+        doubt, silent = int(self._doubt), self._silent
+        self._is_reported, self._doubt, self._silent = True, False, 0
         self._asks = min(_BURST, self._asks + max(0.0, now - self._asks_at) / _GAP) - 1.0
         self._asks_at = now
         self.is_due = False
