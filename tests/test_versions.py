@@ -1,6 +1,6 @@
 """What the metadata say of the versions that will do; ``.ci/run`` runs the tests on the oldest."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -14,12 +14,17 @@ def as_numbers(text: str) -> tuple[int, ...]:
 def test_every_requirement_states_the_oldest_version_that_will_do() -> None:
     assert set(minimums()) == {
         "httpx", "httpx2", "anyio", "structlog", "typer", "rich", "starlette", "uvicorn", "trio",
+        "coredis", "redis",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("package", sorted(minimums()))
 def test_what_is_installed_is_no_older(package: str) -> None:
-    assert as_numbers(version(package)) >= as_numbers(minimums()[package])
+    try:
+        installed = version(package)
+    except PackageNotFoundError:
+        pytest.skip(f"{package} is not installed: clients of stores are an extra of their own")
+    assert as_numbers(installed) >= as_numbers(minimums()[package])
 
 
 def test_the_oldest_typer_starts_with_every_click_that_it_takes() -> None:

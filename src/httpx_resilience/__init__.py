@@ -66,7 +66,7 @@ if _typing.TYPE_CHECKING:
         raise_for_error,
         read_change_write,
     )
-    from ._store.redis import RedisStore
+    from ._store.redis import RedisStore, StoreHolder, StoreLimit, StoreScope
     from .dialects import (
         ANTHROPIC,
         AWS_SECRETS_MANAGER,
@@ -148,6 +148,9 @@ __all__ = [
     "RetryPolicy",
     "RetryScheduled",
     "ScopeEvent",
+    "StoreHolder",
+    "StoreLimit",
+    "StoreScope",
     "ThrottleDelayed",
     "ThrottleHeld",
     "ThrottlePolicy",
@@ -199,15 +202,18 @@ _DIALECTS = frozenset(
 )
 """What is imported one by one."""
 
+_OF_STORES = frozenset({"RedisStore", "StoreHolder", "StoreLimit", "StoreScope"})
+"""What few programs need: those whose processes share a limit."""
+
 
 def __getattr__(name: str) -> object:
     if name in _DIALECTS:
         globals()[name] = found = getattr(_dialects, name)
         return found
-    if name == "RedisStore":
-        from ._store.redis import RedisStore
+    if name in _OF_STORES:
+        from ._store import redis as _redis
 
-        return globals().setdefault(name, RedisStore)
+        return globals().setdefault(name, getattr(_redis, name))
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx

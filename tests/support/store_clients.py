@@ -86,20 +86,23 @@ class ClientKind(NamedTuple):
             async with self.opened(client):
                 return await program(self.runner(self.store(client, **options)))
 
-        with self.quiet():
+        with self.quiet(client):
             if self.backend == "trio":
                 return anyio.run(main, backend="trio")
             return asyncio.run(main())
 
     @contextmanager
-    def quiet(self) -> "Iterator[None]":
-        """Let coredis leave the streams open of connections that it could not make."""
+    def quiet(self, client: Any = None) -> "Iterator[None]":
+        """Let coredis leave its streams open: a cluster's, and of connections it could not make."""
         if self.library != "coredis":
             yield
             return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             yield
+            layout = getattr(getattr(client, "connection_pool", None), "cluster_layout", None)
+            for stream in () if layout is None else layout._error_stream:
+                stream.close()
             gc.collect()
 
     def store(self, client: Any, **options: Any) -> RedisStore:
@@ -130,10 +133,15 @@ KINDS = (
 
 
 def kind_parameters(kinds: Sequence[ClientKind] = KINDS) -> "list[ParameterSet]":
-    """Return parameters for a fixture: each kind, skipped with a reason where it is missing."""
+    """Return parameters for a fixture: each kind, skipped with a reason where it is missing.
+
+    Those of which another one is much the same are for ``pytest -m long``.
+    """
     found = []
     for each in kinds:
         reason = f"{each.library} is not installed (extra `store-tests`)"
-        missing = pytest.mark.skipif(not each.is_installed, reason=reason)
-        found.append(pytest.param(each, id=each.name, marks=missing))
+        marks = [pytest.mark.skipif(not each.is_installed, reason=reason)]
+        if each.library == "valkey" or each.name == "coredis-asyncio":
+            marks.append(pytest.mark.long)
+        found.append(pytest.param(each, id=each.name, marks=marks))
     return found

@@ -41,12 +41,18 @@ def engines() -> list[Engine]:
 
 
 def engine_parameters() -> "list[ParameterSet]":
-    """Return parameters for a fixture: each engine, skipped with a reason where it is missing."""
+    """Return parameters for a fixture: each engine, skipped with a reason where it is missing.
+
+    All but the first that is there are for ``pytest -m long``.
+    """
     found = []
+    installed = [each for each in engines() if each.path is not None]
     for each in engines():
         reason = f"{each.name}-server is not installed (extra `store-tests`, or the system's)"
-        missing = pytest.mark.skipif(each.path is None, reason=reason)
-        found.append(pytest.param(each, id=each.name, marks=missing))
+        marks = [pytest.mark.skipif(each.path is None, reason=reason)]
+        if each in installed[1:]:
+            marks.append(pytest.mark.long)
+        found.append(pytest.param(each, id=each.name, marks=marks))
     return found
 
 

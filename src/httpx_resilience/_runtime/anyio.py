@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 _modules = sys.modules
 
@@ -44,8 +43,31 @@ def scope_until(deadline: float) -> "anyio.CancelScope":
 
 
 async def raise_if_cancelled() -> None:
-    """End the task here if it was cancelled; else go on at once."""
-    await anyio.lowlevel.checkpoint_if_cancelled()
+    """End here if that was asked for; else let others run."""
+    await anyio.sleep(0)  # noqa: ASYNC115 - anyio.lowlevel is one more module to import
+
+
+class Cancellations:
+    """Notices a cancellation of the running asyncio task that a library swallowed.
+
+    Up to Python 3.11 ``asyncio.wait_for`` swallows one that comes when it is done (bpo-37658).
+    """
+
+    __slots__ = ("_before", "_task")
+
+    def __init__(self) -> None:
+        self._task: Any = _modules["asyncio"].current_task()
+        self._before = self._task.cancelling()
+
+    async def check(self) -> None:
+        """Raise the cancellation that was swallowed since this was made.
+
+        Raises:
+            asyncio.CancelledError: There was one.
+        """
+        if self._task.cancelling() > self._before:
+            await raise_if_cancelled()  # a scope's, which knows its own error only
+            raise _modules["asyncio"].CancelledError
 
 
 async def together(

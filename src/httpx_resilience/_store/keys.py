@@ -9,6 +9,9 @@ FORMAT = 1
 """The version of what keys hold. Another one has other keys, so that two may share a store."""
 
 SHORTEST_SECRET = 16
+_SIZE = 8
+"""Bytes of a hash: two scopes of 10,000 share one by chance once in 10**11 times."""
+
 _NAMESPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -20,7 +23,7 @@ class Keys:
     def __init__(self, namespace: object, secret: object) -> None:
         self.namespace = _checked_namespace(namespace)
         key = hashlib.blake2b(_checked_secret(secret), digest_size=32).digest()
-        self._hash = hashlib.blake2b(key=key, digest_size=8)
+        self._hash = hashlib.blake2b(key=key, digest_size=_SIZE)
 
     def key(self, kind: str, *parts: str) -> str:
         """Return the key of what some parts name; its hash tag keeps all kinds on one node."""
@@ -37,6 +40,10 @@ class Keys:
         digest = self._hash.copy()
         digest.update(name)
         return digest.hexdigest()
+
+    def key_pattern(self, kind: str) -> str:
+        """Return what all keys of a kind match, as a regular expression."""
+        return rf"hr{FORMAT}:\{{{re.escape(self.namespace)}:[0-9a-f]{{{2 * _SIZE}}}\}}:{kind}"
 
     @property
     def index(self) -> str:
@@ -56,9 +63,7 @@ def _checked_secret(secret: object) -> bytes:
     """Return a secret's bytes; what is wrong with it is said without it."""
     allowed = f"a string or bytes of at least {SHORTEST_SECRET} bytes"
     if not isinstance(secret, str | bytes):
-        raise TypeError(
-            f"secret: got a value of type {type(secret).__name__}, allowed is {allowed}"
-        )
+        raise TypeError(f"secret: got a {type(secret).__name__}, allowed is {allowed}")
     encoded = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
     if len(encoded) < SHORTEST_SECRET:
         raise ValueError(f"secret: got {len(encoded)} bytes, allowed is {allowed}")

@@ -1,12 +1,13 @@
 """The store that users make: Redis or Valkey over a client of theirs."""
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from typing import Any, Protocol
 
 from .._core.telemetry.events import Level
 from .._runtime.anyio import current_time, raise_if_cancelled, running_loop, together
 from ..instrumentation import log
+from . import status
 from .clients import Kind, kind_of
 from .commands import Command, Replies
 from .encryption import is_exposed
@@ -14,12 +15,27 @@ from .errors import DEADLINE
 from .exchange import Exchange, Request, lost
 from .index import Index
 from .keys import Keys
+from .status import StoreHolder, StoreLimit, StoreScope
 from .with_coredis import Coredis, CoredisCluster
 from .with_redis import RedisThreads, RedisThreadsCluster
 from .with_redis_asyncio import RedisAsyncio, RedisAsyncioCluster
 
+__all__ = ["RedisStore", "StoreHolder", "StoreLimit", "StoreScope"]
+
 UNENCRYPTED = "store_unencrypted"
 """The log line of a client that connects to another machine without TLS."""
+
+RIGHTS = (
+    "~hr1:* +eval +evalsha +time +type +del +pexpire +hgetall +hmget +hset +hdel "
+    "+zadd +zremrangebyscore +zremrangebyrank +zrevrange"
+)
+"""What the store's user needs, as ``ACL SETUSER`` takes it; in a cluster also ``+cluster +asking``.
+
+And ``+select`` for a client with a ``db``, ``+client|setname`` for one with a name.
+"""
+
+
+Steps = Generator[Sequence[Command], Replies, tuple[StoreScope, ...]]
 
 
 class AsyncStore(Protocol):
@@ -136,6 +152,40 @@ redis.RedisCluster (threads)
         """
         return self._run_async(commands) if self._kind.is_async else self._run_sync(commands)
 
+    def status(self) -> Any:
+        """Return the namespace's scopes that were used within the last hour, the latest first.
+
+        Reads a list that the processes keep, and no other key of the store; nothing is written but
+        that list, from which scopes go that were not used for an hour.
+
+        Returns:
+            A tuple of ``StoreScope``; something to await that returns it, if ``is_async``.
+
+        Raises:
+            StoreError: The store did not answer, or did not let the list be read.
+        """
+        steps = status.read(self._keys)
+        return self._status_async(steps) if self._kind.is_async else self._status_sync(steps)
+
+    async def _status_async(self, steps: Steps) -> tuple[StoreScope, ...]:
+        commands = next(steps)
+        while True:
+            replies = await self._run_async(commands)
+            try:
+                commands = steps.send(replies)
+            except StopIteration as end:
+                scopes: tuple[StoreScope, ...] = end.value
+                return scopes
+
+    def _status_sync(self, steps: Steps) -> tuple[StoreScope, ...]:
+        commands = next(steps)
+        while True:
+            try:
+                commands = steps.send(self._run_sync(commands))
+            except StopIteration as end:
+                scopes: tuple[StoreScope, ...] = end.value
+                return scopes
+
     async def _run_async(self, commands: Sequence[Command]) -> Replies:
         self._check_loop()
         driver = self._driver
@@ -157,9 +207,7 @@ redis.RedisCluster (threads)
             else:
                 await together(driver.send, [(*group, deadline) for group in groups.items()])
             if _is_done(exchange, driver):
-                if (
-                    exchange.has_failed
-                ):  # coredis may raise an error of its own when it is cancelled
+                if exchange.has_failed:  # cancelled, coredis may raise an error of its own
                     await raise_if_cancelled()
                 return exchange.replies()
 

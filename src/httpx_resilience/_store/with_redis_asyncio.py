@@ -8,7 +8,7 @@ retries are not used, for they would send again what may have run.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from .._runtime.anyio import scope_until, within
+from .._runtime.anyio import Cancellations, scope_until, within
 from .clients import Kind
 from .exchange import Address, Request, is_refusal, is_stale, lost
 
@@ -32,9 +32,11 @@ class RedisAsyncio:
         failure, missing = None, list(requests)
         with scope_until(deadline) as scope:
             try:
+                asked_to_end = Cancellations()
                 connection, give_back = await self._take(node)
                 try:
                     await _write(connection, requests)
+                    await asked_to_end.check()  # redis-py writes by `wait_for`
                     await _read(connection, missing)
                 except BaseException:
                     await _drop(connection)

@@ -15,6 +15,7 @@ from ._demo import demo
 from ._errors import errors
 from ._fetch import fetch
 from ._screen import complain
+from ._status import status
 from ._streams import drop
 
 PROGRAM = "httpx-resilience"
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(fetch)
 app.command()(errors)
+app.command()(status)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,5 +74,5 @@ def _in_one_line(error: Exception) -> str:
     if message.startswith("Got unexpected extra argument"):
         return "too many arguments; put quotes around what belongs together"
     if message.startswith("No such command"):
-        return "no such command; there are demo, fetch URL and errors (see --help)"
+        return "no such command; there are demo, fetch URL, errors and status (see --help)"
     return message

@@ -18,6 +18,7 @@ from ._options import (
     url_of,
 )
 from ._screen import complain, console, quiet_log
+from ._store import SECRET, Cluster, Namespace, SecretName, StoreUrl, store_of
 
 _WORDS = {
     "ConnectError": "cannot connect",
@@ -101,6 +102,10 @@ def fetch(
     sync: Annotated[
         bool, typer.Option("--sync", help="With its synchronous client, in threads.")
     ] = False,
+    store: StoreUrl = None,
+    namespace: Namespace = None,
+    secret_env: SecretName = SECRET,
+    cluster: Cluster = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the log lines only, one JSON object each.")
     ] = False,
@@ -131,6 +136,7 @@ def fetch(
         timeout=seconds_of("--timeout", timeout),
         dialect=dialect_of(dialect),
         policy=Policy(retry=retry),
+        store=store_of(store, namespace, secret_env, is_cluster=cluster),
         json_from=(Level.DEBUG if verbose else Level.INFO) if as_json else None,
     )
     run, was_interrupted = FetchRun(), False

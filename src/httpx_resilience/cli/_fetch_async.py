@@ -1,6 +1,7 @@
 """``fetch`` with an asynchronous client: a task for each call at a time."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
@@ -18,10 +19,12 @@ def make_all(job: Job, run: FetchRun) -> None:
 async def _make_all(job: Job, run: FetchRun) -> None:
     scope = anyio.CancelScope()
     lines = job.lines(scope.cancel)
-    with scope:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(scope)
+        store = None if job.store is None else await stack.enter_async_context(job.store.opened())
         http = job.library.http
         transport = job.library.ours.AsyncResilientTransport(
-            http.AsyncHTTPTransport(limits=job.limits), **job.options(run.tally, lines)
+            http.AsyncHTTPTransport(limits=job.limits), **job.options(run.tally, lines, store)
         )
         async with http.AsyncClient(transport=transport) as client:
             try:

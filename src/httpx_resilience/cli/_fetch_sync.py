@@ -23,12 +23,18 @@ def make_all(job: Job, run: FetchRun) -> None:
     workers = _Workers()
     lines = job.lines(workers.done.set)
     http = job.library.http
-    transport = job.library.ours.ResilientTransport(
-        http.HTTPTransport(limits=job.limits),
-        **job.options(workers.by_turns(run.tally), workers.by_turns(lines)),
-    )
+    listeners = workers.by_turns(run.tally), workers.by_turns(lines)
+    with nullcontext() if job.store is None else job.store.opened_sync() as store:
+        transport = job.library.ours.ResilientTransport(
+            http.HTTPTransport(limits=job.limits), **job.options(*listeners, store)
+        )
+        _make_with(transport, job, run, workers)
+    lines.close()
+
+
+def _make_with(transport: Any, job: Job, run: FetchRun, workers: "_Workers") -> None:
     try:
-        with http.Client(transport=transport) as client:
+        with job.library.http.Client(transport=transport) as client:
             try:
                 _make_calls(client, job, run, workers)
             finally:
@@ -36,7 +42,6 @@ def make_all(job: Job, run: FetchRun) -> None:
                 run.limits = transport.rate_limits()
     finally:
         workers.join()
-    lines.close()
 
 
 def _make_calls(client: Any, job: Job, run: FetchRun, workers: "_Workers") -> None:

@@ -8,11 +8,21 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from .. import Dialect, Event, Level, Listener, Policy, RateLimitStatus, RetryScheduled
+from .. import (
+    Dialect,
+    Event,
+    Level,
+    Listener,
+    Policy,
+    RateLimitStatus,
+    RedisStore,
+    RetryScheduled,
+)
 from ._exchange import Result
 from ._lines import JsonLines
 from ._options import named
 from ._screen import Misuse, complain
+from ._store import StoreChoice
 from ._tally import Tally, word_of
 
 _DOORS = {"httpx": "httpx_resilience", "httpx2": "httpx_resilience.httpx2"}
@@ -61,6 +71,7 @@ class Job:
     dialect: Dialect
     policy: Policy
     json_from: Level | None
+    store: StoreChoice | None = None
 
     @property
     def shows_body(self) -> bool:
@@ -79,14 +90,19 @@ class Job:
             self.method, self.url, headers=self.headers, content=self.body, timeout=timeout
         )
 
-    def options(self, tally: Take, lines: Take) -> dict[str, Any]:
+    def options(self, tally: Take, lines: Take, store: RedisStore | None) -> dict[str, Any]:
         """Return the arguments of our transport, whoever of those wants to be given events."""
         listeners = [Listener(tally, level=Level.DEBUG)]
         if self.json_from is not None:
             listeners.append(Listener(lines, level=self.json_from))
         elif self.number == 1 and sys.stderr.isatty():
             listeners.append(Listener(_announce_wait))
-        return {"dialect": self.dialect, "policy": self.policy, "on_event": listeners}
+        return {
+            "dialect": self.dialect,
+            "policy": self.policy,
+            "on_event": listeners,
+            "store": store,
+        }
 
     def lines(self, stop: Callable[[], object]) -> JsonLines:
         """Return what writes the events; ``stop`` is called once it no longer can."""
