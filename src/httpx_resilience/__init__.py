@@ -211,9 +211,11 @@ def __getattr__(name: str) -> object:
         globals()[name] = found = getattr(_dialects, name)
         return found
     if name in _OF_STORES:
-        from ._store import redis as _redis
+        from ._store.redis import RedisStore, StoreHolder, StoreLimit, StoreScope
 
-        return globals().setdefault(name, getattr(_redis, name))
+        made = (RedisStore, StoreHolder, StoreLimit, StoreScope)
+        globals().update((each.__name__, each) for each in made)
+        return globals()[name]
     if name not in _OF_HTTPX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _httpx

@@ -28,6 +28,12 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Script]:
     return own
 
 
+@pytest.fixture
+def only_shipped_scripts(monkeypatch: pytest.MonkeyPatch, scripts: object) -> None:
+    """No others, whatever the names."""
+    monkeypatch.setattr(exchange, "script", shipped)
+
+
 @pytest.fixture(scope="session", params=engine_parameters())
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Each kind of server."""

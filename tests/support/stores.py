@@ -135,9 +135,12 @@ class Server:
         os.kill(self._process.pid, number)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError, RuntimeError):
+        try:
             return self.command("PING") == "PONG"
-        return False
+        except RuntimeError as error:
+            return "NOAUTH" in str(error)  # it answers, to those who know its password
+        except OSError:
+            return False
 
 
 @contextlib.contextmanager

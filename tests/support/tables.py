@@ -50,6 +50,7 @@ from httpx_resilience import (
 
 # All that is private of what is documented here: the closed list of reasons, and the commands.
 from httpx_resilience._core.retry.decision import REASONS
+from httpx_resilience._store.redis import RIGHTS
 from httpx_resilience.cli._app import app
 from httpx_resilience.testing import DEFAULT_LIMITS, FakeScaiVault, Fault, SeenRequest
 
@@ -559,6 +560,11 @@ MADE: dict[str, Callable[[], str]] = {
     "options of demo": lambda: options("demo"),
     "options of fetch": lambda: options("fetch"),
     "options of errors": lambda: options("errors"),
+    "options of status": lambda: options("status"),
+    "rights": lambda: f"```text\n{RIGHTS}\n```",
+    "store scope": lambda: attributes(httpx_resilience.StoreScope),
+    "store limit": lambda: attributes(httpx_resilience.StoreLimit),
+    "store holder": lambda: attributes(httpx_resilience.StoreHolder),
     "internal error": sample_of_an_internal_error,
     "recovery": sample_of_a_recovery,
 }

@@ -1,8 +1,8 @@
 """The store that users make: Redis or Valkey over a client of theirs."""
 
 import time
-from collections.abc import Awaitable, Generator, Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from .._core.telemetry.events import Level
 from .._runtime.anyio import current_time, raise_if_cancelled, running_loop, together
@@ -36,26 +36,6 @@ And ``+select`` for a client with a ``db``, ``+client|setname`` for one with a n
 
 
 Steps = Generator[Sequence[Command], Replies, tuple[StoreScope, ...]]
-
-
-class AsyncStore(Protocol):
-    """A store as the asynchronous transports use it."""
-
-    def key(self, kind: str, *parts: str) -> str:
-        """Return the key of what some parts name."""
-
-    def run(self, commands: Sequence[Command]) -> Awaitable[Replies]:
-        """Run some scripts."""
-
-
-class SyncStore(Protocol):
-    """A store as the synchronous transports use it."""
-
-    def key(self, kind: str, *parts: str) -> str:
-        """Return the key of what some parts name."""
-
-    def run(self, commands: Sequence[Command]) -> Replies:
-        """Run some scripts."""
 
 
 class RedisStore:

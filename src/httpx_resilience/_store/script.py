@@ -16,7 +16,7 @@ class Script(NamedTuple):
 @functools.cache
 def script(name: str) -> Script:
     """Return the script in ``scripts/<name>.lua``; the file is read once."""
-    folder = importlib.resources.files(__package__) / "scripts"
+    folder = importlib.resources.files(__name__.rpartition(".")[0]) / "scripts"
     return of_text((folder / f"{name}.lua").read_bytes())
 
 

@@ -176,12 +176,12 @@ def _values(names: Sequence[str], words: str) -> dict[str, str]:
 
 
 def _number(text: str | None, default: float = 0.0) -> float:
-    """Return a finite number of at least -1; another one for everything else."""
+    """Return a finite number of at least 0; another one for everything else."""
     try:
         number = float(text or "")
     except ValueError:
         return default
-    return number if math.isfinite(number) and number >= -1 else default
+    return number if math.isfinite(number) and number >= 0 else default
 
 
 def _after(text: str | None, now: float) -> float | None:

@@ -98,7 +98,8 @@ class StoreChoice:
         try:
             return RedisStore(client, namespace=self.namespace, secret=self.secret)
         except ValueError as error:
-            raise Misuse(f"--{error}") from None
+            option = str(error).replace("secret:", "secret-env:", 1)
+            raise Misuse(f"--{option}") from None
 
 
 def store_of(
