@@ -42,6 +42,7 @@ from ._core.telemetry.events import (
     ThrottleReleased,
     TrafficSummary,
 )
+from ._core.telemetry.store_events import StoreBack, StoreLost
 from ._core.throttle import RateLimitStatus
 from ._http.errors import ResilienceError
 from ._http.results import history_of
@@ -148,8 +149,10 @@ __all__ = [
     "RetryPolicy",
     "RetryScheduled",
     "ScopeEvent",
+    "StoreBack",
     "StoreHolder",
     "StoreLimit",
+    "StoreLost",
     "StoreScope",
     "ThrottleDelayed",
     "ThrottleHeld",
