@@ -66,6 +66,7 @@ LAYERS = (
     "_core",
     "dialects",
     "_runtime",
+    "_nesting",
     "instrumentation",
     "_store",
     "_http",
@@ -74,8 +75,8 @@ LAYERS = (
     "_recovery",
     "_exchange",
     "_call",
+    "_observed",
     "_threaded_calls",
-    "_nesting",
     "_transport",
     "_async",
     "_sync",
@@ -96,10 +97,13 @@ ONE_PLACE = {
     "asyncio": {"testing", "cli"},
     "trio": {"_runtime", "testing", "cli"},
     "structlog": {"instrumentation", "cli"},
+    "opentelemetry": {"instrumentation"},
 }
 """Which part may import a library, beside the front door."""
 
-EXTRAS = {"brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio"}
+EXTRAS = {
+    *("brotli", "zstandard", "starlette", "uvicorn", "typer", "rich", "trio", "opentelemetry"),
+}
 """What may be imported inside a function, for it may not be installed."""
 
 ON_DEMAND = {

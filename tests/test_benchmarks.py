@@ -24,6 +24,7 @@ NAMES = (
     "httpx2",
     "shapes",
     "costs",
+    "store",
     "instructions",
     "retry",
     "queue",

@@ -17,6 +17,7 @@ import pytest
 
 from httpx_resilience import AsyncResilientTransport, Listener, Policy, ResilientTransport
 from httpx_resilience._runtime import threads
+from support.granting_store import GrantingStore
 
 MOST, MOST_WITHOUT_THROTTLE, MOST_OF_BUCKET = 1965, 1430, 2730
 """Bytecode instructions that a call may take beside the bare transport's: a few in a hundred more
@@ -28,6 +29,9 @@ MOST_IN_A_THREAD = 1.1
 TICK = 0.0002
 """Seconds that pass whenever the time is asked for: what is done now and then for all that came in
 the meantime is done as often on a slow machine as on a fast one."""
+
+MOST_OF_LEASE = 175
+"""Those that a lease may add (165 when this was written)."""
 
 CALLS = 50
 NOW = 1_700_000_000.0
@@ -171,6 +175,14 @@ def test_nor_does_a_synchronous_one(bare: float, monkeypatch: pytest.MonkeyPatch
 def test_nor_does_one_to_a_token_bucket_whose_reset_moves_with_each_response() -> None:
     added = steps_of(AsyncResilientTransport(Bucket())) - steps_of(Bucket())
     assert 300 < added < MOST_OF_BUCKET, f"{added:.0f} instructions a call"
+
+
+def test_a_lease_takes_few_steps_more() -> None:
+    without = steps_of(AsyncResilientTransport(Vault()))
+    store = GrantingStore()
+    leased = steps_of(AsyncResilientTransport(Vault(), store=store)) - without
+    assert 0 < leased < MOST_OF_LEASE, f"{leased:.0f} instructions a call"
+    assert store.asks == 2  # for the probe, and for the lease
 
 
 def test_without_the_throttle_it_takes_fewer(bare: float) -> None:

@@ -17,6 +17,7 @@ from . import (
     queueing,
     retry,
     shapes,
+    store,
     sync,
     threads,
     throttle,
@@ -44,8 +45,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     for each in map(
         _benchmark,
         (
-            *(happy, sync, httpx2, shapes, costs, instructions, retry, queueing, threads, loopback),
-            *(throttle, growth, imports),
+            *(happy, sync, httpx2, shapes, costs, store, instructions, retry, queueing, threads),
+            *(loopback, throttle, growth, imports),
         ),
     )
 }

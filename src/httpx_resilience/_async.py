@@ -10,6 +10,7 @@ from ._call import AsyncCalls, closed_error, finish
 from ._core.outcome import Waiter, Woken
 from ._core.steps import START, Admit, Done, Lease, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
+from ._observed import ObservedAsyncCalls
 from ._runtime.anyio import Runtime, notify, running_loop
 from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
 
@@ -21,6 +22,7 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
     """
 
     _calls_type = AsyncCalls
+    _observed_calls_type = ObservedAsyncCalls
     _runtime: Runtime | None
 
     async def handle_async_request(self, request: Request) -> Response:

@@ -55,6 +55,7 @@ class Calls(ABC, Generic[E]):
         registry: What the calls share, in the present event loop or process.
         policy: Of calls that bring none of their own.
         dialects: Which dialect is spoken where.
+        listeners: What was given as ``on_event``.
     """
 
     exchange_type: type[E]
@@ -93,7 +94,8 @@ class Calls(ABC, Generic[E]):
         known = self.dialects.all()
         self._recover = checked_hooks("recover", recover or {}, known, is_async=binding.is_async)
         self._redact = None if redact is None else checks.plain("redact", redact)
-        self._sink = self.sink_type(listeners_of(on_event))
+        self.listeners = listeners_of(on_event)
+        self._sink = self.sink_type(self.listeners)
         self._is_inner = False
         self.registry = self._fresh_registry()
 

@@ -33,16 +33,20 @@ def holds(thing: object, kind: type) -> bool:
     >>> holds([{"a": [1]}], complex), holds([{"a": [1j]}], complex)
     (False, True)
     """
+    # A proxy may lie of its class, or be made by that.
+    return any(issubclass(type(each), kind) for each in within_reach(thing))
+
+
+def within_reach(thing: object) -> Iterator[object]:
+    """Yield an object, and the nearest 500 that it keeps: in attributes, items, closures."""
     queue, seen = deque([thing]), {id(thing)}
     while queue:
         looked_at = queue.popleft()
-        if issubclass(type(looked_at), kind):  # a proxy may lie of its class, or be made by that
-            return True
+        yield looked_at
         for kept in _kept_by(looked_at):
             if id(kept) not in seen and len(seen) < MOST_OBJECTS:
                 seen.add(id(kept))
                 queue.append(kept)
-    return False
 
 
 def _kept_by(thing: Any) -> Iterator[object]:

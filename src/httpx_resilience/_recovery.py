@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._core import checks
 from ._core.dialect.dialect import Dialect
 from ._core.dialect.envelope import ErrorInfo
+from .instrumentation.attempts import outside_attempts
 
 if TYPE_CHECKING:
     from ._http import typed as http
@@ -78,7 +79,8 @@ class _Guarded:
         run = _HookRun(self.hook, _run.get())
         token = _run.set(run)
         try:
-            yield
+            with outside_attempts():
+                yield
         finally:
             run.is_over = True
             _run.reset(token)

@@ -11,7 +11,7 @@ from ._core.outcome import Waiter, Woken
 from ._core.steps import START, Admit, Done, Lease, Pause, Reply, Send
 from ._exchange.exchange import Lifetime
 from ._runtime.threads import Runtime, notify, running_loop, uninterrupted
-from ._threaded_calls import ThreadCalls
+from ._threaded_calls import ObservedThreadCalls, ThreadCalls
 from ._transport import Inner, Request, Response, Transport, cancel, unless_closed, wrong_client
 
 
@@ -22,6 +22,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
     """
 
     _calls_type = ThreadCalls
+    _observed_calls_type = ObservedThreadCalls
     _runtime: Runtime | None
 
     def handle_request(self, request: Request) -> Response:

@@ -12,6 +12,7 @@ from ._core.telemetry.events import Event
 from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
 from ._exchange.threaded import OuterSyncExchange, SyncExchange
+from ._observed import Observed
 from ._runtime.threads import (
     Runtime,
     hold_interrupts,
@@ -121,3 +122,7 @@ class ThreadCalls(Calls[SyncExchange]):
         if self._bound is None:
             return process().lock
         return self.bind(self._bound).lock  # the parent's may have been held when it forked
+
+
+class ObservedThreadCalls(Observed[SyncExchange], ThreadCalls):
+    """The calls of a synchronous transport, observed: outside of the lock."""

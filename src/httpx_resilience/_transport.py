@@ -17,9 +17,10 @@ from ._core.throttle import RateLimitStatus
 from ._exchange.exchange import Lifetime
 from ._http.binding import Binding
 from ._nesting import holds
+from ._observed import attach, is_observed
 from ._recovery import FailedAttempt
 from .dialects.scaivault import DEFAULT_DIALECT
-from .instrumentation.sink import EventCallable, Listener
+from .instrumentation.sink import EventCallable, Listener, listeners_of
 
 if TYPE_CHECKING:
     from ._store.redis import RedisStore
@@ -35,6 +36,7 @@ class Transport(Generic[Request, Response, Inner, Made]):
 
     _binding: ClassVar[Binding]
     _calls_type: ClassVar[type[Calls[Any]]]
+    _observed_calls_type: ClassVar[type[Calls[Any]]]
 
     def __init__(
         self,
@@ -51,13 +53,16 @@ class Transport(Generic[Request, Response, Inner, Made]):
         peers: int | None = None,
     ) -> None:
         self._transport: Any = checked_transport(transport, self._binding)
-        settings = dialect, policy, budget, identity, on_event, recover, redact, store, peers
-        self._calls = self._calls_type(self._binding, *settings)
+        listeners = listeners_of(on_event)
+        settings = dialect, policy, budget, identity, listeners, recover, redact, store, peers
+        kind = self._observed_calls_type if is_observed(listeners) else self._calls_type
+        self._calls = kind(self._binding, *settings)
         self._life = Lifetime(self._calls.found_inner)
         if holds(self._transport, Transport):
             self._calls.found_inner()
         self._entered = 0
         self._runtime: Any = None
+        attach(self, listeners)
 
     def __repr__(self) -> str:
         inner = type(self._transport).__name__

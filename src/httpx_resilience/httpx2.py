@@ -63,7 +63,7 @@ class AsyncResilientTransport(
             credential that the request carries. Only a keyed hash of it is kept.
         on_event: A plain function, or several, that are given every event of level info or above,
             or a ``Listener``, which names the level itself; they should be quick, and what they
-            raise is logged once.
+            raise is logged once. ``OpenTelemetry`` (extra ``otel``) is given here, too.
         recover: From error code to an async hook that is given the failure and the request and
             returns the request to send now, or None to stop. What a hook sends while it runs, or a
             task that it started, is not recovered again, but by hooks that the request brings.
@@ -120,7 +120,8 @@ class ResilientTransport(
             credential that the request carries. Only a keyed hash of it is kept.
         on_event: A plain function, or several, that are given every event of level info or above,
             or a ``Listener``, which names the level itself; they should be quick, and what they
-            raise is logged once. They are called outside of all locks.
+            raise is logged once. They are called outside of all locks. ``OpenTelemetry`` (extra
+            ``otel``) is given here, too.
         recover: From error code to a plain hook that is given the failure and the request and
             returns the request to send now, or None to stop. What a hook sends while it runs is not
             recovered again, but by hooks that the request brings.

@@ -22,7 +22,7 @@ def test_the_version_is_told(run: Run) -> None:
 def test_without_a_command_the_help_names_them_all(run: Run) -> None:
     ran = run()
     assert ran.status == 0
-    assert all(f"\n  {command} " in ran.out for command in ("demo", "fetch", "errors"))
+    assert all(f"\n  {command} " in ran.out for command in ("demo", "fetch", "errors", "schema"))
 
 
 @pytest.mark.parametrize("package", ["typer", "starlette"])

@@ -1,7 +1,8 @@
 """The oldest versions that the metadata allow, as constraints for pip.
 
-``python tests/support/minimums.py`` prints them: of what everybody installs, of httpx2, of the
-command line's extra, of the clients of stores, and of Trio, which whoever runs on it brings along.
+``python tests/support/minimums.py`` prints them: of what everybody installs, of httpx2, of
+OpenTelemetry, of the command line's extra, of the clients of stores, and of Trio, which whoever
+runs on it brings along.
 """
 
 import re
@@ -19,8 +20,9 @@ def minimums() -> dict[str, str]:
     extras = project["optional-dependencies"]
     of_trio = [each for each in extras["test"] if each.startswith("trio")]
     oldest = {}
-    optional = [each for name in ("httpx2", "cli", "redis") for each in extras[name]]
-    for requirement in (*project["dependencies"], *optional, *of_trio):
+    names = ("httpx2", "otel", "cli", "redis")
+    of_extras = [each for name in names for each in extras[name]]
+    for requirement in (*project["dependencies"], *of_extras, *of_trio):
         stated = _REQUIREMENT.fullmatch(requirement)
         assert stated is not None, f"{requirement} states no oldest version"
         oldest[stated["name"]] = stated["oldest"]

@@ -109,14 +109,18 @@ class _Clock:
         self.now += seconds
 
 
-def play(library: str, kind: str, what: Play, monkeypatch: pytest.MonkeyPatch) -> Told:
-    """Play a script; return what came of it."""
+def play(
+    library: str, kind: str, what: Play, monkeypatch: pytest.MonkeyPatch, *also: Listener
+) -> Told:
+    """Play a script, with more listeners than its own; return what came of it."""
     random.seed(5)
     run = _in_threads if kind == "threads" else _in_a_loop
-    return run(importlib.import_module(library), kind, what, monkeypatch)
+    return run(importlib.import_module(library), kind, what, monkeypatch, also)
 
 
-def _in_a_loop(library: ModuleType, kind: str, what: Play, _: pytest.MonkeyPatch) -> Told:
+def _in_a_loop(
+    library: ModuleType, kind: str, what: Play, _: pytest.MonkeyPatch, also: Sequence[Listener]
+) -> Told:
     events: list[Any] = []
     ends: list[str] = []
     inner, stage = _inner(library, what, anyio.current_time)
@@ -128,7 +132,7 @@ def _in_a_loop(library: ModuleType, kind: str, what: Play, _: pytest.MonkeyPatch
             dialect=what.dialect,
             policy=what.policy,
             recover=hooks,
-            on_event=Listener(events.append, level="debug"),
+            on_event=[Listener(events.append, level="debug"), *also],
         )
         async with library.AsyncClient(transport=transport, base_url="https://vault.example") as c:
             for method, path in what.calls:
@@ -142,7 +146,13 @@ def _in_a_loop(library: ModuleType, kind: str, what: Play, _: pytest.MonkeyPatch
     return _told(events, ends, stage)
 
 
-def _in_threads(library: ModuleType, _: str, what: Play, monkeypatch: pytest.MonkeyPatch) -> Told:
+def _in_threads(
+    library: ModuleType,
+    _: str,
+    what: Play,
+    monkeypatch: pytest.MonkeyPatch,
+    also: Sequence[Listener],
+) -> Told:
     events: list[Any] = []
     ends: list[str] = []
     clock = _Clock()
@@ -161,7 +171,7 @@ def _in_threads(library: ModuleType, _: str, what: Play, monkeypatch: pytest.Mon
         dialect=what.dialect,
         policy=what.policy,
         recover=hooks,
-        on_event=Listener(events.append, level=Level.DEBUG),
+        on_event=[Listener(events.append, level=Level.DEBUG), *also],
     )
     with library.Client(transport=transport, base_url="https://vault.example") as client:
         for method, path in what.calls:

@@ -237,16 +237,20 @@ def event_types() -> list[type[Event]]:
     ]
 
 
+def level_of(kind: type[Event]) -> str:
+    """Return at which level an event is emitted."""
+    escalated = "escalated" in {field.name for field in fields(kind)}
+    dummy = object.__new__(kind)
+    if escalated:
+        object.__setattr__(dummy, "escalated", None)
+    return dummy.level.name.lower() + ("; error for an internal error" if escalated else "")
+
+
 def events() -> str:
     rows = []
     for kind in event_types():
-        escalated = "escalated" in {field.name for field in fields(kind)}
-        dummy = object.__new__(kind)
-        if escalated:
-            object.__setattr__(dummy, "escalated", None)
-        name = dummy.level.name.lower() + ("; error for an internal error" if escalated else "")
         when = first_sentence(kind.__doc__ or "")
-        rows.append([f"`{kind.name}`", f"`{kind.__name__}`", name, when])
+        rows.append([f"`{kind.name}`", f"`{kind.__name__}`", level_of(kind), when])
     return table(["event", "class", "level", "emitted when"], rows)
 
 

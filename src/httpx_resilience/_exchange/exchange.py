@@ -136,6 +136,15 @@ class Exchange:
             is_changed=self.needs_copy or BEFORE_SEND in self._request.extensions,
         )
 
+    def send_through(self, around: Callable[[Any], Any]) -> None:
+        """Put something around the inner transport, for this call's attempts."""
+        self._transport = around(self._transport)
+
+    @property
+    def call(self) -> Call:
+        """What is known of the request, or of the one that a hook made."""
+        return self._call
+
     @property
     def binding(self) -> Binding:
         """The library, and the kind of its client."""

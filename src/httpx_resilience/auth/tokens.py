@@ -21,6 +21,7 @@ from .._runtime.anyio import new_lock, within
 from .._runtime.fork import reset_in_children
 from .._runtime.threads import Flight
 from ..dialects.scaivault import SCAIVAULT
+from ..instrumentation.attempts import outside_attempts
 from .challenge import INVALID_TOKEN, says_invalid_token
 from .grants import FETCH_TIMEOUT, Grant, Kinds, Refused
 from .token_state import Late, TokenState
@@ -227,7 +228,7 @@ class TokenAuth(Generic[Request, Response, Client]):
         bound = state.bound(self._fetch_timeout, stale)
         try:
             checks.asynchronous("fetch", self._fetch)
-            with within(bound):
+            with within(bound), outside_attempts():
                 return state.took(await checks.awaitable("fetch", self._fetch()), began_at)
             raise Late(f"fetch: no token came within {bound:g} s")
         except Exception as error:
@@ -266,7 +267,8 @@ class TokenAuth(Generic[Request, Response, Client]):
         state, began_at = self._state, self._clock()
         try:
             checks.plain("fetch", self._fetch_now, allowed="a plain function")
-            got = self._fetch_now()
+            with outside_attempts():
+                got = self._fetch_now()
             checks.no_awaitable("fetch", got)
             return state.took(got, began_at)
         except Exception as error:

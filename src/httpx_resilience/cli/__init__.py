@@ -1,4 +1,4 @@
-"""The command line: demo, fetch, errors, status. Needs the extra ``cli``."""
+"""The command line: demo, fetch, errors, status, schema. Needs the extra ``cli``."""
 
 import sys
 from collections.abc import Sequence

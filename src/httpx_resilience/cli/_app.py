@@ -14,6 +14,7 @@ import typer
 from ._demo import demo
 from ._errors import errors
 from ._fetch import fetch
+from ._schema import schema
 from ._screen import complain
 from ._status import status
 from ._streams import drop
@@ -32,6 +33,7 @@ app.command()(demo)
 app.command()(fetch)
 app.command()(errors)
 app.command()(status)
+app.command()(schema)
 
 
 @app.callback(invoke_without_command=True)
@@ -74,5 +76,6 @@ def _in_one_line(error: Exception) -> str:
     if message.startswith("Got unexpected extra argument"):
         return "too many arguments; put quotes around what belongs together"
     if message.startswith("No such command"):
-        return "no such command; there are demo, fetch URL, errors and status (see --help)"
+        known = "demo, fetch URL, errors, status and schema"
+        return f"no such command; there are {known} (see --help)"
     return message

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._core import checks
-from .._core.telemetry.events import Event, Level
+from .._core.telemetry.events import SCHEMA, Event, Level
 from .._core.telemetry.recorder import PendingEvent
 from . import log
 
@@ -123,16 +123,17 @@ class EventSink:
             try:
                 callback(event)
             except Exception as error:  # noqa: BLE001 - a user's callable must not break a call
-                self._report_listener(index, error)
+                self.report(index, error)
 
-    def _report_listener(self, index: int, error: Exception) -> None:
+    def report(self, index: int, error: Exception) -> None:
+        """Log that a listener raised, once for each; never raises."""
         if index in self._reported:
             return
         self._reported.add(index)
         logger = self._logger_for(Level.ERROR)
         if logger is None:
             return
-        fields = {"listener": index, "exception_type": type(error).__name__}
+        fields = {"schema": SCHEMA, "listener": index, "exception_type": type(error).__name__}
         try:
             log.write_to(logger, Level.ERROR, "listener_failed", fields)
         except Exception as failed:  # noqa: BLE001 - as above
@@ -143,7 +144,7 @@ class EventSink:
         if "log" in self._reported:
             return
         self._reported.add("log")
-        fields = {"exception_type": type(error).__name__}
+        fields = {"schema": SCHEMA, "exception_type": type(error).__name__}
         with suppress(Exception):
             log.write_to_stdlib(Level.ERROR, "log_failed", fields)
 

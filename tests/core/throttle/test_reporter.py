@@ -48,8 +48,8 @@ def test_a_hold_and_its_end_are_logged_with_where_why_and_how_long() -> None:
     assert not one.is_holding
     one.released(12.0)
     assert events == [
-        ThrottleHeld(**WHERE, reason="exhausted", delay=2.346, queued=3),
-        ThrottleReleased(**WHERE, reason="exhausted", elapsed=1.235),
+        ThrottleHeld(at=10.0, **WHERE, reason="exhausted", delay=2.346, queued=3),
+        ThrottleReleased(at=11.23456, **WHERE, reason="exhausted", elapsed=1.235),
     ]
 
 
@@ -101,6 +101,14 @@ def test_each_hold_is_logged_however_soon_it_follows_on_the_last() -> None:
     assert len(events) == 6
 
 
+def test_a_hold_takes_no_negative_time_where_threads_come_in_another_order() -> None:
+    one, events = reporter()
+    one.held(EXHAUSTED, 20.0, 1, 10.0)
+    one.released(9.999)
+    assert isinstance(events[-1], ThrottleReleased)
+    assert events[-1].elapsed == 0.0
+
+
 # Limits.
 
 
@@ -108,7 +116,7 @@ def test_a_limit_that_appears_is_logged_with_what_is_left_and_until_when() -> No
     one, events = reporter()
     one.limit(quota(50, 10.0, 40.0), None, 10.0)
     numbers: dict[str, Any] = {"rate_limit": 100, "rate_remaining": 50, "rate_reset_in": 30.0}
-    assert events == [RateLimitChanged(**WHERE, **numbers, previous=None)]
+    assert events == [RateLimitChanged(at=10.0, **WHERE, **numbers, previous=None)]
 
 
 @pytest.mark.parametrize(("remaining", "low"), [(10, False), (9, True), (0, True)])
@@ -145,8 +153,8 @@ def test_a_low_budget_whose_reset_is_not_known_is_logged_once_a_minute() -> None
 
 def test_a_limit_that_vanishes_is_logged_with_what_it_was() -> None:
     one, events = reporter()
-    one.vanished(quota(50, 0.0, 30.0))
-    assert events == [RateLimitChanged(**WHERE, previous=100)]
+    one.vanished(quota(50, 0.0, 30.0), 5.0)
+    assert events == [RateLimitChanged(at=5.0, **WHERE, previous=100)]
 
 
 @pytest.mark.parametrize(

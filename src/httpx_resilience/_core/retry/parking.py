@@ -444,7 +444,7 @@ class Parking:
                 origin=self._origin,
                 reason="failing" if known.failures else "slow",
                 failures=known.failures,
-                elapsed=round(now - since, 3),
+                elapsed=round(max(0.0, now - since), 3),
                 status=None if failure is None else failure.status,
                 code=None if failure is None else failure.code,
                 exception_type=None if failure is None else failure.exception_type,
@@ -465,7 +465,7 @@ class Parking:
             OriginRecovered(
                 at=now,
                 origin=self._origin,
-                elapsed=round(now - since, 3),
+                elapsed=round(max(0.0, now - since), 3),
                 queued=len(self._parked),
                 released=self._released,
             )

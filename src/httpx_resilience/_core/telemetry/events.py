@@ -220,7 +220,7 @@ class RetryScheduled(CallEvent):
 
     delay: float
     delay_source: str
-    time_left: float
+    time_left: float | None
     budget: float | None = None
     parked: float | None = None
 
@@ -243,7 +243,7 @@ class RetryParked(CallEvent):
     name: ClassVar[str] = "retry_parked"
 
     reason: str
-    time_left: float
+    time_left: float | None
     queued: int
 
 

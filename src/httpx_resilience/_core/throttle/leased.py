@@ -109,14 +109,15 @@ class LeasedThrottle(Throttle):
     ) -> Sequence[Ticket]:
         """Learn from a response to a request sent at ``sent``, and give its place back."""
         lease = self.lease
-        if ticket.state == GRANTED and not _is_refused(failure):
-            lease.books.answered += ticket.cost
+        if ticket.state == GRANTED and (failure is None or not _is_refused(failure)):
+            books = lease.books
+            books.answered += ticket.cost
             if self._quotas.metered:
-                lease.books.count_metered(ticket)
+                books.count_metered(ticket)
         lease.peers.may_judge = ticket is lease.sole
         woken = super().observe(ticket, sent, received, reading, failure)
         credit = self._credit
-        if credit:
+        if credit > lease.units or not lease.is_plain:
             self._credit = lease.credit(credit, received)
         return woken
 
@@ -138,6 +139,6 @@ class LeasedThrottle(Throttle):
         return rows
 
 
-def _is_refused(failure: Failure | None) -> bool:
+def _is_refused(failure: Failure) -> bool:
     """Return whether the server says that it did not count a request."""
-    return failure is not None and failure.error_class is ErrorClass.RATE_LIMITED
+    return failure.error_class is ErrorClass.RATE_LIMITED

@@ -63,6 +63,7 @@ class ThrottleReporter:
         self._reason, self._logged_at = reason, now
         self._emit(
             ThrottleHeld(
+                at=now,
                 origin=self._origin,
                 scope=self._scope,
                 reason=reason,
@@ -78,10 +79,11 @@ class ThrottleReporter:
             return
         self._emit(
             ThrottleReleased(
+                at=now,
                 origin=self._origin,
                 scope=self._scope,
                 reason=reason,
-                elapsed=round(now - self._since, 3),
+                elapsed=round(max(0.0, now - self._since), 3),  # threads come with older times
             )
         )
 
@@ -99,12 +101,16 @@ class ThrottleReporter:
             quota.low_until = quota.end.high if known else now + _LOW_AGAIN
             self._emit(RateLimitLow(**self._numbers(quota, now)))
 
-    def vanished(self, quota: "Quota | MeteredQuota") -> None:
+    def vanished(self, quota: "Quota | MeteredQuota", now: float) -> None:
         """Log that a limit is announced no more."""
-        self._emit(RateLimitChanged(origin=self._origin, scope=self._scope, previous=quota.limit))
+        previous = quota.limit
+        self._emit(
+            RateLimitChanged(at=now, origin=self._origin, scope=self._scope, previous=previous)
+        )
 
     def _numbers(self, quota: "Quota | MeteredQuota", now: float) -> dict[str, Any]:
         return {
+            "at": now,
             "origin": self._origin,
             "scope": self._scope,
             "rate_limit": quota.limit,

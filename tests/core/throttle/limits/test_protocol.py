@@ -20,7 +20,7 @@ class AtMost:
         self.free = units
 
     def admit(self, now: float, cost: int, ticket: Ticket = ANYONE) -> Admission:
-        return OPEN if cost <= self.free else Admission(False, "at_most")
+        return OPEN if cost <= self.free else Admission(False, "overload")
 
     def started(self, now: float, cost: int) -> None:
         self.free -= cost
@@ -53,8 +53,8 @@ def test_one_more_limit_in_the_row_holds_and_releases() -> None:
     tickets = scope.ask_for(5, 0.2)
     assert [ticket.state for ticket in tickets] == [GRANTED] * 3 + [WAITING] * 2
     (held,) = scope.logged(ThrottleHeld)
-    assert (held.reason, held.delay) == ("at_most", None)
-    assert scope.row(0.3).held_reason == "at_most"
+    assert (held.reason, held.delay) == ("overload", None)
+    assert scope.row(0.3).held_reason == "overload"
     scope.answer(tickets[0], 0.4, left(899, 0.4, 60.0))
     assert granted(tickets) == 3
     scope.throttle.failed(tickets[1], 0.5, sent=True)

@@ -109,7 +109,7 @@ def test_a_window_is_what_the_policy_says_else_what_the_server_says(
 @pytest.mark.parametrize("announced", [(ANNOUNCED,), (ANNOUNCED, BURST)])
 def test_limits_that_vanish_are_reported_with_what_they_were(announced: Any) -> None:
     parts = Parts()
-    parts.learn(0.0, *announced).vanish()
+    parts.learn(0.0, *announced).vanish(2.0)
     assert (len(parts.quotas), parts.quotas.only, parts.quotas.has_evidence) == (0, None, False)
     gone = [event for event in parts.events if isinstance(event, RateLimitChanged)]
     gone = gone[len(announced) :]
@@ -361,7 +361,7 @@ def test_silent_probes_end_what_was_known_when_they_are_more_than_usual(
         assert len(parts.quotas) == 1
         parts.quotas.ended(ending(70.0 + index, is_probe=True))
     assert not parts.quotas
-    parts.quotas.vanish()
+    parts.quotas.vanish(80.0)
     assert parts.quotas.patience == 1.0
 
 

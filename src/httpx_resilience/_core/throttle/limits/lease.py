@@ -70,6 +70,7 @@ class Lease:
     Attributes:
         is_lost: The store is away.
         is_due: The store has to be asked before the next call may go.
+        is_plain: There is a lease of requests alone, and nothing is to be learned by them.
         ends_at: When the lease ends.
         units: Requests that may yet go by it.
         books: What the store is told, and has said.
@@ -100,6 +101,7 @@ class Lease:
         "ends_at",
         "is_due",
         "is_lost",
+        "is_plain",
         "peers",
         "reply",
         "sole",
@@ -124,7 +126,7 @@ class Lease:
         self._store = store
         self.books = LeaseBooks(quotas, in_flight, store.names)
         self.peers = peers
-        self.is_lost = False
+        self.is_lost = self.is_plain = False
         self.is_due = True
         self.reply: Reply | None = None
         self.sole: Ticket | None = None
@@ -203,21 +205,19 @@ class Lease:
 
     def take(self, ticket: Ticket) -> None:
         """Spend units of the lease."""
-        reply = self.reply
-        if reply is not None and reply.is_sole:
-            self.sole = ticket
         self.units -= ticket.cost
         self._used += ticket.cost
+        if self.is_plain:
+            return
+        if self.reply is not None and self.reply.is_sole:
+            self.sole = ticket
         if self._metered:
             for name, quota in self.books.metered():
                 self._metered[name] = self._metered.get(name, 0.0) - quota.need(ticket)
 
     def credit(self, credit: int, now: float) -> int:
         """Return how many of so many requests the lease covers without another look."""
-        reply = self.reply
-        if reply is None or reply.is_free or reply.is_probe or self._metered or self._store.is_lost:
-            return 0
-        if now >= self.ends_at:
+        if not self.is_plain or now >= self.ends_at:
             return 0
         return credit if credit <= self.units else max(0, int(self.units))
 
@@ -305,6 +305,7 @@ class Lease:
     def _take_over(self, reply: Reply) -> None:
         """Hold what is granted; a limit that is not known here is taken for one of requests."""
         metered = dict(self.books.metered())
+        self.is_plain = reply.is_granted and not (reply.is_free or reply.is_sole or metered)
         self._metered = {name: reply.granted.get(name, math.inf) for name in metered}
         if reply.is_granted and not reply.granted:  # a probe, where nothing is known of any limit
             self.units = 1.0 if reply.is_probe else math.inf
@@ -328,7 +329,7 @@ class Lease:
         """Go on with the process's own part of what is left."""
         self.is_lost, self.is_due = True, False
         self.peers.count = max(1, peers)
-        self.units, self._metered = 0.0, {}
+        self.units, self._metered, self.is_plain = 0.0, {}, False
 
     # What others ask.
 

@@ -312,10 +312,10 @@ class QuotaSet(dict[_Key, Quota | MeteredQuota]):
         for quota in self.values():
             quota.distrust(at_reset=at_reset and quota.has_evidence)
 
-    def vanish(self) -> None:
+    def vanish(self, now: float) -> None:
         """Drop all, for the server announces limits no more."""
         for quota in self.values():
-            self._reporter.vanished(quota)
+            self._reporter.vanished(quota, now)
         self.clear()
         self._silent = self._silence = 0
         self._count()

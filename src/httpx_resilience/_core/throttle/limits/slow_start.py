@@ -97,7 +97,7 @@ class SlowStart:
             elif not self.is_over:
                 self._was_silent(ending)
                 if self.is_over:
-                    self._quotas.vanish()
+                    self._quotas.vanish(ending.at)
 
     def _was_silent(self, ending: Ending) -> None:
         """Admit one more; all of them, if silence is the server's way."""
