@@ -79,7 +79,7 @@ def test_lost_calls_are_told_and_end_in_status_one(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_outage, "JOB", TINY)
-    bare = Trial("httpx-resilience", lambda inner, _: inner, 503)
+    bare = Trial("httpx-resilience", lambda inner, _: inner, refusal=503)
     monkeypatch.setattr(_outage, "trials", lambda: [bare])
     ran = run("demo", "--scenario", "outage")
     assert ran.status == 1

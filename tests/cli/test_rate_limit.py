@@ -110,8 +110,8 @@ def test_an_unknown_scenario_is_one_line(run: Run) -> None:
     ran = run("demo", "--scenario", "rate-limits")
     assert (ran.status, ran.out) == (2, "")
     assert ran.complaint == (
-        "--scenario: got 'rate-limits', allowed is faults or rate-limit or outage "
-        "(did you mean 'rate-limit'?)"
+        "--scenario: got 'rate-limits', allowed is faults or rate-limit or outage or "
+        "fleet (did you mean 'rate-limit'?)"
     )
 
 

@@ -106,12 +106,13 @@ LINE_ONLY = {
 
 
 SHARED = {
-    "reason": "Why a call ended or was parked, why a scope holds calls, or how an origin fails",
+    "reason": "Why a call ended or was parked, why a scope holds calls, how an origin fails, or how a "
+    "store does",
     "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
     "of a scope, until it is looked at again; of a call that waited, how long it did",
     "delay_source": "What the delay follows",
     "elapsed": "Seconds: since the call's first send; for which a scope held calls; "
-    "for which an origin was unavailable; that a summary covers",
+    "for which an origin was unavailable, or a store; that a summary covers",
     "time_left": "Seconds until `retry_for` or the deadline ends; "
     "of a parked call, until it gives up",
     "parked": "Seconds that the call was parked",

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ._chart import ASCII, BLOCKS, axis, bars, counts, step_for
 from ._tables import new_table
-from ._trials import Trial
+from ._trials import Observed
 
 _WELL, _ILL = "green", "red"
 _SERVED, _REFUSED = "  served  ", "  {:<8}"
@@ -20,7 +20,7 @@ def good(text: str, *, is_good: bool) -> Text:
     return Text(text, _WELL if is_good else _ILL)
 
 
-def numbers(trials: Sequence[Trial], rows: Iterable[tuple[str, list[Text]]]) -> Table:
+def numbers(trials: Sequence[Observed], rows: Iterable[tuple[str, list[Text]]]) -> Table:
     """Return a table with a column for each trial."""
     table = new_table()
     table.add_column("")
@@ -31,7 +31,7 @@ def numbers(trials: Sequence[Trial], rows: Iterable[tuple[str, list[Text]]]) -> 
     return table
 
 
-def show_charts(trials: Sequence[Trial], screen: Console) -> None:
+def show_charts(trials: Sequence[Observed], screen: Console) -> None:
     """Show each trial in two rows, what was served over what was refused, on the same scales."""
     refusals = [_moments(trial, refused=True) for trial in trials]
     served = [_moments(trial, refused=False) for trial in trials]
@@ -62,7 +62,7 @@ def _print_row(row: Text, screen: Console) -> None:
     screen.print(row, no_wrap=True, overflow="crop")
 
 
-def _moments(trial: Trial, *, refused: bool) -> list[float]:
+def _moments(trial: Observed, *, refused: bool) -> list[float]:
     return [
         max(0.0, request.at - trial.began)
         for request in trial.requests

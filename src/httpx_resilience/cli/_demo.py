@@ -9,6 +9,7 @@ from rich.console import Console
 
 from .. import Level, Listener
 from ._faults import Faults
+from ._fleet import Fleet
 from ._lines import JsonLines
 from ._options import named
 from ._outage import Outage
@@ -40,6 +41,7 @@ _SCENARIOS: dict[str, Callable[[int], _Scenario]] = {
     "faults": Faults,
     "rate-limit": RateLimited,
     "outage": Outage,
+    "fleet": Fleet,
 }
 
 
@@ -50,7 +52,8 @@ def demo(
             metavar="NAME",
             help="faults: a server that fails in every way; rate-limit: one with small limits, "
             "called bare, with retries only, and with the throttle; outage: one that goes away for "
-            "3 s, called bare, with three plain retries, and by default.",
+            "3 s, called bare, with three plain retries, and by default; fleet: four processes "
+            "that share one limit, as if each were alone, with a fixed part each, and by a store.",
         ),
     ] = "faults",
     as_json: Annotated[
@@ -64,8 +67,8 @@ def demo(
     """Watch it deal with a server that misbehaves, one that limits, or one that goes away.
 
     Runs a few hundred calls and shows what they came to. Takes some seconds, outage a quarter of a
-    minute, rate-limit half a minute; needs no network, and ends with status 0 if everything went as
-    it should.
+    minute, rate-limit and fleet half a minute; needs no network, and ends with status 0 if
+    everything went as it should.
     """
     watched = named("--scenario", scenario, _SCENARIOS)(seed)
     level = (Level.DEBUG if verbose else Level.INFO) if as_json else None

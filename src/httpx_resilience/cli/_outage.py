@@ -57,16 +57,16 @@ JOB = InterruptedJob(reads=210, writes=70, tasks=20, pause=0.5, down_at=3.0, dow
 def trials() -> list[Trial]:
     """Return the three ways in which the job is done, none of them begun."""
     return [
-        Trial("bare httpx", lambda inner, _: inner, _STATUS),
+        Trial("bare httpx", lambda inner, _: inner, refusal=_STATUS),
         Trial(
             "three retries",
             lambda inner, heard: AsyncResilientTransport(inner, policy=PLAIN, on_event=heard),
-            _STATUS,
+            refusal=_STATUS,
         ),
         Trial(
             "httpx-resilience",
             lambda inner, heard: AsyncResilientTransport(inner, on_event=heard),
-            _STATUS,
+            refusal=_STATUS,
         ),
     ]
 

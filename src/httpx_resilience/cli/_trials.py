@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 import httpx
@@ -70,12 +70,11 @@ class Job:
 
 
 @dataclass(slots=True)
-class Trial:
-    """One time that the job was done, or attempted.
+class Observed:
+    """What came of one way to do a job.
 
     Attributes:
-        name: How.
-        transport: Makes what the client is built on, from what is beneath.
+        name: How it was done.
         refusal: The status with which the vault refuses requests.
         requests: What the vault saw of it.
         began: When, on the vault's clock.
@@ -85,7 +84,7 @@ class Trial:
     """
 
     name: str
-    transport: Callable[[httpx.AsyncBaseTransport, Sequence[Listener]], httpx.AsyncBaseTransport]
+    _: KW_ONLY
     refusal: int = 429
     requests: list[SeenRequest] = field(default_factory=list[SeenRequest])
     began: float = 0.0
@@ -118,6 +117,17 @@ class Trial:
             return []
         came = ", ".join(f"{count} x {word}" for word, count in sorted(self.endings.items()))
         return [f"{self.name}, {self.lost} calls failed; what came back: {came}"]
+
+
+@dataclass(slots=True)
+class Trial(Observed):
+    """One time that the job was done, or attempted, by a client in this process.
+
+    Attributes:
+        transport: Makes what the client is built on, from what is beneath.
+    """
+
+    transport: Callable[[httpx.AsyncBaseTransport, Sequence[Listener]], httpx.AsyncBaseTransport]
 
 
 def path_of(number: int) -> str:
