@@ -154,8 +154,6 @@ __all__ = [
     "StoreLimit",
     "StoreLost",
     "StoreScope",
-    "StoreBack",
-    "StoreLost",
     "ThrottleDelayed",
     "ThrottleHeld",
     "ThrottlePolicy",

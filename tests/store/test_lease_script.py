@@ -62,7 +62,7 @@ def test_demand_shares_what_is_left_by_max_min_fairness(fleet: Fleet) -> None:
         assert not fleet.ask(name, want=want, names=False).is_granted
     fleet.after(1.0).ask("z", evidence=known(65), want=0, need=0)
     got = [granted(fleet.ask(name, want=w, names=False)) for name, w in (("c", 100), ("a", 5))]
-    assert got[0] == 30  # of 65: 5 for the one who wants no more, and half of the rest
+    assert got[0] == 21  # a third of 65, as the others may want more than they said
     assert got[1] == 5
 
 
