@@ -1,7 +1,7 @@
 """What a lease of a shared limit costs a call that succeeds at once.
 
-To the transport with a request built once; the store itself takes no time. In real life the store is asked once a second or so:
-that round trip is for one call, and none of the others waits for it.
+To the transport with a request built once; the store itself takes no time. In real life it is asked
+once a second or so: that round trip is for one call, and none of the others waits for it.
 """
 
 import asyncio
