@@ -39,7 +39,7 @@ def test_two_processes_take_no_more_than_one_limit(
     server: Server, kind: ClientKind, library: str
 ) -> None:
     api = Api(30)
-    came_to, events, transports = play(library, kind, server, api)
+    came_to, events, transports = play(library, kind, server, api, calls=4)
     assert 429 not in api.statuses
     assert 20 <= came_to.count("200") <= 30
     assert set(came_to) == {"200", "ThrottleTimeout"}

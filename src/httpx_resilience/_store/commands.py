@@ -16,7 +16,7 @@ def reply_of(answer: object) -> list[str] | StoreError:
     >>> reply_of([b"1", 2, None])
     ['1', '2', '']
     >>> reply_of({})
-    StoreError('reply')
+    StoreError("the store's reply is no list of strings and numbers")
     """
     if isinstance(answer, StoreError):
         return answer
