@@ -52,7 +52,7 @@ def test_a_key_that_moved_is_found_within_the_same_pipeline(
     async def program(run: Run) -> None:
         commands = [Command("echo", each, (each,)) for each in KEYS]
         await run(commands)
-        move_slot(slot_of(key), source, target)
+        move_slot(slot_of(key), target, cluster)
         for _ in range(2):
             assert await run(commands) == [[each] for each in KEYS]
         before = times_moved(source)
@@ -62,7 +62,7 @@ def test_a_key_that_moved_is_found_within_the_same_pipeline(
     try:
         kind.run(program, kind.client(cluster[0].port, is_cluster=True))
     finally:
-        move_slot(slot_of(key), target, source)
+        move_slot(slot_of(key), source, cluster)
 
 
 def test_a_key_that_is_being_moved_is_asked_for_where_it_goes(
