@@ -1,7 +1,7 @@
-"""What a lease of a shared limit costs a call that succeeds at once; the store itself costs nothing.
+"""What a lease of a shared limit costs a call that succeeds at once.
 
-To the transport with a request built once. In real life the store is asked once a second or so:
-that round trip is for one call, and none of the others waits for it.
+To the transport with a request built once; the store itself takes no time. In real life it is asked
+once a second or so: that round trip is for one call, and none of the others waits for it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class GrantingStore(RedisStore):
     def __init__(self) -> None:
         """Connect to nothing."""
 
-    is_async = True  # type: ignore[assignment]  # a property of the real one, which has a client
+    is_async = True
 
     def key(self, kind: str, *parts: str) -> str:
         """Return the same key for all."""

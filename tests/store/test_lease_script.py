@@ -62,7 +62,7 @@ def test_demand_shares_what_is_left_by_max_min_fairness(fleet: Fleet) -> None:
         assert not fleet.ask(name, want=want, names=False).is_granted
     fleet.after(1.0).ask("z", evidence=known(65), want=0, need=0)
     got = [granted(fleet.ask(name, want=w, names=False)) for name, w in (("c", 100), ("a", 5))]
-    assert got[0] == 30  # of 65: 5 for the one who wants no more, and half of the rest
+    assert got[0] == 21  # a third of 65, as the others may want more than they said
     assert got[1] == 5
 
 
@@ -227,3 +227,10 @@ def test_a_flood_of_processes_and_limits_stays_bounded(fleet: Fleet) -> None:
         fleet.stored[f"p:flood{n}"] = fleet.stored["p:b"]
     assert fleet.store.run([Command("lease", KEY, fleet.words("c", names=False))]) == [None]
     assert len(fleet.stored) <= 1_024 + 17
+
+
+def test_who_was_held_back_is_owed_an_equal_part(fleet: Fleet) -> None:
+    fleet.ask("z", evidence=known(0, nominal=1_000, high=1_000), want=0, need=0)
+    fleet.ask("a", want=2, names=False)
+    fleet.after(1.0).ask("z", evidence=known(60), want=0, need=0)
+    assert granted(fleet.ask("b", want=100, names=False)) == 30

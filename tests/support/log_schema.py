@@ -47,6 +47,7 @@ KNOWN: dict[str, dict[str, list[str]]] = {
         "call_finished": ["success", *STOPS],
         "retry_parked": ["unavailable", "budget"],
         "origin_unavailable": ["failing", "slow"],
+        "store_lost": ["timeout", "connection", "reply", "refused"],
     },
 }
 """By field and event, the values of closed vocabularies."""
@@ -61,6 +62,13 @@ FAILURES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "description": "Its place in `on_event`, from 0",
             },
             "exception_type": {"type": "string", "description": "Class name of what it raised"},
+        },
+    ),
+    "store_unencrypted": (
+        "A store's connection leaves the machine without TLS; logged once for each. Level warning.",
+        {
+            "namespace": {"type": "string", "description": "Of the store's keys"},
+            "advice": {"type": "string", "description": "What a person can do about it"},
         },
     ),
     "log_failed": (

@@ -106,8 +106,8 @@ LINE_ONLY = {
 
 
 SHARED = {
-    "reason": "Why a call ended or was parked, why a scope holds calls, how an origin fails, or how a "
-    "store does",
+    "reason": "Why a call ended or was parked, why a scope holds calls, or how an origin or a "
+    "store fails",
     "delay": "Seconds: until the next attempt; of a call that gave up, the wait that was too long; "
     "of a scope, until it is looked at again; of a call that waited, how long it did",
     "delay_source": "What the delay follows",

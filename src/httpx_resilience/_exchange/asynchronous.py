@@ -11,6 +11,7 @@ from .._core.steps import Admit, Lease, Pause, Recover, Send
 from .._http.bodies import decode, without_this_frame
 from .._runtime.anyio import wait
 from .._store.errors import StoreError
+from ..instrumentation.attempts import outside_attempts
 from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class AsyncExchange(Exchange):
     async def lease(self, step: Lease, store: Any) -> Leased:
         """Have the store that processes share limits by run scripts; nothing else waits for it."""
         try:
-            replies = await store.run(step.commands)
+            with outside_attempts():
+                replies = await store.run(step.commands)
         except StoreError as error:
             return Leased(self._runtime.now(), None, error.reason)
         return self._leased(replies)

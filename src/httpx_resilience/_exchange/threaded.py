@@ -17,6 +17,7 @@ from .._core.steps import Admit, Lease, Pause, Recover, Send
 from .._http.bodies import PEEK_SECONDS, decode, without_this_frame
 from .._runtime.threads import SLICE
 from .._store.errors import StoreError
+from ..instrumentation.attempts import outside_attempts
 from .exchange import Exchange, Outer
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class SyncExchange(Exchange):
     def lease(self, step: Lease, store: Any) -> Leased:
         """Have the store that processes share limits by run scripts; nothing else waits for it."""
         try:
-            replies = store.run(step.commands)
+            with outside_attempts():
+                replies = store.run(step.commands)
         except StoreError as error:
             return Leased(self._runtime.now(), None, error.reason)
         return self._leased(replies)

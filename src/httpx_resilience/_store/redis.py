@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from .._core.telemetry.events import Level
+from .._core.telemetry.events import SCHEMA, Level
 from .._runtime.anyio import current_time, raise_if_cancelled, running_loop, together
 from ..instrumentation import log
 from . import status
@@ -251,4 +251,5 @@ def _warn(namespace: str) -> None:
     logger = log.logger_for(Level.WARNING)
     if logger is not None:
         advice = "the store's connection is not encrypted: use TLS (rediss://) beyond one machine"
-        log.write_to(logger, Level.WARNING, UNENCRYPTED, {"namespace": namespace, "advice": advice})
+        fields = {"schema": SCHEMA, "namespace": namespace, "advice": advice}
+        log.write_to(logger, Level.WARNING, UNENCRYPTED, fields)

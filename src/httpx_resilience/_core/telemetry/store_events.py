@@ -11,7 +11,8 @@ class StoreLost(Event):
     """The store that processes share limits by is away; each goes on with its part of what is left.
 
     Attributes:
-        reason: What kind of error it was.
+        reason: What went wrong: ``timeout``, ``connection``, ``reply`` (it makes no sense) or
+            ``refused``.
         processes: How many processes shared a scope when the store was heard of last.
         advice: What a person can do about it.
     """

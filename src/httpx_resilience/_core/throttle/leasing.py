@@ -156,7 +156,7 @@ class Leasing:
                 StoreLost(
                     at=now,
                     origin="" if first is None else first.origin,
-                    reason=leased.error or "its replies make no sense",
+                    reason=leased.error or "reply",
                     processes=self.processes,
                 )
             )
