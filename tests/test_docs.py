@@ -8,7 +8,7 @@ import itertools
 import logging
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -23,6 +23,7 @@ from httpx_resilience.cli import _app
 from httpx_resilience.testing import FakeScaiVault
 from httpx_resilience.testing import httpx2 as testing_httpx2
 from support import tables
+from support.stores import Server, any_engine, serving
 from support.virtual import backend
 
 ROOT, README, DOCS = tables.ROOT, tables.README, tables.DOCS
@@ -39,8 +40,13 @@ RETIRED = re.compile(r"\b(told|let go|limping|anew|mend(ed|s)?)\b", re.IGNORECAS
 """Words for which the field has its own: emitted, released, degraded, again, repaired."""
 
 OF_SDKS = DOCS / "sdks.md"
-OF_STORES = DOCS / "stores.md"
 """Its examples need what is not installed here: ``tests/sdks`` runs them."""
+
+OF_STORES = DOCS / "stores.md"
+"""Its examples need clients that are an extra of their own."""
+
+OF_PROCESSES = DOCS / "many-processes.md"
+"""Likewise, and a server, which the environment names: it is a real one."""
 
 PROCESSORS = re.compile(r"\b(AMD|Intel|EPYC|Xeon|Ryzen|Apple M\d|Graviton)\b", re.IGNORECASE)
 
@@ -107,6 +113,21 @@ def the_network_is_a_vault(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def clients_of_stores() -> None:
+    for client in ("redis", "coredis"):
+        pytest.importorskip(client, reason=f"{client} is not installed (extra `redis`)")
+
+
+@pytest.fixture
+def named_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A real server, for examples that ask one, by the environment; they skip without."""
+    with serving(any_engine()) as server:
+        monkeypatch.setenv("REDIS_URL", server.url)
+        monkeypatch.setenv("LIMITS_SECRET", "what the examples share")
+        yield server
+
+
 def sent_by(inner: Any) -> Any:
     async def answer(_: object, request: object) -> object:
         return await inner.handle_async_request(request)
@@ -121,22 +142,46 @@ def sent_now_by(inner: Any) -> Any:
     return answer
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page", [page for page in TEXTS if page not in (OF_SDKS, OF_PROCESSES)], ids=name_of
+)
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", [backend("asyncio")])
 @pytest.mark.usefixtures("settings_kept", "the_network_is_a_vault")
-async def test_every_python_block_runs_and_prints_what_stands_below_it(page: Path) -> None:
+async def test_every_python_block_runs_and_prints_what_stands_below_it(
+    page: Path, request: pytest.FixtureRequest
+) -> None:
+    if page == OF_STORES:
+        request.getfixturevalue("clients_of_stores")
+    await run_blocks(page)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.usefixtures("settings_kept", "the_network_is_a_vault", "clients_of_stores")
+async def test_every_block_about_processes_runs_with_a_real_store(named_store: Server) -> None:
+    await run_blocks(OF_PROCESSES, before_each=lambda: named_store.command("FLUSHALL"))
+
+
+@every_page
+def test_every_python_block_is_found_and_can_be_compiled(page: Path) -> None:
+    for block, _ in PYTHON.findall(TEXTS[page]):
+        compiled(block, page)
+    assert PYTHON.sub("", TEXTS[page]).count("```python") == 0
+
+
+async def run_blocks(page: Path, before_each: Callable[[], object] = lambda: None) -> None:
     names: dict[str, Any] = {}
     for block, expected in PYTHON.findall(TEXTS[page]):
-        code = compile(block, name_of(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        if page == OF_SDKS:
-            continue
-        if page == OF_STORES:
-            pytest.importorskip("redis", reason="clients of stores are an extra of their own")
+        before_each()
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            await run(code, names)
+            await run(compiled(block, page), names)
         assert printed.getvalue() == expected or not expected
-    assert PYTHON.sub("", TEXTS[page]).count("```python") == 0  # each of them was found
+
+
+def compiled(block: str, page: Path) -> CodeType:
+    code: CodeType = compile(block, name_of(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
 
 
 async def run(code: CodeType, names: dict[str, Any]) -> None:

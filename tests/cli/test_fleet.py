@@ -369,15 +369,17 @@ def test_with_a_store_hardly_anything_is_refused_and_nothing_is_lost(start: Star
     assert float(cells(ran, "store round trips a second, each")[2]) <= 11  # and some at once
 
 
-@pytest.mark.long
-def test_json_prints_the_log_lines_of_all_processes_only(start: Start) -> None:
+def test_json_prints_the_log_lines_of_the_processes_only(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     any_engine()
-    program = start("demo", "--scenario", "fleet", "--json")
-    out, err = program.communicate(timeout=60)
-    assert (err, program.returncode) == ("", 0)
-    lines = [json.loads(line) for line in out.splitlines()]
-    assert {"retry_scheduled", "throttle_held"} <= {line["event"] for line in lines}
+    monkeypatch.setattr(_fleet, "JOB", replace(SMALL, processes=1, tasks=20, seconds=0.3))
+    ran = run("demo", "--scenario", "fleet", "--json", "-v")
+    assert (ran.err, ran.status) == ("", 0)
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert {"attempt_finished", "throttle_held"} <= {line["event"] for line in lines}
     assert len({line["origin"] for line in lines}) == 3
+    assert all(line["level"] == "debug" for line in lines if line["event"] == "attempt_finished")
 
 
 def is_refused(port: int) -> bool:
