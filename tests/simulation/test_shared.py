@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("lupa", reason="lupa runs the store's scripts; it is not installed here")
 
 from simulation.shared import Figures, Fleet, Run
+from simulation.shared_tokens import play as play_tokens
+from simulation.tokens import SHAPES
 
 Prepare = Callable[[Run], None]
 
@@ -125,3 +127,20 @@ def test_without_a_store_the_number_of_processes_divides_what_is_left() -> None:
     assert alone.refused > 8.0
     assert divided.refused <= 0.5
     assert divided.done >= 0.85
+
+
+@pytest.mark.parametrize("name", ["200 to 4,000, given", "a minute's window, 200 to 4,000, given"])
+def test_tokens_of_given_costs_are_shared(name: str) -> None:
+    alone = play_tokens(SHAPES[name], 1, has_store=False)
+    shared = play_tokens(SHAPES[name], 1)
+    assert alone.refused > 80
+    assert shared.refused <= 2
+    assert shared.lost == 0
+    assert shared.time <= 1.6
+
+
+def test_tokens_of_learned_costs_are_spent_by_each_process_as_it_sees_fit() -> None:
+    shared = play_tokens(SHAPES["1,000 each"], 1)
+    assert shared.refused <= 5
+    assert shared.lost == 0
+    assert shared.time <= 1.3

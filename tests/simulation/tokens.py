@@ -217,7 +217,7 @@ def play(shape: Shape, seed: int) -> Result:
     spent = sum(costs[record.order] for record in records if record.attempts)
     refused = report.statuses.get(429, 0)
     lost = shape.calls - success - cancelled
-    least = _least(shape, spent)
+    least = least_time(shape, spent)
     return Result(shape.calls, report.sent, refused, lost, report.finished_at, least)
 
 
@@ -234,7 +234,7 @@ def _spend(engine: Engine, limit: Bucket | Window, shape: Shape, records: Sequen
     engine.at(0.0, spend)
 
 
-def _least(shape: Shape, spent: float) -> float:
+def least_time(shape: Shape, spent: float) -> float:
     """Return the seconds that the job takes at the least."""
     limit, latency = shape.tokens(), 0.08 + sum(shape.works) / 2
     share = 1.0 - shape.others

@@ -4,7 +4,6 @@
 """
 
 import json
-import sys
 import types
 import typing
 from dataclasses import MISSING, fields
@@ -31,9 +30,6 @@ PATTERNS = {
 
 LEAST = {"attempt": 1, "max_attempts": 1, "status": 100}
 """The least value of a number, where that is not 0."""
-
-MOST = sys.float_info.max
-"""What is more is infinite, for which JSON has no number."""
 
 STOPS = [reason for reason in tables.WHEN if reason != "success"]
 
@@ -150,23 +146,6 @@ def log_schema() -> dict[str, Any]:
         ],
         "definitions": {name: made[name] for name in sorted(made)},
     }
-
-
-def strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of what this version emits: no event, field or value that it lacks."""
-    names = schema["properties"]["event"]["examples"]
-    definitions = {}
-    for name, each in schema["definitions"].items():
-        properties = {
-            field: {"enum" if key == "examples" else key: value for key, value in own.items()}
-            for field, own in each["properties"].items()
-        }
-        for own in properties.values():
-            if own["type"] == "number":
-                own["maximum"] = MOST
-        properties |= {"event": {"enum": names}, "schema": {"const": SCHEMA}}
-        definitions[name] = {**each, "properties": properties, "additionalProperties": False}
-    return {**schema, "definitions": definitions}
 
 
 def rendered(schema: dict[str, Any]) -> str:

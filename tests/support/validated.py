@@ -5,16 +5,39 @@ becomes of them as JSON, by structlog's ``JSONRenderer``, where the fields or th
 """
 
 import json
+import sys
 from typing import Any
 
 import fastjsonschema
 import structlog
 
 from httpx_resilience import Event
-from support.log_schema import log_schema, strict
+from httpx_resilience._core.telemetry.events import SCHEMA
+from httpx_resilience.instrumentation.schema import log_schema
+
+MOST = sys.float_info.max
+"""What is more is infinite, for which JSON has no number."""
 
 found: list[str] = []
 """What is wrong with the lines of the present test."""
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of what this version emits: no event, field or value that it lacks."""
+    names = schema["properties"]["event"]["examples"]
+    definitions = {}
+    for name, each in schema["definitions"].items():
+        properties = {
+            field: {"enum" if key == "examples" else key: value for key, value in own.items()}
+            for field, own in each["properties"].items()
+        }
+        for own in properties.values():
+            if own["type"] == "number":
+                own["maximum"] = MOST
+        properties |= {"event": {"enum": names}, "schema": {"const": SCHEMA}}
+        definitions[name] = {**each, "properties": properties, "additionalProperties": False}
+    return {**schema, "definitions": definitions}
+
 
 _definitions: dict[str, dict[str, Any]] = strict(log_schema())["definitions"]
 

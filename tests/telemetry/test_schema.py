@@ -16,10 +16,11 @@ from httpx_resilience import (
 from httpx_resilience.cli import main
 from httpx_resilience.instrumentation.schema import log_schema, log_schema_text
 from support import tables, validated
-from support.log_schema import PATH, rendered, strict
+from support.log_schema import PATH, rendered
 from support.log_schema import log_schema as made
 from support.parity import Play, play
 from support.scripted import OK, UNAVAILABLE, Reply, coded
+from support.validated import strict
 
 LIMITED = {"X-RateLimit-Limit": "10", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4"}
 TWO = (("GET", "/v1/secrets/a"), ("GET", "/v1/secrets/a"))

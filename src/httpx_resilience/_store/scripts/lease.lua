@@ -172,6 +172,7 @@ local function learn(row, remaining, base, sent, measured, nominal, window, refi
   local lower, since = remaining + base + refill * (now - measured) / 1000, row.total
   local upper = remaining + row.settled + row.out + refill * max(0, now - sent) / 1000
   if since >= 0 then since = since + row.refill * (now - row.measured) / 1000 end
+  if since < 0 and sent < row.sent then return end  -- from before it was doubted
   local is_next = row.kind ~= 'b' and nominal > row.nominal + window / 2
   if since < 0 or is_next then
     row.total, row.strangers = lower, 0
@@ -241,11 +242,13 @@ for name, out in pairs(mine.out) do  -- of rows that it speaks of no more
   end
 end
 if is_doubted then
-  for _, row in pairs(rows) do row.total = -1 end
+  for _, row in pairs(rows) do row.total, row.sent = -1, now end
 end
 if ARGV[6] == '1' then
   meta.silent = meta.silent + 1
   if meta.silent >= SILENT then meta.free = now + FREE end
+elseif ARGV[6] == '3' then  -- there is one, but not one to share
+  meta.free = now + FREE
 elseif ARGV[6] == '2' then  -- it failed: what else is known of the server is for each to judge
   meta.free = max(meta.free, now + LOOK)
 end

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...headers import RateLimit
 from ...headers.server_clock import ServerClock
-from ..admission import OPEN, Admission
+from ..admission import ANYONE, OPEN, Admission
 from ..in_flight import InFlight
 from ..queue import Ticket
 from ..reasons import EXHAUSTED
@@ -217,18 +217,37 @@ class FleetQuota(Quota):
 
 
 class FleetMeteredQuota(MeteredQuota):
-    """A limit on other units that other processes spend, too."""
+    """A limit on other units that other processes spend, too.
 
-    __slots__ = ("_peers",)
+    It is shared where costs are given. Where they are learned it is not: what others spend looks
+    like a part of them, so that each process would wait for more than its calls take.
+
+    Attributes:
+        is_given: What the last call takes that was to go is given.
+    """
+
+    __slots__ = ("_peers", "is_given")
 
     def __init__(
         self, peers: Peers, unit: str, bucket: str | None, in_flight: InFlight, now: float
     ) -> None:
         super().__init__(unit, bucket, in_flight, now)
         self._peers = peers
+        self.is_given = False
+
+    def admit(self, now: float, ticket: Ticket) -> Admission:
+        """Return whether one more request may go, by what this process knows."""
+        self.look_at(ticket)
+        return super().admit(now, ticket)
+
+    def look_at(self, ticket: Ticket) -> bool:
+        """Note whether it is given what a request takes; return that."""
+        if ticket is not ANYONE:
+            self.is_given = given_cost(ticket.units, self.unit) is not None
+        return self.is_given
 
     def _level(self, now: float) -> float:
-        return super()._level(now) / self._peers.count
+        return super()._level(now) / (self._peers.count if self.is_given else 1)
 
     def need(self, ticket: Ticket) -> float:
         """Return what a request takes, as far as it is known."""
@@ -238,11 +257,6 @@ class FleetMeteredQuota(MeteredQuota):
     def outstanding(self) -> float:
         """What own requests may have taken that was not settled."""
         return self._reserved()
-
-    def trusted_at(self, ticket: Ticket) -> float:
-        """Return when one more may go while little is known of what requests take."""
-        is_given = given_cost(ticket.units, self.unit) is not None
-        return -math.inf if is_given else self._trusted_at()
 
     def known(self, now: float) -> Known:
         """Return what a store is to know; there must be evidence."""

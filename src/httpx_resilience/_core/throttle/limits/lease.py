@@ -19,7 +19,7 @@ from ..queue import Ticket, TicketQueue
 from ..reasons import COLD_START, EXHAUSTED, LEASE
 from .adaptive_rate import AdaptiveRateLimiter
 from .closing import Closing
-from .fleet import Peers
+from .fleet import FleetMeteredQuota, Peers
 from .lease_books import ROW, LeaseBooks, Tokens, milliseconds
 from .lease_reply import LONGEST_LEASE, Reply
 from .quota_set import QuotaSet
@@ -34,8 +34,9 @@ _HEADROOM = 1.25
 _MOST = 1_000_000
 """Units that are asked for at the most."""
 
-SILENT, FAILED = 1, 2
-"""What a probe came to that shows no limit: it was answered well, or not."""
+SILENT, FAILED, UNSHARED = 1, 2, 3
+"""What a probe came to that shows no limit to share: it was answered well, or not; or it shows one
+on other units, of which it is not known what calls take."""
 
 _PROBED = 1.0
 """Seconds after which it is looked whether a probe was answered, if nothing woke those who wait."""
@@ -165,13 +166,23 @@ class Lease:
                     False, COLD_START, now + _PROBED
                 )  # its response shows what is left
             return self._ask(now)
-        for name, quota in self.books.metered():
-            at = quota.trusted_at(ticket)
-            if now < at:
-                return Admission(False, LEASE, at)
-            if self._metered.get(name, 0.0) < quota.need(ticket):
-                return self._ask(now)
+        if self._quotas.metered:
+            asked = self._metered_limits(now, ticket)
+            if not asked.is_open:
+                return asked
         return PROBE if reply.is_probe else OPEN
+
+    def _metered_limits(self, now: float, ticket: Ticket) -> Admission:
+        """Return whether other units than requests are left: by the lease if costs are given."""
+        for quota in self._quotas.metered:
+            if isinstance(quota, FleetMeteredQuota) and not quota.look_at(ticket):
+                asked = quota.admit(now, ticket) if quota.has_evidence else OPEN
+                if not asked.is_open:
+                    return asked
+        for name, given in self.books.metered():
+            if self._metered.get(name, math.inf) < given.need(ticket):
+                return self._ask(now)
+        return OPEN
 
     def _own_limits(self, now: float, cost: int, ticket: Ticket) -> Admission:
         asked = self._quotas.admit(now, cost, ticket)
@@ -248,6 +259,8 @@ class Lease:
         wanted = self._wanted(now, len(queue)) if need else 0
         words = self.books.words(now, wanted, head)
         doubt, silent = int(self._doubt), self._silent
+        if not words and self._quotas.has_evidence:
+            silent = UNSHARED
         self._is_reported, self._doubt, self._silent = True, False, 0
         self._asks = min(_BURST, self._asks + max(0.0, now - self._asks_at) / _GAP) - 1.0
         self._asks_at = now

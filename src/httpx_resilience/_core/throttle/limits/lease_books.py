@@ -77,11 +77,11 @@ class LeaseBooks:
                 yield self.name(key), quota
 
     def metered(self) -> Iterator[tuple[str, FleetMeteredQuota]]:
-        """Return the limits on other units."""
+        """Return the limits on other units, of those that it is given what calls take."""
         if not self._quotas.metered:
             return
         for key, quota in self._quotas.items():
-            if isinstance(quota, FleetMeteredQuota):
+            if isinstance(quota, FleetMeteredQuota) and quota.is_given:
                 yield self.name(key), quota
 
     def name(self, key: Hashable) -> str:
@@ -108,6 +108,9 @@ class LeaseBooks:
             wanted: Requests that are expected while a lease lasts.
             head: The ticket that is next; None if none waits, and nothing is wanted.
         """
+        for each in self._quotas.metered:
+            if isinstance(each, FleetMeteredQuota):
+                each.look_at(head or ANYONE)
         words: list[Word] = []
         for name, quota in self.requests():
             need = 0 if head is None else head.cost
@@ -115,10 +118,10 @@ class LeaseBooks:
             words += self._known(name, quota, now, self.answered)
         for name, metered in self.metered():
             need = 0 if head is None else math.ceil(metered.need(head))
-            want = max(need, wanted * math.ceil(metered.need(ANYONE)))
             answered = self._metered.get(name, 0.0)
-            words += name, math.ceil(metered.outstanding), answered, want, need
-            words += self._known(name, metered, now, answered)
+            cost = math.ceil(max(answered / (self.answered or 1), metered.need(head or ANYONE)))
+            words += name, math.ceil(metered.outstanding), answered, max(need, wanted * cost), need
+            words += *self._known(name, metered, now, answered)[:-1], cost
         return words
 
     def _known(
