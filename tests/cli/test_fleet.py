@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -27,7 +28,7 @@ from httpx_resilience.cli._fleet import JOB, trials
 from httpx_resilience.cli._fleet_process import PATH, Assignment
 from httpx_resilience.cli._fleet_processes import Report
 from httpx_resilience.cli._fleet_trials import FleetTrial
-from httpx_resilience.testing import FakeScaiVault, Limit, serve_in_thread
+from httpx_resilience.testing import FakeScaiVault, Limit, SeenRequest, serve_in_thread
 from support.commands import Ran, Run, Start, captured, cells, ended
 from support.stores import any_engine
 
@@ -88,6 +89,7 @@ def stub(
     patch.setattr(_fleet, "JOB", SMALL)
     patch.setattr(_fleet, "started", started)
     patch.setattr(_fleet, "find_server", lambda: engine)
+    patch.setattr(_fleet, "has_client", lambda: True)
     patch.setattr(_fleet, "serve_store", serve_store)
     return found
 
@@ -219,6 +221,24 @@ def test_what_is_compared_is_what_ships() -> None:
     assert JOB.most == 500
 
 
+def test_a_share_counts_what_was_served_and_not_what_was_refused() -> None:
+    trial = FleetTrial("no store")
+    for name, statuses in (("p1", (200, 200, 200)), ("p2", (200, 429, 429))):
+        trial.requests += [
+            SeenRequest(
+                method="GET",
+                path=PATH,
+                identity="fleet",
+                request_id=f"{name}-0",
+                at=0.0,
+                status=each,
+            )
+            for each in statuses
+        ]
+    assert trial.slowest(processes=2) == 0.5
+    assert trial.served == 4
+
+
 def test_who_was_served_nothing_has_no_share() -> None:
     assert FleetTrial("no store").slowest(processes=4) == 0.0
 
@@ -329,13 +349,15 @@ def test_a_store_ends_when_who_started_it_is_killed() -> None:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 def test_an_interrupted_run_leaves_no_process_behind(start: Start) -> None:
     any_engine()
-    program = start("demo", "--scenario", "fleet", "--json", "-v")
+    program = start("demo", "--scenario", "fleet", "--json", "-v", start_new_session=True)
     assert program.stdout is not None
     program.stdout.readline()  # it is under way
     found = descendants(program.pid)
     assert len(found) == JOB.processes + 2  # the store, and who waits to end it
-    program.send_signal(signal.SIGINT)
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does
+    began = time.monotonic()
     _, err = ended(program)
+    assert time.monotonic() - began < 0.5 * JOB.seconds  # none of them finishes its job
     assert program.returncode == 130
     assert re.fullmatch(r"httpx-resilience: interrupted; calls that had ended: \d+\n", err)
     assert not [pid for pid in found if Path(f"/proc/{pid}").exists()]
