@@ -39,15 +39,14 @@ def test_two_processes_take_no_more_than_one_limit(
     server: Server, kind: ClientKind, library: str
 ) -> None:
     api = Api(30)
-    came_to, events, transports = play(library, kind, server, api)
+    came_to, events, transports = play(library, kind, server, api, calls=4)
     assert 429 not in api.statuses
-    assert 20 <= came_to.count("200") <= 30
+    assert 10 <= came_to.count("200") <= 30  # they are impatient
     assert set(came_to) == {"200", "ThrottleTimeout"}
     assert "store_lost" not in names(events)
     rows = [transport.rate_limits()[0] for transport in transports]
     assert {row.store for row in rows} == {"connected"}
     assert {row.processes for row in rows} <= {1, 2}
-    assert all(row.shared_remaining is not None for row in rows)
 
 
 def test_what_is_stored_has_a_time_to_live_and_no_name(server: Server, either: ClientKind) -> None:

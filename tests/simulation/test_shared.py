@@ -11,13 +11,13 @@ from simulation.shared import Figures, Fleet, Run
 Prepare = Callable[[Run], None]
 
 FOUR = [
-    Fleet(kind=kind, windows=windows, reset=reset)
-    for kind, windows, reset in (
-        ("aligned", 12, "ceil"),
-        ("anchored", 12, "float"),
-        ("log", 12, "float"),
-        ("bucket_full", 12, "float"),
-        ("bucket_next", 12, "ceil"),
+    Fleet(kind=kind, windows=8, reset=reset)
+    for kind, reset in (
+        ("aligned", "ceil"),
+        ("anchored", "float"),
+        ("log", "float"),
+        ("bucket_full", "float"),
+        ("bucket_next", "ceil"),
     )
 ]
 
@@ -32,7 +32,7 @@ def play(fleet: Fleet, prepare: Prepare = lambda run: None, seed: int = 1) -> tu
 def test_four_processes_are_not_refused_and_do_what_one_could(fleet: Fleet) -> None:
     _, figures = play(fleet)
     assert figures.refused <= 0.1
-    assert figures.done >= 0.92  # of 12 windows, the first of which nobody knows
+    assert figures.done >= 0.9  # of 8 windows, the first of which nobody knows
     assert figures.fair >= 0.8
     assert figures.asks <= 10.3  # ten a second, and a few at once
     assert figures.lost == 0
@@ -48,7 +48,14 @@ def test_long_windows_are_used_to_the_last(kind: str, reset: str) -> None:
         assert figures.done >= 0.93, seed
 
 
-@pytest.mark.parametrize(("kind", "windows"), [("aligned", 4), ("log", 4)])
+@pytest.mark.parametrize(
+    ("kind", "windows"),
+    [
+        ("aligned", 3),
+        pytest.param("log", 8, marks=pytest.mark.soak),
+        pytest.param("bucket_full", 8, marks=pytest.mark.soak),
+    ],
+)
 def test_fifty_processes_of_two_tasks_share_one_limit(kind: str, windows: int) -> None:
     _, figures = play(Fleet(kind, 500, 10.0, processes=50, tasks=2, windows=windows))
     assert figures.refused <= 0.5

@@ -16,6 +16,7 @@ from support.store_proxy import slow_proxy
 from support.stores import HOST, Server
 
 ASYNC = kind_parameters([kind for kind in KINDS if kind.is_async])
+THREADS = kind_parameters([kind for kind in KINDS if not kind.is_async])
 KEY = "hr1:{t:1}:a"
 
 
@@ -98,17 +99,54 @@ def test_a_cancelled_caller_takes_nobody_else_along(kind: ClientKind, server: Se
     kind.run(warmed, kind.client(server.port))
 
 
-def test_a_store_that_takes_half_a_second_costs_the_deadline_each_time(
+@pytest.mark.parametrize("kind", ASYNC)
+def test_a_caller_that_is_cancelled_while_the_client_connects_sees_just_that(
     kind: ClientKind, server: Server
 ) -> None:
     async def program(run: Run) -> None:
-        for _ in range(2):
-            began = time.monotonic()
-            with pytest.raises(StoreError):
-                await run([Command("count", KEY, (1,))])
-            assert time.monotonic() - began < DEADLINE + 0.15
+        server.freeze()
+        with anyio.move_on_after(0.05) as scope:
+            await run([Command("echo", KEY, (1,))])
+        server.thaw()
+        assert scope.cancelled_caught
+
+    kind.run(program, kind.client(server.port))
+
+
+def test_a_store_that_takes_half_a_second_costs_the_deadline(
+    kind: ClientKind, server: Server
+) -> None:
+    async def program(run: Run) -> None:
+        began = time.monotonic()
+        with pytest.raises(StoreError):
+            await run([Command("count", KEY, (1,))])
+        assert time.monotonic() - began < DEADLINE + 0.15
 
     with slow_proxy(server.port, 0.5) as port:
+        kind.run(program, kind.client(port))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", THREADS)
+def test_a_thread_waits_no_longer_than_the_deadline_once_it_is_connected(
+    kind: ClientKind, server: Server
+) -> None:
+    """Every reply takes 0.2 s: two of them take too long."""
+
+    async def program(run: Run) -> None:
+        count = Command("count", KEY, (1,))
+        with pytest.raises(StoreError):  # connecting took longer: nothing was sent
+            await run([count])
+        assert server.command("GET", KEY) is None
+        began = time.monotonic()
+        with pytest.raises(StoreError):  # the store did not know the script
+            await run([count])
+        assert time.monotonic() - began < DEADLINE + 0.1
+        with pytest.raises(StoreError):  # connecting
+            await run([count])
+        assert await run([count]) == [["2", "1"]]
+
+    with slow_proxy(server.port, 0.2) as port:
         kind.run(program, kind.client(port))
 
 

@@ -1,5 +1,6 @@
 """A cluster of three real nodes: one pipeline goes to all, and keys that move are followed."""
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -25,6 +26,12 @@ def owner(cluster: Sequence[Server], key: str) -> Server:
     return next(server for server in cluster if {str(server.port)} == ports)
 
 
+def times_moved(server: Server) -> int:
+    """Return how often a node said that another one has a key."""
+    found = re.search(r"errorstat_MOVED:count=(\d+)", str(server.command("INFO", "errorstats")))
+    return 0 if found is None else int(found[1])
+
+
 def test_one_pipeline_goes_to_all_nodes(kind: ClientKind, cluster: list[Server]) -> None:
     async def program(run: Run) -> None:
         for _ in range(2):
@@ -45,14 +52,17 @@ def test_a_key_that_moved_is_found_within_the_same_pipeline(
     async def program(run: Run) -> None:
         commands = [Command("echo", each, (each,)) for each in KEYS]
         await run(commands)
-        move_slot(slot_of(key), source, target)
+        move_slot(slot_of(key), target, cluster)
         for _ in range(2):
             assert await run(commands) == [[each] for each in KEYS]
+        before = times_moved(source)
+        assert await run(commands) == [[each] for each in KEYS]
+        assert times_moved(source) == before > 0, "the client knows by now"
 
     try:
         kind.run(program, kind.client(cluster[0].port, is_cluster=True))
     finally:
-        move_slot(slot_of(key), target, source)
+        move_slot(slot_of(key), source, cluster)
 
 
 def test_a_key_that_is_being_moved_is_asked_for_where_it_goes(

@@ -8,7 +8,7 @@ import pytest
 
 from httpx_resilience._store.commands import Command
 from httpx_resilience._store.errors import DEADLINE, StoreError
-from support.store_clients import ClientKind, Run
+from support.store_clients import KINDS, ClientKind, Run, kind_parameters
 from support.stores import Server, free_port
 
 SLACK = 0.15
@@ -137,6 +137,24 @@ def test_commands_of_several_tasks_or_threads_do_not_mix(
                 group.start_soon(one, number)
 
     kind.run(program, kind.client(each_server.port))
+
+
+@pytest.mark.parametrize(
+    "kind", kind_parameters([kind for kind in KINDS if kind.library == "coredis"])
+)
+def test_coredis_takes_one_connection_whoever_asks_first(kind: ClientKind, server: Server) -> None:
+    async def program(run: Run) -> None:
+        before = str(server.command("CLIENT", "LIST")).count(" addr=")
+
+        async def ask() -> None:
+            assert await run([Command("echo", "hr1:{t:1}:a", (1,))]) == [["1"]]
+
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(ask)
+        assert str(server.command("CLIENT", "LIST")).count(" addr=") == before + 1
+
+    kind.run(program, kind.client(server.port))
 
 
 def test_the_scripts_are_files_of_the_package() -> None:

@@ -184,10 +184,10 @@ def form_cluster(servers: Sequence[Server]) -> None:
         time.sleep(0.01)
 
 
-def move_slot(slot: int, source: Server, target: Server) -> None:
-    """Give a slot without keys to another node of a cluster."""
+def move_slot(slot: int, target: Server, cluster: Sequence[Server]) -> None:
+    """Give a slot without keys to another node of a cluster, and have all nodes know."""
     owner = str(target.command("CLUSTER", "MYID"))
-    for server in (target, source):
+    for server in sorted(cluster, key=lambda each: each is not target):
         server.command("CLUSTER", "SETSLOT", slot, "NODE", owner)
 
 

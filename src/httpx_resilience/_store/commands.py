@@ -15,8 +15,8 @@ def reply_of(answer: object) -> list[str] | StoreError:
 
     >>> reply_of([b"1", 2, None])
     ['1', '2', '']
-    >>> reply_of({})
-    StoreError('reply')
+    >>> str(reply_of({}))
+    "the store's reply is no list of strings and numbers"
     """
     if isinstance(answer, StoreError):
         return answer

@@ -173,16 +173,12 @@ redis.RedisCluster (threads)
         deadline = current_time() + DEADLINE
         while True:
             groups: dict[Any, list[Request]] = {}
-            failure = None
             try:
                 await driver.prepare(deadline)
                 groups = _by_node(exchange.requests, driver)
             except Exception as error:  # noqa: BLE001 - a cluster whose nodes are not known
-                failure = error
-            is_late = current_time() >= deadline
-            if failure is not None or is_late:
-                _give_up(exchange.requests, failure, is_late=is_late)
-            elif len(groups) == 1:
+                _give_up(exchange.requests, error)
+            if len(groups) == 1:
                 await driver.send(*groups.popitem(), deadline)
             else:
                 await together(driver.send, [(*group, deadline) for group in groups.items()])
@@ -197,17 +193,12 @@ redis.RedisCluster (threads)
         deadline = time.monotonic() + DEADLINE
         while True:
             groups: dict[Any, list[Request]] = {}
-            failure = None
             try:
                 driver.prepare()
                 groups = _by_node(exchange.requests, driver)
             except Exception as error:  # noqa: BLE001 - a cluster whose nodes are not known
-                failure = error
-            is_late = time.monotonic() >= deadline
-            if failure is not None or is_late:
-                _give_up(exchange.requests, failure, is_late=is_late)
-            else:
-                driver.send(groups, deadline)
+                _give_up(exchange.requests, error)
+            driver.send(groups, deadline)
             if _is_done(exchange, driver):
                 return exchange.replies()
 
@@ -235,9 +226,9 @@ def _by_node(requests: Sequence[Request], driver: Any) -> dict[Any, list[Request
     return groups
 
 
-def _give_up(requests: Sequence[Request], failure: Exception | None, *, is_late: bool) -> None:
+def _give_up(requests: Sequence[Request], failure: Exception) -> None:
     for request in requests:
-        request.answer = lost(failure, is_late=is_late)
+        request.answer = lost(failure, is_late=False)
 
 
 def _is_done(exchange: Exchange, driver: Any) -> bool:

@@ -397,7 +397,7 @@ end
 local is_granted = retry == nil and head > 0
 if head > 0 then mine.wanted, mine.head = wanted, head end
 if is_granted then
-  if mine.ends < now then mine.held_since = now end
+  if mine.held_since == 0 or mine.ends + GRACE < now then mine.held_since = now end
   mine.since, mine.ends, mine.next = 0, now + lease, now + lease
 elseif head > 0 then
   retry = min(max(1, retry), LONGEST)

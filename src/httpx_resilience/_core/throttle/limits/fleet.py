@@ -126,11 +126,13 @@ class FleetQuota(Quota):
             return max(0, credit // self._peers.count - outstanding)
         return credit
 
-    def repeat(self, *said: object) -> int:
+    def repeat(
+        self, announced: RateLimit, sent: float, received: float, version: int, outstanding: int
+    ) -> int:
         """Learn from a response that differs from the one before in what remains alone."""
-        credit = super().repeat(*said)  # type: ignore[arg-type]  # handed on as they came
+        credit = super().repeat(announced, sent, received, version, outstanding)
         if credit > 0 and self._peers.count > 1:
-            return self.fast_path_credit(said[-1])  # type: ignore[arg-type]  # the outstanding ones
+            return self.fast_path_credit(outstanding)
         return credit
 
     def admit(self, now: float, outstanding: int, settles_at: float, cost: int = 1) -> Admission:
