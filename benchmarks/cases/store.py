@@ -32,7 +32,10 @@ class GrantingStore(RedisStore):
     def __init__(self) -> None:
         """Connect to nothing."""
 
-    is_async = True
+    @property
+    def is_async(self) -> bool:
+        """As the transport is."""
+        return True
 
     def key(self, kind: str, *parts: str) -> str:
         """Return the same key for all."""

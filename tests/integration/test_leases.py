@@ -8,7 +8,7 @@ from httpx_resilience import Policy, RetryPolicy
 from support.leased_clients import Api, names, play
 from support.parity import LIBRARIES
 from support.store_clients import ClientKind, kind_parameters
-from support.stores import Server, any_engine, engines, serving
+from support.stores import Server, any_engine, engines, serving, serving_cluster
 
 pytestmark = pytest.mark.skipif(
     all(engine.path is None for engine in engines()),
@@ -133,3 +133,19 @@ def test_processes_have_one_floor_of_retries(server: Server, either: ClientKind)
     play("httpx", either, server, api, processes=3, tasks=3, calls=1, policy=policy)
     floor = policy.budget.floor if policy.budget else 0
     assert len(api.statuses) == 9 + floor
+
+
+@pytest.mark.long
+def test_a_cluster_of_three_nodes_serves_as_well(kind: ClientKind) -> None:
+    api = Api(30)
+    with serving_cluster(any_engine()) as servers:
+        with kind.quiet():
+            came_to, events, transports = play(
+                "httpx", kind, servers[0], api, calls=4, is_cluster=True
+            )
+            transports.clear()  # of what they hold, coredis leaves streams open
+        keys = [server.command("KEYS", "*") for server in servers]
+    assert 429 not in api.statuses
+    assert came_to.count("200") >= 10
+    assert "store_lost" not in names(events)
+    assert sum(len(each) for each in keys if isinstance(each, list)) == 2  # scope and index

@@ -88,6 +88,7 @@ def play(
     calls: int = 5,
     seconds: float = 0.0,
     between: Callable[[float], None] = lambda elapsed: None,
+    is_cluster: bool = False,
     **options: Any,
 ) -> tuple[list[str], list[Event], list[Any]]:
     """Have transports with a client each make calls at once.
@@ -102,6 +103,7 @@ def play(
         calls: Of each task.
         seconds: For how long they call, instead.
         between: Called after each call, with the seconds since the first.
+        is_cluster: The store is a node of a cluster.
         options: Of the transports.
 
     Returns:
@@ -127,7 +129,12 @@ def play(
         threads = []
         for _ in range(processes):
             transport = transport_of(
-                library, api, kind, kind.client(server.port), events, **options
+                library,
+                api,
+                kind,
+                kind.client(server.port, is_cluster=is_cluster),
+                events,
+                **options,
             )
             transports.append(transport)
 
@@ -151,7 +158,7 @@ def play(
                 group.start_soon(process)
 
     async def process() -> None:
-        async with kind.opened(kind.client(server.port)) as connected:
+        async with kind.opened(kind.client(server.port, is_cluster=is_cluster)) as connected:
             transport = transport_of(library, api, kind, connected, events, **options)
             transports.append(transport)
 

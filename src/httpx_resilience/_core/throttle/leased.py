@@ -53,7 +53,7 @@ class LeasedThrottle(Throttle):
     ) -> None:
         peers = Peers()
         super().__init__(origin, scope, policy, clock, emit, peers)
-        self.leasing: Leasing = leasing
+        self.leasing: Leasing | None = leasing
         self._identity = identity
         self._name = name
         quotas, slow_start, closing, rate = (
@@ -129,7 +129,8 @@ class LeasedThrottle(Throttle):
     def status(self, now: float) -> list[RateLimitStatus]:
         """Return what is known, with what the store said last."""
         lease, reply = self.lease, self.lease.reply
-        shared: dict[str, Any] = {"store": "lost" if self.leasing.is_lost else "connected"}
+        is_lost = self.leasing is not None and self.leasing.is_lost
+        shared: dict[str, Any] = {"store": "lost" if is_lost else "connected"}
         if reply is not None:
             shared["processes"] = reply.processes
         rows = []

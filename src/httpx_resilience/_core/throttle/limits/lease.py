@@ -73,7 +73,7 @@ class Lease:
         is_plain: There is a lease of requests alone, and nothing is to be learned by them.
         ends_at: When the lease ends.
         units: Requests that may yet go by it.
-        books: What the store is told, and has said.
+        books: What is reported to the store, and what it has said.
         peers: How many processes share what is left while the store is away.
         reply: The store's last, or None.
         sole: The ticket of the last request that nobody else of the fleet spent beside.

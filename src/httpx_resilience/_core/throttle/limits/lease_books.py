@@ -1,4 +1,4 @@
-"""What a process tells a store of the limits that it shares, and how it names them.
+"""What a process reports to a store about the limits that it shares, and how it names them.
 
 1. What is reported is absolute: units in flight, and units ever answered. So a reply that was lost
    leases nothing that would not come back, and nothing is counted twice.
@@ -40,7 +40,7 @@ class Tokens(Protocol):
 
 
 class LeaseBooks:
-    """One scope's limits, as the store is told of them. Times are the driver's, in seconds.
+    """One scope's limits, as they are reported to the store. Times are the driver's, in seconds.
 
     Attributes:
         answered: Requests ever answered, in units; those that were refused took none.
@@ -93,7 +93,7 @@ class LeaseBooks:
             name = self._names[key] = self._tokens.token("limit", repr(key))
         return name
 
-    # What there is to tell.
+    # What is reported.
 
     def count_metered(self, ticket: Ticket) -> None:
         """Count an answered request, in other units than requests."""
@@ -155,7 +155,7 @@ class LeaseBooks:
         known = ((reply.rows.get(name), quota) for name, quota in self.requests())
         return any(row is not None and quota.remaining > row.left + 1 for row, quota in known)
 
-    # What there is to learn.
+    # What is learned.
 
     def heard(self, reply: Reply, now: float) -> None:
         """Note what others had settled by now, for the evidence to come."""
