@@ -193,7 +193,7 @@ def test_a_store_that_fails_in_the_middle_of_a_job_loses_no_call(
     api = Limited(200, 5.0)
     came, statuses = play(api, store, count=4, tasks=10, seconds=16.0, faults=faults[fault])
     assert set(came) == {"200"}
-    # In simulation 2 %; here a window is spent in a moment, and on a busy machine nobody is on time.
+    # In simulation 2 %; here a window is spent in a moment, and a busy machine is never on time.
     assert statuses[429] <= 0.06 * statuses[200] + 3
     assert statuses[200] >= 0.6 * possible(api, 5.0)
     assert came.events["store_lost"] >= (0 if fault == "empty" else 4)
