@@ -36,8 +36,18 @@ def either(request: pytest.FixtureRequest) -> ClientKind:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_two_processes_take_no_more_than_one_limit(
-    server: Server, kind: ClientKind, library: str
+    server: Server, either: ClientKind, library: str
 ) -> None:
+    _share_one_limit(server, either, library)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_so_do_those_with_other_clients(server: Server, kind: ClientKind, library: str) -> None:
+    _share_one_limit(server, kind, library)
+
+
+def _share_one_limit(server: Server, kind: ClientKind, library: str) -> None:
     api = Api(30)
     came_to, events, transports = play(library, kind, server, api, calls=4)
     assert 429 not in api.statuses

@@ -13,7 +13,7 @@ from support.store_clients import KINDS, ClientKind, Run, kind_parameters
 from support.stores import Server, move_slot
 
 KEYS = [f"hr1:{{t:{number}}}:a" for number in range(30)]
-pytestmark = pytest.mark.parametrize("kind", kind_parameters(KINDS))
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("kind", kind_parameters(KINDS))]
 
 
 def owner(cluster: Sequence[Server], key: str) -> Server:

@@ -13,7 +13,7 @@ from support.stores import Server, any_engine, free_port, serving
 
 pytest.importorskip("redis", reason="redis-py is not installed (extra `store-tests`)")
 pytest_plugins = ["support.command_fixtures"]
-pytestmark = pytest.mark.usefixtures("only_shipped_scripts")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("only_shipped_scripts")]
 
 PASSWORD = "pa55word-of-the-store"
 SECRET = "secret-of-the-processes"

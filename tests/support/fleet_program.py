@@ -11,7 +11,6 @@ from collections import Counter
 from typing import Any
 
 import httpx
-import redis.asyncio
 
 from httpx_resilience import AsyncResilientTransport, RedisStore
 
@@ -30,6 +29,8 @@ class CountedStore(RedisStore):
 
 async def main(url: str, store_port: int, tasks: int, seconds: float) -> None:
     """Call until the time is up."""
+    import redis.asyncio  # not installed wherever the tests are collected
+
     endings: Counter[str] = Counter()
     events: Counter[str] = Counter()
     slowest = 0.0
