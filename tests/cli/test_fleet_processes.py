@@ -78,6 +78,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
     return found
 
 
+@pytest.mark.long
 def test_a_process_does_a_job_hands_on_its_events_and_is_ended(
     vault: tuple[FakeScaiVault, str], opened: list[Process]
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_store_ends_when_who_started_it_is_killed() -> None:
     wait_until(partial(is_refused, port))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 def test_an_interrupted_run_leaves_no_process_behind(start: Start) -> None:
     real_server()

@@ -53,7 +53,7 @@ def test_long_windows_are_used_to_the_last(kind: str, reset: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "windows"),
     [
-        ("aligned", 3),
+        pytest.param("aligned", 3, marks=pytest.mark.soak),
         pytest.param("log", 8, marks=pytest.mark.soak),
         pytest.param("bucket_full", 8, marks=pytest.mark.soak),
     ],
@@ -97,7 +97,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["aligned", "bucket_full"])
+@pytest.mark.parametrize("kind", ["aligned", pytest.param("bucket_full", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_while_the_store_is_away_calls_go_on(fault: str, kind: str) -> None:
     run, figures = play(Fleet(kind=kind, windows=8), FAULTS[fault])
