@@ -74,6 +74,7 @@ def test_what_is_stored_has_a_time_to_live_and_no_name(server: Server, either: C
         assert secret not in everything
 
 
+@pytest.mark.long
 def test_a_store_that_is_killed_loses_no_call_and_is_found_again(
     server: Server, either: ClientKind
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_store_that_is_killed_loses_no_call_and_is_found_again(
     assert names(events).count("store_back") == 2
 
 
+@pytest.mark.long
 def test_a_frozen_store_is_waited_for_once(server: Server, either: ClientKind) -> None:
     due, slowest = [server.freeze], 0.0
     last = 0.0

@@ -16,10 +16,8 @@ FOUR = [
     Fleet(kind=kind, windows=8, reset=reset)
     for kind, reset in (
         ("aligned", "ceil"),
-        ("anchored", "float"),
         ("log", "float"),
         ("bucket_full", "float"),
-        ("bucket_next", "ceil"),
     )
 ]
 
