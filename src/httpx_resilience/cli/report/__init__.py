@@ -1,0 +1,1 @@
+"""What a log says happened: read, counted, and shown as tables, JSON or a page."""
