@@ -14,6 +14,7 @@ import typer
 from ._demo import demo
 from ._errors import errors
 from ._fetch import fetch
+from ._report import report
 from ._schema import schema
 from ._screen import complain
 from ._status import status
@@ -34,6 +35,7 @@ app.command()(fetch)
 app.command()(errors)
 app.command()(status)
 app.command()(schema)
+app.command()(report)
 
 
 @app.callback(invoke_without_command=True)
@@ -76,6 +78,6 @@ def _in_one_line(error: Exception) -> str:
     if message.startswith("Got unexpected extra argument"):
         return "too many arguments; put quotes around what belongs together"
     if message.startswith("No such command"):
-        known = "demo, fetch URL, errors, status and schema"
+        known = "demo, fetch URL, errors, status, schema and report LOG"
         return f"no such command; there are {known} (see --help)"
     return message

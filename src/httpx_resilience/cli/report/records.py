@@ -1,15 +1,16 @@
 """What a line says, checked: a log is text that anybody may have written to.
 
-A record is a dictionary of the fields that `docs/logs.md` lists, each of its type and of a sane
-size, with the line's time under ``at``. Whatever counts records may rely on that.
+A record is a dictionary of the fields that the log's schema lists for its event: each that is
+required is there, and each is of its type and of a sane size. The line's time, in seconds since 1970,
+stands under ``at``. Whatever counts records may rely on that.
 """
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from ..._core.telemetry.events import CallEvent, CallStarted, Event, ThrottleDelayed
+from ..._core.telemetry.events import SCHEMA
+from ...instrumentation.schema import log_schema
 from .times import time_of
 
 Record = dict[str, Any]
@@ -20,46 +21,21 @@ LONGEST_TEXT = 500
 _MOST = 1e15
 """Numbers beyond are no seconds, and no counts."""
 
-_TEXTS = (
-    "event level origin call_id request_id method path code error_class exception_type scope "
-    "reason delay_source advice outcome"
-)
-_NUMBERS = (
-    "attempt max_attempts status elapsed duration rate_limit rate_remaining rate_reset_in delay "
-    "time_left budget parked queued released failures previous calls succeeded attempts retries "
-    "held schema"
-)
-_FLAGS = "idempotent maybe_applied status_mismatch escalated"
-
 _TEXT, _NUMBER, _FLAG = 1, 2, 3
+_TYPES = {"string": _TEXT, "integer": _NUMBER, "number": _NUMBER, "boolean": _FLAG}
+_DEFINITIONS: dict[str, Any] = log_schema()["definitions"]
 _KINDS: dict[str, int] = {
-    **dict.fromkeys(_TEXTS.split(), _TEXT),
-    **dict.fromkeys(_NUMBERS.split(), _NUMBER),
-    **dict.fromkeys(_FLAGS.split(), _FLAG),
+    name: _TYPES[about["type"]]
+    for definition in _DEFINITIONS.values()
+    for name, about in definition["properties"].items()
+} | {"level": _TEXT}
+_REQUIRED: dict[str, list[str]] = {
+    event: definition.get("required", []) for event, definition in _DEFINITIONS.items()
 }
 _PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
 _ESCAPE = re.compile(r'\\([\\"n])')
 _RENDERED = ("event", "message", "msg")
 """Where a JSON line has a line of the stdlib fallback, if it wraps one."""
-
-
-def _kinds_of(kind: type[Event]) -> Iterator[type[Event]]:
-    for each in kind.__subclasses__():
-        if "name" in vars(each):
-            yield each
-        yield from _kinds_of(each)
-
-
-_ALL = {kind.name: kind for kind in _kinds_of(Event)}
-EVENTS = frozenset(_ALL)
-"""The names of all events."""
-
-OF_CALLS = frozenset(
-    name
-    for name, kind in _ALL.items()
-    if issubclass(kind, CallEvent | CallStarted | ThrottleDelayed)
-)
-"""Those that are about one call, and name it."""
 
 
 class MalformedError(Exception):
@@ -81,12 +57,16 @@ def record_of(line: bytes, time_key: str) -> Record | None:
         record = _of_json(text)
     else:
         record = _of_pairs(text) if "event=" in text else None
-    if record is None or record.get("event") not in EVENTS or "schema" not in record:
+    if record is None or record.get("schema") != SCHEMA:
+        return None
+    required = _REQUIRED.get(record["event"])
+    if required is None:  # of a later version, or somebody else's
         return None
     stamp = record.get(time_key)
     _check(record)
-    if "origin" not in record or (record["event"] in OF_CALLS and "call_id" not in record):
-        raise MalformedError
+    for name in required:
+        if name not in record:
+            raise MalformedError
     record["at"] = time_of(stamp)
     return record
 
@@ -103,8 +83,7 @@ def _of_json(text: str) -> Record | None:
             inner = record.get(key)
             if type(inner) is str and "event=" in inner:
                 return {**record, **(_of_pairs(inner) or {})}
-    event = record.get("event")
-    return record if type(event) is str else None
+    return record if type(record.get("event")) is str else None
 
 
 def _of_pairs(text: str) -> Record | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
-from .report.records import MalformedError, Record, record_of
+from .records import MalformedError, Record, record_of
 
 PIECE = 1 << 20
 """Bytes that are read at once."""

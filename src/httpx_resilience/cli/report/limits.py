@@ -1,0 +1,86 @@
+"""How much was left of rate limits, and how long they held calls."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .records import Record
+
+MOST = 1000
+"""Scopes that are told apart."""
+
+WHOLE = "(origin)"
+"""Instead of a scope: a summary says only what was left of all of them."""
+
+
+@dataclass(slots=True)
+class Limit:
+    """What was said of one scope's limit.
+
+    Attributes:
+        limit: Units per window, as said last.
+        least: The fewest units that were left.
+        share: The least share that was left, 0 to 1.
+        at: When it was so, in seconds since 1970.
+        holds: How often it began to hold calls, by reason.
+        held: Seconds that it held calls, all together.
+    """
+
+    limit: int | None = None
+    least: int | None = None
+    share: float | None = None
+    at: float | None = None
+    holds: Counter[str] = field(default_factory=Counter)
+    held: float = 0.0
+
+
+class Limits:
+    """The limits of all scopes.
+
+    Attributes:
+        found: By origin and scope.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], Limit] = {}
+
+    def _of(self, record: Record, scope: str) -> Limit:
+        key = (record["origin"], scope)
+        found = self.found.get(key)
+        if found is None:
+            if len(self.found) >= MOST:
+                key = ("(others)", "")
+            found = self.found.setdefault(key, Limit())
+        return found
+
+    def observed(self, record: Record) -> float | None:
+        """Count what a response announced; return the share that is left, if it said so."""
+        found = self._of(record, record["scope"])
+        limit, remaining = record.get("rate_limit"), record.get("rate_remaining")
+        if limit is not None:
+            found.limit = limit
+        if remaining is None:
+            return None
+        share = min(1.0, max(0.0, remaining / limit)) if limit else None
+        # Of several limits of a scope, tokens and requests, the one that is nearer to its end counts.
+        is_less = found.least is None or remaining < found.least
+        if is_less if share is None or found.share is None else share < found.share:
+            found.least, found.at = remaining, record["at"]
+        if share is not None and (found.share is None or share < found.share):
+            found.share, found.least, found.limit = share, remaining, limit
+        return share
+
+    def summarised(self, record: Record) -> None:
+        """Count what a summary says."""
+        remaining = record.get("rate_remaining")
+        if remaining is not None:
+            found = self._of(record, WHOLE)
+            if found.least is None or remaining < found.least:
+                found.least, found.at = remaining, record["at"]
+
+    def held(self, record: Record) -> None:
+        """Count that a scope began to hold calls."""
+        self._of(record, record["scope"]).holds[record["reason"]] += 1
+
+    def released(self, record: Record) -> None:
+        """Count that a scope no longer does."""
+        self._of(record, record["scope"]).held += record["elapsed"]
