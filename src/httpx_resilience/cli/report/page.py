@@ -3,18 +3,19 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from . import plots
 from .result import Report
 from .tables import NOT_IN_LOG, first_line, notes, reasons, steps_of, ticket
 from .times import as_date, as_duration
 
-_ROWS = 200
+_ROWS = 100
 """Rows of a table that grows with the log."""
 
 
@@ -29,25 +30,9 @@ def write_page(report: Report, path: Path) -> None:
 
 def page_of(report: Report) -> str:
     """Return a report's page: HTML, escaped, and allowed nothing but its own style."""
-    style, template = _file("page.css"), _file("page.html.jinja")
+    template, style = _template(), _file("page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = Environment(
-        loader=DictLoader({"page": template}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        date=as_date,
-        duration=as_duration,
-        number=_number,
-        share=_share,
-        reasons=_reasons,
-        steps=steps_of,
-        ticket=ticket,
-    )
-    page: str = environment.get_template("page").render(
+    page: str = template.render(
         report=report,
         style=style,
         digest=digest,
@@ -59,6 +44,23 @@ def page_of(report: Report) -> str:
         missing=NOT_IN_LOG,
     )
     return page
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        date=as_date,
+        duration=as_duration,
+        number=_number,
+        share=_share,
+        reasons=_reasons,
+        steps=steps_of,
+        ticket=ticket,
+    )
+    return environment.from_string(_file("page.html.jinja"))
 
 
 def _file(name: str) -> str:

@@ -28,7 +28,7 @@ _KINDS: dict[str, int] = {
     name: _TYPES[about["type"]]
     for definition in _DEFINITIONS.values()
     for name, about in definition["properties"].items()
-} | {"level": _TEXT}
+} | {"level": _TEXT, "schema": _NUMBER}
 _REQUIRED: dict[str, list[str]] = {
     event: definition.get("required", []) for event, definition in _DEFINITIONS.items()
 }
