@@ -15,6 +15,7 @@ from . import (
     instructions,
     loopback,
     queueing,
+    report,
     retry,
     shapes,
     store,
@@ -46,7 +47,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         _benchmark,
         (
             *(happy, sync, httpx2, shapes, costs, store, instructions, retry, queueing, threads),
-            *(loopback, throttle, growth, imports),
+            *(loopback, throttle, growth, imports, report),
         ),
     )
 }

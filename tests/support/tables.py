@@ -566,6 +566,7 @@ MADE: dict[str, Callable[[], str]] = {
     "options of fetch": lambda: options("fetch"),
     "options of errors": lambda: options("errors"),
     "options of status": lambda: options("status"),
+    "options of report": lambda: options("report"),
     "rights": lambda: f"```text\n{RIGHTS}\n```",
     "store scope": lambda: attributes(httpx_resilience.StoreScope),
     "store limit": lambda: attributes(httpx_resilience.StoreLimit),

@@ -1,4 +1,4 @@
-"""The command line: demo, fetch, errors, status, schema. Needs the extra ``cli``."""
+"""The command line: demo, fetch, errors, status, schema, report. Needs the extra ``cli``."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from ._streams import say, stderr_or_nowhere
 
 __all__ = ["main"]
 
-_OF_THE_EXTRA = frozenset({"typer", "click", "rich", "starlette", "uvicorn"})
+_OF_THE_EXTRA = frozenset({"typer", "click", "rich", "jinja2", "starlette", "uvicorn"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -67,7 +67,16 @@ def test_warnings_alone_say_nothing_of_calls_and_recoveries(run: Run, log: Path)
 
 def test_debug_for_a_while_counts_less_than_the_summaries(run: Run, log: Path) -> None:
     lines = [
-        line("traffic_summary", 60, elapsed=60, calls=9, succeeded=8, attempts=12, retries=3, held=2.5),
+        line(
+            "traffic_summary",
+            60,
+            elapsed=60,
+            calls=9,
+            succeeded=8,
+            attempts=12,
+            retries=3,
+            held=2.5,
+        ),
         call_line("call_finished", "a", 61, reason="success"),
     ]
     made = report(run, log, lines)
@@ -106,7 +115,7 @@ def test_time_that_a_call_was_parked_is_no_backoff(run: Run, log: Path) -> None:
 
 
 def test_a_request_that_a_hook_sends_is_a_retry(run: Run, log: Path) -> None:
-    failed = {"status": 409, "code": "version_conflict", "error_class": "conflict"}
+    failed: dict[str, Any] = {"status": 409, "code": "version_conflict", "error_class": "conflict"}
     lines = [
         call_line("recovery_hook", "a", outcome="request", **failed),
         call_line("recovered", "a", 1, attempt=2, status=200),
@@ -178,9 +187,7 @@ def test_outages_that_ended_and_one_that_did_not(run: Run, log: Path) -> None:
         ({"code": "service_unavailable", "error_class": "transient"}, None),
     ],
 )
-def test_what_needs_a_person(
-    run: Run, log: Path, fields: dict[str, Any], kind: str | None
-) -> None:
+def test_what_needs_a_person(run: Run, log: Path, fields: dict[str, Any], kind: str | None) -> None:
     lines = [gave_up("a", **fields, request_id="req_1"), gave_up("b", 1, **fields)]
     found = report(run, log, lines)["needs_a_person"]
     assert [each["kind"] for each in found] == ([kind] if kind else [])
@@ -203,9 +210,7 @@ def test_what_needs_a_person(
         (("--origin", "other.example"), 0),
     ],
 )
-def test_only_what_was_asked_for(
-    run: Run, log: Path, arguments: tuple[str, ...], met: int
-) -> None:
+def test_only_what_was_asked_for(run: Run, log: Path, arguments: tuple[str, ...], met: int) -> None:
     lines = [retry("a", 0), retry("b", 1), gave_up("c", 2)]
     made = report(run, log, lines, *arguments)
     assert sum(each["met"] for each in made["failures"]) == met

@@ -102,18 +102,18 @@ def test_a_line_that_is_too_long_is_skipped_and_what_follows_is_read() -> None:
     assert read(b"x" * (reading.LONGEST_LINE + 1) + b"\n" + text_of(*GOOD))[1].too_long == 1
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        'event=gave_up level=warning timestamp=2026-11-24T04:22:39+00:00 schema=1 origin=http://a '
-        'call_id=1 method=GET path="/a b" attempt=2 max_attempts=4 elapsed=0.1 idempotent=true '
-        "maybe_applied=false reason=permanent",
-    ],
+PAIRS = (
+    "event=gave_up level=warning timestamp=2026-11-24T04:22:39+00:00 schema=1 origin=http://a "
+    'call_id=1 method=GET path="/a b" attempt=2 max_attempts=4 elapsed=0.1 idempotent=true '
+    "maybe_applied=false reason=permanent"
 )
+"""A line of the stdlib fallback."""
+
+
 @pytest.mark.parametrize("before", ["", "WARNING:httpx_resilience:", "2026-11-24 host app[1]: "])
-def test_pairs_are_read_as_the_stdlib_fallback_writes_them(written: str, before: str) -> None:
-    plain, _ = read(text_of(before + written))
-    wrapped, _ = read(text_of(json.dumps({"message": before + written, "level": "WARNING"})))
+def test_pairs_are_read_as_the_stdlib_fallback_writes_them(before: str) -> None:
+    plain, _ = read(text_of(before + PAIRS))
+    wrapped, _ = read(text_of(json.dumps({"message": before + PAIRS, "level": "WARNING"})))
     for (record,) in (plain, wrapped):
         assert (record["path"], record["attempt"], record["maybe_applied"]) == ("/a b", 2, False)
         assert record["at"] == 1795494159.0
@@ -170,9 +170,7 @@ def test_a_file_that_is_not_there_is_one_line_and_the_others_are_shown(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", bytes(1000), b"\x1f\x8b"])
-def test_a_log_of_somebody_else_is_said_to_be_one(
-    run: Run, tmp_path: Path, content: bytes
-) -> None:
+def test_a_log_of_somebody_else_is_said_to_be_one(run: Run, tmp_path: Path, content: bytes) -> None:
     log = tmp_path / "app.log"
     log.write_bytes(content)
     ran = run("report", str(log))
@@ -203,7 +201,7 @@ _values = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())
 )
 _fields = st.dictionaries(
-    st.sampled_from("delay attempt path code reason status at parked elapsed timestamp".split()),
+    st.sampled_from(["delay", "attempt", "path", "code", "reason", "status", "at", "timestamp"]),
     _values,
     max_size=4,
 )
@@ -214,7 +212,11 @@ def test_whatever_a_log_holds_a_report_can_be_made(
     made: list[tuple[Any, dict[str, Any]]], noise: bytes
 ) -> None:
     found, counts = Found(), Counts(Selection())
-    data = noise + b"\n" + text_of(*(json.dumps({**json.loads(of("a")), **fields}) for of, fields in made))
+    data = (
+        noise
+        + b"\n"
+        + text_of(*(json.dumps({**json.loads(of("a")), **fields}) for of, fields in made))
+    )
     for record in records_of(io.BytesIO(data), found):
         counts.take(record)
     report = result_of(counts, found)

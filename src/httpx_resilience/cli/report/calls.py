@@ -165,4 +165,8 @@ class SlowestRecoveries:
 def what_failed(record: Record) -> str | None:
     """Return what an event's attempt failed with: its code, else its exception, else its status."""
     status = record.get("status")
-    return record.get("code") or record.get("exception_type") or (None if status is None else f"{status}")
+    return (
+        record.get("code")
+        or record.get("exception_type")
+        or (None if status is None else f"{status}")
+    )

@@ -17,7 +17,7 @@ class Limit:
     """What was said of one scope's limit.
 
     Attributes:
-        limit: Units per window, as said last.
+        limit: Units per window; of several limits, of the one that came nearest to its end.
         least: The fewest units that were left.
         share: The least share that was left, 0 to 1.
         at: When it was so, in seconds since 1970.
@@ -31,6 +31,11 @@ class Limit:
     at: float | None = None
     holds: Counter[str] = field(default_factory=Counter)
     held: float = 0.0
+
+    def saw_left(self, remaining: int, at: float | None) -> None:
+        """Count what was left, where nothing says of how much."""
+        if self.least is None or remaining < self.least:
+            self.least, self.at = remaining, at
 
 
 class Limits:
@@ -54,28 +59,25 @@ class Limits:
 
     def observed(self, record: Record) -> float | None:
         """Count what a response announced; return the share that is left, if it said so."""
-        found = self._of(record, record["scope"])
+        found, at = self._of(record, record["scope"]), record["at"]
         limit, remaining = record.get("rate_limit"), record.get("rate_remaining")
-        if limit is not None:
-            found.limit = limit
-        if remaining is None:
+        if remaining is None or not limit:
+            if limit is not None and found.share is None:
+                found.limit = limit
+            if remaining is not None and found.share is None:
+                found.saw_left(remaining, at)
             return None
-        share = min(1.0, max(0.0, remaining / limit)) if limit else None
-        # Of several limits of a scope, tokens and requests, the one that is nearer to its end counts.
-        is_less = found.least is None or remaining < found.least
-        if is_less if share is None or found.share is None else share < found.share:
-            found.least, found.at = remaining, record["at"]
-        if share is not None and (found.share is None or share < found.share):
-            found.share, found.least, found.limit = share, remaining, limit
+        share: float = min(1.0, max(0.0, remaining / limit))
+        # Of several limits, say of tokens and of requests, the one nearer to its end counts.
+        if found.share is None or share < found.share:
+            found.share, found.limit, found.least, found.at = share, limit, remaining, at
         return share
 
     def summarised(self, record: Record) -> None:
         """Count what a summary says."""
         remaining = record.get("rate_remaining")
         if remaining is not None:
-            found = self._of(record, WHOLE)
-            if found.least is None or remaining < found.least:
-                found.least, found.at = remaining, record["at"]
+            self._of(record, WHOLE).saw_left(remaining, record["at"])
 
     def held(self, record: Record) -> None:
         """Count that a scope began to hold calls."""

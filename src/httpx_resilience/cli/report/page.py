@@ -68,7 +68,9 @@ def _file(name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    return NOT_IN_LOG if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    return (
+        NOT_IN_LOG if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+    )
 
 
 def _share(part: float | None, whole: float | None = 1.0) -> str:

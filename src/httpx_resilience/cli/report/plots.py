@@ -87,7 +87,7 @@ def plots_of(report: Report) -> Iterator[Plot]:
         "Attempts per call",
         [Series("attempts per call", "plain", _amplification)],
         "calls were not counted in this log: log info or debug",
-        unit="×",
+        unit=" x",
     )
     yield _plot(
         report,
@@ -148,7 +148,9 @@ def _plot(
 ) -> Plot:
     width, parts = report["over_time"]["width"], report["over_time"]["parts"]
     values = [[each.read(part) for each in series] for part in parts]
-    known = [sum(value or 0.0 for value in row) for row in values if any(v is not None for v in row)]
+    known = [
+        sum(value or 0.0 for value in row) for row in values if any(v is not None for v in row)
+    ]
     if not known or (top is None and max(known) <= 0):
         return Plot(title, series, [], [], [], missing)
     peak = _round_up(max(known)) if top is None else top

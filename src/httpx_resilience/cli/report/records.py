@@ -1,8 +1,8 @@
 """What a line says, checked: a log is text that anybody may have written to.
 
 A record is a dictionary of the fields that the log's schema lists for its event: each that is
-required is there, and each is of its type and of a sane size. The line's time, in seconds since 1970,
-stands under ``at``. Whatever counts records may rely on that.
+required is there, and each is of its type and of a sane size. The line's time, in seconds since
+1970, stands under ``at``. Whatever counts records may rely on that.
 """
 
 import json
@@ -86,18 +86,21 @@ def _of_json(text: str) -> Record | None:
     return record if type(record.get("event")) is str else None
 
 
-def _of_pairs(text: str) -> Record | None:
+def _of_pairs(line: str) -> Record | None:
     """Return the pairs of a line of the stdlib fallback.
 
     >>> _of_pairs('WARNING:httpx_resilience:event=gave_up path="/a b" attempt=2 escalated=true')
     {'event': 'gave_up', 'path': '/a b', 'attempt': 2, 'escalated': True}
     """
     record: Record = {}
-    for key, value in _PAIR.findall(text, text.find("event=")):
-        if value.startswith('"'):
-            value = _ESCAPE.sub(lambda found: found[1].replace("n", "\n"), value[1:-1])
-        record[key] = _typed(_KINDS.get(key), value)
+    for key, value in _PAIR.findall(line, line.find("event=")):
+        text = _unquoted(value) if value.startswith('"') else value
+        record[key] = _typed(_KINDS.get(key), text)
     return record
+
+
+def _unquoted(value: str) -> str:
+    return _ESCAPE.sub(lambda found: found[1].replace("n", "\n"), value[1:-1])
 
 
 def _typed(kind: int | None, value: str) -> object:

@@ -80,7 +80,9 @@ def result_of(counts: Counts, found: Found) -> Report:
         "rate_limits": _rate_limits(counts) if events & _OF_LIMITS or counts.limits.found else None,
         "outages": [asdict(each) for each in counts.outages.found],
         "outages_in_all": counts.outages.count,
-        "slowest_recoveries": [asdict(each) for each in counts.slowest.found()] if is_info else None,
+        "slowest_recoveries": [asdict(each) for each in counts.slowest.found()]
+        if is_info
+        else None,
         "needs_a_person": [asdict(each) for each in counts.attentions.found()],
     }
 

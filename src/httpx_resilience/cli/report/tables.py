@@ -239,15 +239,16 @@ def steps_of(recovery: Report) -> Iterator[tuple[str, str]]:
 
 
 def _step(step: Mapping[str, Any]) -> str:
-    parts = [str(step["event"])]
+    text = str(step["event"])
     if step["attempt"] is not None:
-        parts.append(f"attempt {step['attempt']:g}")
-    parts += [str(step[key]) for key in ("what",) if step[key] is not None]
+        text = f"attempt {step['attempt']:g}: {text}"
+    if step["what"] is not None:
+        text += f" {step['what']}"
     if step["delay"] is not None:
-        parts.append(f"waits {step['delay']:g} s")
+        text += f", {step['delay']:g} s"
     if step["source"] is not None:
-        parts.append(f"({step['source']})")
-    return in_one_line(" ".join(parts))
+        text += f" ({step['source']})"
+    return in_one_line(text)
 
 
 def _timelines(report: Report, screen: Console) -> None:
@@ -259,7 +260,9 @@ def _timelines(report: Report, screen: Console) -> None:
     for each in slowest[:5]:
         call = f"{each['method']} {each['path']} of {each['origin']}, call {each['call_id']}"
         screen.print(in_one_line(f"{as_duration(each['elapsed'])}: {call}"))
-        for after, what in steps_of(each):
-            screen.print(f"  {after:>11}  {what}")
-
-
+        steps = Table.grid(padding=(0, 0, 0, 2))
+        steps.add_column(justify="right", no_wrap=True, min_width=11)
+        steps.add_column(overflow="fold")
+        for step in steps_of(each):
+            steps.add_row(*step)
+        screen.print(steps)

@@ -76,7 +76,7 @@ def as_duration(seconds: float | None) -> str:
     """Return a length of time as people read it.
 
     >>> [as_duration(each) for each in (0.0312, 4.56, 75.0, 7260.0, 200000.0, None)]
-    ['31 ms', '4.6 s', '1 min 15 s', '2 h 1 min', '2 d 8 h', '-']
+    ['31 ms', '4.6 s', '1 min 15 s', '2 h 1 min', '2 d 7 h', '-']
     """
     if seconds is None or not math.isfinite(seconds):
         return "-"
@@ -84,7 +84,7 @@ def as_duration(seconds: float | None) -> str:
         return f"{round(seconds * 1000)} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    left, parts = round(seconds), []
+    left, parts = round(seconds), list[str]()
     for size, word in (*_WORDS, (1, "s")):
         count, left = divmod(left, size)
         if count or parts:
