@@ -234,12 +234,23 @@ def test_open_calls_beyond_the_most_are_forgotten_and_counted(
     monkeypatch.setattr(OpenCalls.__init__, "__defaults__", (2,))
     lines = [
         *(retry(call, at) for at, call in enumerate("abac")),
-        *(call_line("recovered", call, 9, attempt=2, status=200) for call in "abc"),
+        *(call_line("recovered", call, 9, attempt=2, status=200, elapsed=1.0) for call in "abc"),
     ]
     made = report(run, log, lines)
     assert made["forgotten_calls"] == 1
     (failure,) = made["failures"]
-    assert (failure["met"], failure["recovered"]) == (4, 2)  # a was heard of after b
+    assert (failure["met"], failure["recovered"]) == (4, 2)
+    steps = {each["call_id"]: len(each["steps"]) for each in made["slowest_recoveries"]}
+    assert steps == {"a": 3, "b": 1, "c": 2}  # a was heard of after b
+
+
+def test_the_slowest_recoveries_are_kept(run: Run, log: Path) -> None:
+    lines = [
+        call_line("recovered", f"{number}", attempt=2, status=200, elapsed=float(number % 17))
+        for number in range(17)
+    ]
+    slowest = report(run, log, lines)["slowest_recoveries"]
+    assert [each["elapsed"] for each in slowest] == [float(number) for number in range(16, 6, -1)]
 
 
 def test_timelines_are_as_long_as_they_may_be(run: Run, log: Path) -> None:

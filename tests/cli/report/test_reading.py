@@ -99,6 +99,8 @@ def test_a_line_that_is_too_long_is_skipped_and_what_follows_is_read() -> None:
     long = b"x" * (3 * reading.PIECE)
     records, found = read(long + b"\n" + text_of(*GOOD))
     assert (len(records), found.too_long) == (2, 1)
+    split = (reading.PIECE - 10) * b"x" + b'{"event": "not the begin of a line"}\n'
+    assert read(b"y" * reading.PIECE + split + text_of(*GOOD))[1].others == 0
     assert read(b"x" * (reading.LONGEST_LINE + 1) + b"\n" + text_of(*GOOD))[1].too_long == 1
 
 

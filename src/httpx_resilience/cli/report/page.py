@@ -64,7 +64,7 @@ def _template() -> Template:
 
 
 def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("httpx_resilience.cli.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _number(value: float | None) -> str:
