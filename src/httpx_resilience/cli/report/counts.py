@@ -71,7 +71,7 @@ class Waits:
 
     throttle: float = 0.0
     covered: float = 0.0
-    backoff: Counter[str] = field(default_factory=Counter)
+    backoff: dict[str, float] = field(default_factory=dict)
     parking: float = 0.0
 
 
@@ -211,7 +211,8 @@ class Counts:
         parked, source = self._parked(record, call, part), record["delay_source"]
         # The delay of a retry that was parked is all the time since its attempt failed.
         backoff = max(0.0, record["delay"] - parked)
-        self.waits.backoff["backoff" if source in _PARKED_SOURCES else source] += backoff
+        source = "backoff" if source in _PARKED_SOURCES else source
+        self.waits.backoff[source] = self.waits.backoff.get(source, 0.0) + backoff
         part.backoff += backoff
 
     def _retry_parked(self, record: Record, part: Part) -> None:

@@ -176,7 +176,10 @@ def _time_lost(counts: Counts) -> Report:
         throttle = waits.covered
     return {
         "throttle": None if throttle is None else round(throttle, 3),
-        "backoff": {source: round(wait, 3) for source, wait in waits.backoff.most_common()},
+        "backoff": {
+            source: round(wait, 3)
+            for source, wait in sorted(waits.backoff.items(), key=lambda item: -item[1])
+        },
         "parking": round(waits.parking, 3),
     }
 
