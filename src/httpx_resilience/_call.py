@@ -219,6 +219,8 @@ def finish(request: Any, done: Done, exchange: Exchange, history: CallHistory) -
     if done.reason == SUCCESS and response is not None:
         history.close(done, exchange.last.outcome)
         response.extensions[HISTORY] = history
+        if exchange.previous.error is not None:  # its traceback may hold a frame that holds us
+            exchange.forget()
         return response
     return _finish_failed(request, done, exchange, history)
 

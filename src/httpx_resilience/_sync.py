@@ -77,6 +77,7 @@ class SyncTransport(Transport[Request, Response, Inner, Request | None]):
                 registry.under_way.discard(flow)
                 _wake(cancel(flow, runtime.now()))
                 exchange.release_connection()
+                exchange.forget()
             raise
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ class SyncExchange(Exchange):
         else:
             outcome = self._failed(response, sent_at, at, step.cut_at)
         attempt.outcome = outcome
+        del attempt  # as in the asynchronous exchange
         return outcome
 
     def _cut_or_raised(
