@@ -33,10 +33,11 @@ NAMES = (
     "throttle",
     "growth",
     "imports",
+    "report",
 )
 COUNTED = "instructions"
 """Takes ten seconds at the least, for it starts Python under valgrind."""
-LENGTHY = {COUNTED, "happy", "shapes", "loopback", "throttle", "growth", "imports"}
+LENGTHY = {COUNTED, "happy", "shapes", "loopback", "throttle", "growth", "imports", "report"}
 """Left to ``pytest -m soak``: they take seconds each, however little they are to do."""
 TINY = 0.01
 

@@ -14,7 +14,7 @@ def as_numbers(text: str) -> tuple[int, ...]:
 def test_every_requirement_states_the_oldest_version_that_will_do() -> None:
     assert set(minimums()) == {
         "httpx", "httpx2", "anyio", "structlog", "typer", "rich", "starlette", "uvicorn", "trio",
-        "coredis", "redis", "opentelemetry-api",
+        "coredis", "redis", "opentelemetry-api", "jinja2",
     }  # fmt: skip
 
 

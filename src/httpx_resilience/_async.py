@@ -78,7 +78,7 @@ class AsyncTransport(Transport[Request, Response, Inner, Awaitable[Request | Non
             _wake(cancel(flow, runtime.now()))
             if not isinstance(error, GeneratorExit):  # a closed coroutine may not await
                 await exchange.release_connection()
-            exchange.forget()
+                exchange.forget()
             raise
 
     async def aclose(self) -> None:
