@@ -86,6 +86,7 @@ LAYERS = (
     "httpx2",
     "__init__",
     "testing",
+    "_pytest",
     "cli",
 )
 """The package's parts; each may import those before it."""
@@ -112,9 +113,14 @@ ON_DEMAND = {
     ("__init__.py", "httpx_resilience._store.redis"),
     ("_call.py", "httpx_resilience._store.redis"),
     ("_core/dialect/dialect.py", "httpx_resilience._core.dialect.toml"),
+    ("_pytest.py", "httpx_resilience.testing"),
+    ("_pytest.py", "httpx_resilience.testing.httpx2"),
+    ("testing/__init__.py", "httpx_resilience.testing._with_httpx"),
+    ("testing/httpx2.py", "httpx_resilience.testing._with_httpx2"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect
-in TOML, needs it, while a program sets itself up; whoever uses httpx2 needs nothing of httpx."""
+in TOML, needs it, while a program sets itself up; whoever uses httpx2 needs nothing of httpx; pytest
+starts with every plugin that is installed."""
 
 
 def modules(folder: Path = ROOT) -> list[Path]:

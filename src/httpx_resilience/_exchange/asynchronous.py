@@ -84,13 +84,12 @@ class AsyncExchange(Exchange):
             What to await, and the waiter.
         """
         step.waiter.wake = waiter = self._runtime.waiter()
-        waited = wait(waiter)
-        return waited if step.until is None else self._keep(waited, step.until), waiter
+        return wait(waiter) if step.until is None else self._keep(waiter, step.until), waiter
 
-    async def _keep(self, waited: Awaitable[None], until: float) -> Woken | None:
-        with self._runtime.scope(deadline=until) as scope:
-            await waited
-        if scope.cancelled_caught:  # a clock may show a rounding error less than its timer
+    async def _keep(self, waiter: Any, until: float) -> Woken | None:
+        if await self._runtime.wait_until(
+            waiter, until
+        ):  # a clock may show a rounding error less than its timer
             return Woken(max(until, self._runtime.now()))
         return None
 

@@ -19,6 +19,8 @@ from typing import Any
 
 import anyio
 
+from . import instant
+
 _modules = sys.modules
 
 
@@ -100,7 +102,7 @@ class Runtime:
         scope: Returns a cancel scope that ends at a time: ``runtime.scope(deadline=at)``.
     """
 
-    __slots__ = ("_new_waiter", "_process", "loop", "now", "scope")
+    __slots__ = ("__weakref__", "_new_waiter", "_process", "jumps", "loop", "now", "scope")
 
     def __init__(self) -> None:
         loop: Any = running_loop()
@@ -115,6 +117,8 @@ class Runtime:
             trio = _modules["trio"]
             self.now = trio.lowlevel.current_clock().current_time
             self._new_waiter = anyio.Event
+        self.jumps: instant.Jumps | None = None
+        instant.know(self)
 
     def waiter(self) -> Any:
         """Return something to wait for until somebody notifies it.
@@ -136,7 +140,9 @@ class Runtime:
         waiter = self._new_waiter()
         waiting.add(waiter)
         try:
-            if isinstance(waiter, anyio.Event):
+            if instant.current is not None and self.jumps is not None:
+                await self._jump(self.jumps, until, waiter)
+            elif isinstance(waiter, anyio.Event):
                 with self.scope(deadline=until):
                     await waiter.wait()
             else:
@@ -147,6 +153,18 @@ class Runtime:
                     timer.cancel()
         finally:
             waiting.discard(waiter)
+
+    async def wait_until(self, waiter: Any, until: float) -> bool:
+        """Wait for a waiter, or until a time of the loop's clock; return whether that came."""
+        if instant.current is not None and self.jumps is not None:
+            return not await self._jump(self.jumps, until, waiter)
+        with self.scope(deadline=until) as scope:
+            await wait(waiter)
+        return scope.cancelled_caught
+
+    async def _jump(self, jumps: instant.Jumps, until: float, waiter: Any) -> bool:
+        is_woken = waiter.is_set if isinstance(waiter, anyio.Event) else waiter.done
+        return await instant.rest(jumps, until, self.now, is_woken, raise_if_cancelled)
 
     @property
     def is_running(self) -> bool:

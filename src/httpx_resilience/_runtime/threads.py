@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from . import instant
+
 SLICE = 1.0
 """Seconds that a thread waits at most before it looks."""
 
@@ -54,12 +56,14 @@ class Runtime:
         lock: Held while the core decides.
     """
 
-    __slots__ = ("lock", "loop", "now")
+    __slots__ = ("__weakref__", "jumps", "lock", "loop", "now")
 
     def __init__(self) -> None:
         self.loop = _process
         self.now: Callable[[], float] = time.monotonic
         self.lock = threading.RLock()
+        self.jumps: instant.Jumps | None = None
+        instant.know(self)
 
     @property
     def is_running(self) -> bool:
@@ -72,6 +76,8 @@ class Runtime:
 
     def wait(self, waiter: threading.Event, until: float) -> bool:
         """Wait until somebody notifies a waiter, or until a time; return whether somebody did."""
+        if instant.current is not None and self.jumps is not None:
+            return instant.wait(self.jumps, until, self.now, waiter)
         while not waiter.is_set():
             left = until - self.now()
             if left <= 0:

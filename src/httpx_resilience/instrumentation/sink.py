@@ -1,8 +1,9 @@
 """Where events go: the log, and the user's callables. Neither can break a call or a throttle."""
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 from .._core import checks
 from .._core.telemetry.events import SCHEMA, Event, Level
@@ -10,6 +11,7 @@ from .._core.telemetry.recorder import PendingEvent
 from . import log
 
 EventCallable = Callable[[Event], object]
+_Plain = checks.Plain[Event, object]
 
 _DEBUG = Level.DEBUG
 
@@ -65,14 +67,30 @@ class EventSink:
     Nothing of type ``Exception`` that either raises comes out; each is reported once.
     """
 
-    __slots__ = ("_least", "_listeners", "_reported")
+    __slots__ = ("__weakref__", "_least", "_listeners", "_reported")
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self._listeners = tuple(
             (listener.level, checks.plain("on_event", listener.callback)) for listener in listeners
         )
-        self._least = min((level for level, _ in self._listeners), default=_NOBODY)
+        self._look()
         self._reported: set[int | str] = set()
+        for callback in _captures:
+            self.listen(callback)
+        _sinks.add(self)
+
+    def _look(self) -> None:
+        self._least = min((level for level, _ in self._listeners), default=_NOBODY)
+
+    def listen(self, callback: _Plain) -> None:
+        """Give every event to one callable more."""
+        self._listeners = (*self._listeners, (_DEBUG, callback))
+        self._look()
+
+    def listen_no_more(self, callback: _Plain) -> None:
+        """Give events to a callable no longer."""
+        self._listeners = tuple(each for each in self._listeners if each[1] is not callback)
+        self._look()
 
     @property
     def verbose(self) -> bool:
@@ -176,6 +194,25 @@ class DeferredSink(EventSink):
         """Hand out events that were kept back; never raises."""
         for event in events:
             super()._hand_out(event, self._logger_for(event.level))
+
+
+_sinks: "WeakSet[EventSink]" = WeakSet()
+_captures: list[_Plain] = []
+
+
+@contextmanager
+def captured(callback: EventCallable) -> Iterator[None]:
+    """Give a callable all events of all transports, while a block runs."""
+    plain = checks.plain("capture_events", callback)
+    _captures.append(plain)
+    for sink in tuple(_sinks):
+        sink.listen(plain)
+    try:
+        yield
+    finally:
+        _captures.remove(plain)
+        for sink in tuple(_sinks):
+            sink.listen_no_more(plain)
 
 
 def listeners_of(

@@ -13,6 +13,7 @@ from typing import ClassVar, Generic, TypeVar, cast
 import anyio
 
 from .._core import checks
+from .._runtime import instant
 from ..dialects.scaivault import category_of
 from ._api import Api
 from ._drops import CUT, beginning, exception_of
@@ -62,8 +63,8 @@ class Vault(Generic[AsyncTransport, SyncTransport]):
         decimals: int = 0,
         anonymous: bool = False,
         retention: float = 30 * 86400.0,
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = instant.monotonic,
+        wall: Callable[[], float] = instant.wall,
     ) -> None:
         checks.number("retention", retention, low=0)
         self.log: list[SeenRequest] = []

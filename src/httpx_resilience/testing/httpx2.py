@@ -1,14 +1,18 @@
 """The same for httpx2, which is imported when it is needed."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import (
     DEFAULT_LIMITS,
+    CapturedEvents,
     Fault,
+    InstantWaits,
     Limit,
     SeenRequest,
     When,
     Where,
+    capture_events,
+    instant_waits,
     serve,
     serve_in_thread,
 )
@@ -17,17 +21,32 @@ from ._vault import Vault
 if TYPE_CHECKING:
     import httpx2  # noqa: F401 - named in a string, below
 
+    from ._with_httpx2 import ScriptedTransport
+
 __all__ = [
     "DEFAULT_LIMITS",
+    "CapturedEvents",
     "FakeScaiVault",
     "Fault",
+    "InstantWaits",
     "Limit",
+    "ScriptedTransport",
     "SeenRequest",
     "When",
     "Where",
+    "capture_events",
+    "instant_waits",
     "serve",
     "serve_in_thread",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ScriptedTransport":  # it is made of httpx2, which is imported when it is needed
+        from ._with_httpx2 import ScriptedTransport
+
+        return ScriptedTransport
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class FakeScaiVault(Vault["httpx2.ASGITransport", "httpx2.BaseTransport"]):
