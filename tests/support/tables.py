@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import importlib
 import inspect
 import itertools
 import logging
@@ -14,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import anyio
 import httpx
@@ -57,6 +58,18 @@ from httpx_resilience.testing import DEFAULT_LIMITS, FakeScaiVault, Fault, SeenR
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+
+PUBLIC = (
+    "httpx_resilience",
+    "httpx_resilience.httpx2",
+    "httpx_resilience.dialects",
+    "httpx_resilience.testing",
+    "httpx_resilience.testing.httpx2",
+    "httpx_resilience.instrumentation.opentelemetry",
+    "httpx_resilience.instrumentation.schema",
+    "httpx_resilience.cli",
+)
+"""The modules to import from."""
 
 ABSTRACT = (Event, CallEvent, ScopeEvent, RateLimitEvent)
 
@@ -536,8 +549,32 @@ def _class_of(spec: ErrorSpec) -> str:
 
 SHIPPED = [name.lower() for name in dialects.__all__ if name not in ("GENERIC", "SCAIVAULT")]
 
+
+def reference(module: str) -> str:
+    """Return the public names of a module, each with the first sentence of its docstring."""
+    found = importlib.import_module(module)
+    named = ((name, getattr(found, name)) for name in found.__all__)
+    return table(
+        ["name", "what it is"], [[f"`{name}`", summary_of(value)] for name, value in named]
+    )
+
+
+def summary_of(value: object) -> str:
+    """Return what a public name is, in a sentence."""
+    if isinstance(value, httpx_resilience.Dialect):
+        return f"The dialect `{value.name}`; see [the gallery](dialects.md)"
+    if get_origin(value) is Literal:
+        return "One of " + ", ".join(f'`"{one}"`' for one in get_args(value))
+    if not callable(value):
+        return "A constant: see [Testing](testing.md)"
+    text = inspect.getdoc(value) or ""
+    assert text, f"{value!r} has no docstring"
+    return first_sentence(text)
+
+
 MADE: dict[str, Callable[[], str]] = {
     **{f"dialect {name}": partial(dialect, name) for name in SHIPPED},
+    **{f"reference {name}": partial(reference, name) for name in PUBLIC},
     "decisions": decisions,
     "reasons": reasons,
     "errors": errors,
@@ -575,7 +612,7 @@ MADE: dict[str, Callable[[], str]] = {
     "recovery": sample_of_a_recovery,
 }
 
-_BLOCK = re.compile(r"(<!-- made: ([\w ]+) -->)\n.*?\n(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- made: ([\w .]+) -->)\n.*?\n(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> list[Path]:

@@ -4,6 +4,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+__all__ = ["log_schema", "log_schema_text"]
+
 _FILE = "log.schema.json"
 
 
