@@ -32,7 +32,10 @@ def test_the_distributions_are_sound_and_hold_what_belongs_in_them(tmp_path: Pat
     assert {name.split("/")[0].split("-")[0] for name in in_wheel} == {"httpx_resilience"}
     tracked = {path.relative_to(ROOT / "src").as_posix() for path in sources()}
     assert {name for name in in_wheel if ".dist-info/" not in name} == tracked
-    assert {"httpx_resilience/py.typed", "httpx_resilience/instrumentation/log.schema.json"} <= tracked
+    assert {
+        "httpx_resilience/py.typed",
+        "httpx_resilience/instrumentation/log.schema.json",
+    } <= tracked
 
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()}
