@@ -30,6 +30,8 @@ from httpx_resilience.testing import (
 )
 from httpx_resilience.testing import httpx2 as testing_httpx2
 
+pytest_plugins = ["pytester"]
+
 URL = "http://vault/v1/secrets"
 FAMILIES = pytest.mark.parametrize(
     ("library", "ours", "testing"),
@@ -71,7 +73,8 @@ def test_an_hour_passes_at_once_for_threads(
     with testing.instant_waits() as waits, library.Client(transport=transport) as client:
         assert client.get(URL).status_code == 200
     assert time.monotonic() - began < 5
-    assert len(waits.seconds) == 3
+    assert len(waits.seconds) >= 3  # one that is parked looks once a second
+    assert waits.total > 0.75
 
 
 @pytest.mark.anyio
@@ -111,7 +114,7 @@ async def test_a_rate_limit_of_a_vault_is_waited_out_with_its_own_clock() -> Non
                     group.start_soon(call)
     assert statuses == [200] * 250
     assert [seen.code for seen in vault.log].count("rate_limited") <= 5
-    assert max(waits.seconds) > 1.0
+    assert waits.total > 60.0
 
 
 def test_threads_wait_out_a_rate_limit_together() -> None:
@@ -228,7 +231,7 @@ def test_events_are_captured_of_transports_made_before_and_after() -> None:
     assert events.names.count("call_finished") == 2
     with pytest.raises(AssertionError, match="2 events are retry_scheduled"):
         events.only(RetryScheduled)
-    with pytest.raises(AssertionError, match="0 events are recovery_hook"):
+    with pytest.raises(AssertionError, match="0 events are recovery_hook; there are: call_started"):
         events.only(RecoveryHook)
 
 

@@ -41,9 +41,8 @@ class CapturedEvents(list[Event]):
         """
         found = self.of(kind)
         if len(found) != 1:
-            raise AssertionError(
-                f"{len(found)} events are {kind.name}, and there are: {', '.join(self.names) or '-'}"
-            )
+            names = ", ".join(self.names) or "none"
+            raise AssertionError(f"{len(found)} events are {kind.name}; there are: {names}")
         return found[0]
 
 

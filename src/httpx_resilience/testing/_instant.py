@@ -14,10 +14,11 @@ _T = TypeVar("_T")
 
 
 class InstantWaits:
-    """What ``instant_waits`` returns: a context manager, and a decorator of functions of both kinds.
+    """What ``instant_waits`` returns: a context manager, and a decorator of any function.
 
     Attributes:
-        seconds: How long each wait would have taken, in the order in which they began.
+        seconds: How long each wait would have taken, in the order in which they began; a call may
+            wait in several steps, so rather ask for their ``total``.
     """
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ def instant_waits() -> InstantWaits:
     transports measure ``retry_for``, deadlines and ``max_wait`` jumps there. Transports may be made
     before the block or in it. ``FakeScaiVault`` goes by the same clock, so that its windows end.
 
-    Everything else takes what it takes: your own sleeps, answers from a network, a timeout of httpx.
+    Everything else takes what it takes: your own sleeps, answers from a network, httpx's timeouts.
     An attempt that is under way is not cut by a jump. After the block the clocks go on from where
     they are; blocks may overlap, and all record.
 

@@ -3,7 +3,6 @@
 The way of a request, top to bottom: fault picked → delay → limiter → endpoint → headers → log.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate

@@ -33,7 +33,8 @@ class ScriptedTransport(Scripted, httpx.BaseTransport, httpx.AsyncBaseTransport)
     >>> import httpx
     >>> from httpx_resilience import ResilientTransport
     >>> from httpx_resilience.testing import instant_waits
-    >>> inner = ScriptedTransport([503, httpx.ConnectError("no"), httpx.Response(200, text="fine")])
+    >>> script = [503, httpx.ConnectError("no"), httpx.Response(200, text="fine")]
+    >>> inner = ScriptedTransport(script)
     >>> with instant_waits(), httpx.Client(transport=ResilientTransport(inner)) as client:
     ...     client.get("https://vault.example/v1/secrets").text
     'fine'

@@ -33,7 +33,8 @@ class ScriptedTransport(Scripted, httpx2.BaseTransport, httpx2.AsyncBaseTranspor
     >>> import httpx2
     >>> from httpx_resilience.httpx2 import ResilientTransport
     >>> from httpx_resilience.testing import instant_waits
-    >>> inner = ScriptedTransport([503, httpx2.ConnectError("no"), httpx2.Response(200, text="fine")])
+    >>> script = [503, httpx2.ConnectError("no"), httpx2.Response(200, text="fine")]
+    >>> inner = ScriptedTransport(script)
     >>> with instant_waits(), httpx2.Client(transport=ResilientTransport(inner)) as client:
     ...     client.get("https://vault.example/v1/secrets").text
     'fine'
