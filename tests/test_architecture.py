@@ -119,8 +119,8 @@ ON_DEMAND = {
     ("testing/httpx2.py", "httpx_resilience.testing._with_httpx2"),
 }
 """What is imported inside a function although it is always there: only a misspelling, or a dialect
-in TOML, needs it, while a program sets itself up; whoever uses httpx2 needs nothing of httpx; pytest
-starts with every plugin that is installed."""
+in TOML, needs it, while a program sets itself up; whoever uses httpx2 needs nothing of httpx;
+pytest starts with every plugin that is installed."""
 
 
 def modules(folder: Path = ROOT) -> list[Path]:

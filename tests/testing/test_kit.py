@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,7 @@ from httpx_resilience import (
     ThrottlePolicy,
 )
 from httpx_resilience import testing as testing_httpx
+from httpx_resilience._runtime import instant
 from httpx_resilience.testing import (
     FakeScaiVault,
     ScriptedTransport,
@@ -170,6 +172,7 @@ def test_a_transport_from_before_the_block_goes_on_after_it() -> None:
         assert client.get(URL).status_code == 200
         with instant_waits() as waits:
             assert client.get(URL).status_code == 200
+        assert instant.current is None
         assert client.get(URL).status_code == 200
     assert len(waits.seconds) == 1
 
@@ -214,7 +217,7 @@ def test_functions_of_both_kinds_can_be_decorated() -> None:
 
 
 def test_events_are_captured_of_transports_made_before_and_after() -> None:
-    before = ResilientTransport(ScriptedTransport([503, 200]))
+    before = ResilientTransport(ScriptedTransport([503, 200, 404]))
     heard: list[str] = []
     with capture_events() as events, instant_waits():
         later = ResilientTransport(
@@ -226,8 +229,9 @@ def test_events_are_captured_of_transports_made_before_and_after() -> None:
     assert len(events.of(RetryScheduled)) == 2
     assert events.names.count("call_finished") == 2  # of level debug
     assert heard == ["retry_scheduled", "recovered"]
-    with httpx.Client(transport=ResilientTransport(ScriptedTransport([404]))) as client:
-        client.get(URL)
+    for transport in (before, ResilientTransport(ScriptedTransport([404]))):
+        with httpx.Client(transport=transport) as client:
+            assert client.get(URL).status_code == 404
     assert events.names.count("call_finished") == 2
     with pytest.raises(AssertionError, match="2 events are retry_scheduled"):
         events.only(RetryScheduled)
@@ -265,6 +269,18 @@ async def test_a_line_may_be_an_async_function_and_an_exception() -> None:
     with instant_waits():
         async with httpx.AsyncClient(transport=transport) as client:
             assert (await client.post(URL, content=b"twice")).content == b"twice"
+
+
+@pytest.mark.anyio
+async def test_the_bodies_of_requests_can_be_read_afterwards() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"a"
+        yield b"b"
+
+    inner = ScriptedTransport([200])
+    async with httpx.AsyncClient(transport=inner) as client:
+        await client.post(URL, content=chunks())
+    assert inner.requests[0].content == b"ab"
 
 
 PLUGIN = """

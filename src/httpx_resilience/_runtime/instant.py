@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
 ROUNDS = 6
@@ -22,18 +22,12 @@ _SLICE = 0.0005
 """Seconds between looks of a thread that waits."""
 
 
-class HasClock(Protocol):
-    """A runtime of either kind."""
-
-    now: Callable[[], float]
-
-
 class Jumps:
     """A clock that jumps, and what waits for it.
 
     Attributes:
         offset: Seconds that it is ahead of the real one.
-        record: Called with the seconds of each wait as it begins.
+        records: Called with the seconds of each wait as it begins.
     """
 
     def __init__(self) -> None:
@@ -79,8 +73,8 @@ _blocks = 0
 _guard = threading.Lock()
 
 
-def know(runtime: HasClock) -> None:
-    """Remember a runtime; if a block is active, its clock jumps from now on."""
+def know(runtime: Any) -> None:
+    """Remember a runtime of either kind; if a block is active, its clock jumps from now on."""
     _runtimes.add(runtime)
     if current is not None:
         _follow(runtime, current)
