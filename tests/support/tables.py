@@ -53,6 +53,9 @@ from httpx_resilience import (
 from httpx_resilience._core.retry.decision import REASONS
 from httpx_resilience._store.redis import RIGHTS
 from httpx_resilience.cli._app import app
+from httpx_resilience.cli._screen import quiet_log
+from httpx_resilience.cli.simulate.run import NONE, PLAIN, play
+from httpx_resilience.cli.simulate.scenarios import SCENARIOS
 from httpx_resilience.testing import DEFAULT_LIMITS, FakeScaiVault, Fault, SeenRequest
 
 ROOT = Path(__file__).parents[2]
@@ -500,6 +503,21 @@ def options(name: str) -> str:
     return table(["option", "meaning", "default"], rows)
 
 
+def simulated() -> str:
+    """Return what ``simulate`` prints for the default policy."""
+    rows = []
+    for scenario in SCENARIOS.values():
+        for client, policy in (("default policy", Policy()), (NONE, None), (PLAIN, None)):
+            with quiet_log():
+                made = play(scenario, client, policy, 1)
+            name = scenario.name if client == "default policy" else ""
+            seconds = (made.p50, made.p99, made.recovered_after)
+            shown = ["-" if each is None else f"{each:.1f} s" for each in seconds]
+            rows.append([name, client, f"{made.success:.0%}", f"{made.attempts:.2f}", *shown])
+    heads = ["scenario", "client", "succeeded", "requests", "p50", "p99", "over after"]
+    return table(heads, rows)
+
+
 # The dialects that ship.
 
 
@@ -604,6 +622,8 @@ MADE: dict[str, Callable[[], str]] = {
     "options of errors": lambda: options("errors"),
     "options of status": lambda: options("status"),
     "options of report": lambda: options("report"),
+    "options of simulate": lambda: options("simulate"),
+    "simulated": simulated,
     "rights": lambda: f"```text\n{RIGHTS}\n```",
     "store scope": lambda: attributes(httpx_resilience.StoreScope),
     "store limit": lambda: attributes(httpx_resilience.StoreLimit),

@@ -1,42 +1,11 @@
-"""An asyncio event loop in virtual time: nothing waits, the clock jumps to the next timer."""
+"""Event loops in virtual time, asyncio's and Trio's: nothing waits, the clock jumps."""
 
-import asyncio
-import selectors
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 
-
-class _JumpingSelector(selectors.DefaultSelector):
-    """Instead of waiting for a timer, say how long it would have taken."""
-
-    def __init__(self, loop: "VirtualLoop") -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None:
-            raise RuntimeError("nothing is scheduled: the test would hang")
-        self._loop.jump(timeout)
-        return []
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """``asyncio.run(main(), loop_factory=VirtualLoop)``: hours pass in microseconds."""
-
-    def __init__(self) -> None:
-        super().__init__(_JumpingSelector(self))
-        self._now = 1000.0
-
-    def time(self) -> float:
-        return self._now
-
-    def jump(self, seconds: float) -> None:
-        self._now += max(seconds, 1e-9)
+from httpx_resilience.cli.simulate.loop import VirtualLoop as VirtualLoop
 
 
 def backend(name: str) -> tuple[str, Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import AsyncIterator
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
@@ -283,6 +284,12 @@ async def test_the_bodies_of_requests_can_be_read_afterwards() -> None:
     assert inner.requests[0].content == b"ab"
 
 
+IS_INSTALLED = any(
+    each.value == "httpx_resilience._pytest" for each in entry_points(group="pytest11")
+)
+PLUGGED_IN = () if IS_INSTALLED else ("-p", "httpx_resilience._pytest")
+"""In a checkout whose metadata are older there is no entry point yet."""
+
 PLUGIN = """
 import httpx
 from httpx_resilience import ResilientTransport, RetryScheduled
@@ -301,7 +308,7 @@ def test_it(resilience_events, fake_scaivault, fake_scaivault_httpx2, instant_wa
 
 def test_the_fixtures_are_there(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PLUGIN)
-    ran = pytester.runpytest_subprocess("-p", "httpx_resilience._pytest", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(*PLUGGED_IN, "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=1)
 
 
@@ -313,5 +320,5 @@ def test_the_plugin_costs_pytest_nothing_at_its_start(pytester: pytest.Pytester)
         "    for name in ('httpx', 'httpx2', 'starlette', 'httpx_resilience.testing'):\n"
         "        assert name not in sys.modules, name\n"
     )
-    ran = pytester.runpytest_subprocess("-p", "httpx_resilience._pytest", "-p", "no:cacheprovider")
+    ran = pytester.runpytest_subprocess(*PLUGGED_IN, "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=1)

@@ -1,4 +1,4 @@
-"""The command line: demo, fetch, errors, status, schema, report. Needs the extra ``cli``."""
+"""The command line: ``httpx-resilience --help`` names its commands. Needs the extra ``cli``."""
 
 import sys
 from collections.abc import Sequence

@@ -17,6 +17,7 @@ from ._fetch import fetch
 from ._report import report
 from ._schema import schema
 from ._screen import complain
+from ._simulate import simulate
 from ._status import status
 from ._streams import drop
 
@@ -36,6 +37,7 @@ app.command()(errors)
 app.command()(status)
 app.command()(schema)
 app.command()(report)
+app.command()(simulate)
 
 
 @app.callback(invoke_without_command=True)
@@ -78,6 +80,6 @@ def _in_one_line(error: Exception) -> str:
     if message.startswith("Got unexpected extra argument"):
         return "too many arguments; put quotes around what belongs together"
     if message.startswith("No such command"):
-        known = "demo, fetch URL, errors, status, schema and report LOG"
+        known = "demo, fetch URL, errors, status, schema, report LOG and simulate"
         return f"no such command; there are {known} (see --help)"
     return message

@@ -1,0 +1,1 @@
+"""One's own policy against servers in trouble, in virtual time."""
