@@ -35,6 +35,20 @@ def test_what_the_log_cannot_say_is_said(run: Run, tmp_path: Path, level: Level)
     assert "\x1b" not in ran.out
 
 
+def test_no_column_is_lost_at_80_columns(run: Run, tmp_path: Path) -> None:
+    long = {"code": "service_unavailable", "error_class": "rate_limited"}
+    origin = "https://a-rather-long-name.of-a-host.example:8443"
+    lines = [
+        retry(f"{number:x}", path="/v1/secrets/production/database", origin=origin, **long)
+        for number in range(100_000, 100_300)
+    ]
+    lines += [gave_up("a", origin=origin, **long), call_line("call_finished", "a", reason="x")]
+    ran = shown(run, tmp_path, *lines)
+    assert ran.out.count("gave up") == 3  # of failures, of origins, of paths
+    assert "attempts_exhausted" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
 def test_log_text_is_neither_markup_nor_an_escape(run: Run, tmp_path: Path) -> None:
     evil = "\x1b[31m[red]x[/red]\x1b]0;title\x07\u202e"
     ran = shown(

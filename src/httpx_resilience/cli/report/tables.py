@@ -108,10 +108,10 @@ def _failures(report: Report) -> Table | str:
         return "nothing"
     table = new_table()
     table.add_column("class")
-    table.add_column("code, exception or status", overflow="fold", min_width=24)
+    table.add_column("code or failure", overflow="fold", min_width=14)
     for head in ("met", "retried", "recovered"):
         table.add_column(head, justify="right")
-    table.add_column("gave up", overflow="fold")
+    table.add_column("gave up", overflow="fold", min_width=18)
     for each in report["failures"][:_ROWS]:
         table.add_row(
             in_one_line(each["error_class"]),
@@ -134,8 +134,8 @@ def _places(places: list[Report], head: str) -> Table | None:
     if not places:
         return None
     table = new_table()
-    table.add_column(head, overflow="fold", min_width=24)
-    for column in ("calls", "succeeded", "attempts", "failures", "recovered", "gave up"):
+    table.add_column(head, overflow="fold", min_width=18)
+    for column in ("calls", "succeeded", "attempts", "failed", "recovered", "gave up"):
         table.add_column(column, justify="right")
     for each in places[:_ROWS]:
         name = each["origin"]
