@@ -1,6 +1,7 @@
 """``report`` as tables: plain, escaped, 80 columns wide; what is missing is said."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_what_the_log_cannot_say_is_said(run: Run, tmp_path: Path, level: Level)
 
 
 def test_no_column_is_lost_at_80_columns(run: Run, tmp_path: Path) -> None:
-    long = {"code": "service_unavailable", "error_class": "rate_limited"}
+    long: dict[str, Any] = {"code": "service_unavailable", "error_class": "rate_limited"}
     origin = "https://a-rather-long-name.of-a-host.example:8443"
     lines = [
         retry(f"{number:x}", path="/v1/secrets/production/database", origin=origin, **long)

@@ -111,7 +111,7 @@ def _failures(report: Report) -> Table | str:
     table.add_column("code or failure", overflow="fold", min_width=14)
     for head in ("met", "retried", "recovered"):
         table.add_column(head, justify="right")
-    table.add_column("gave up", overflow="fold", min_width=18)
+    table.add_column("gave up", overflow="fold", min_width=19)
     for each in report["failures"][:_ROWS]:
         table.add_row(
             in_one_line(each["error_class"]),
