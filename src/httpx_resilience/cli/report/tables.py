@@ -111,7 +111,7 @@ def _failures(report: Report) -> Table | str:
     table.add_column("code or failure", overflow="fold", min_width=14)
     for head in ("met", "retried", "recovered"):
         table.add_column(head, justify="right")
-    table.add_column("gave up", overflow="fold", min_width=19)
+    table.add_column("gave up", no_wrap=True)
     for each in report["failures"][:_ROWS]:
         table.add_row(
             in_one_line(each["error_class"]),
@@ -119,7 +119,7 @@ def _failures(report: Report) -> Table | str:
             _count(each["met"]),
             _count(each["retried"]),
             _count(each["recovered"]),
-            reasons(each["gave_up"]) or "-",
+            "\n".join(reasons(each["gave_up"]).split(", ")) or "-",
         )
     return _with_rest(table, len(report["failures"]))
 
