@@ -108,7 +108,7 @@ def _failures(report: Report) -> Table | str:
         return "nothing"
     table = new_table()
     table.add_column("class")
-    table.add_column("code or failure", overflow="fold", min_width=14)
+    table.add_column("code or failure", overflow="fold")
     for head in ("met", "retried", "recovered"):
         table.add_column(head, justify="right")
     table.add_column("gave up", no_wrap=True)
@@ -134,9 +134,9 @@ def _places(places: list[Report], head: str) -> Table | None:
     if not places:
         return None
     table = new_table()
-    table.add_column(head, overflow="fold", min_width=18)
+    table.add_column(head, overflow="fold")
     for column in ("calls", "succeeded", "attempts", "failed", "recovered", "gave up"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for each in places[:_ROWS]:
         name = each["origin"]
         if head == "path":
