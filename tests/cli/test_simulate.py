@@ -87,6 +87,7 @@ def test_a_plot_is_drawn(run: Run, tmp_path: Path) -> None:
     assert "No such file or directory" in ran.err
 
 
+@pytest.mark.long
 def test_the_plot_in_the_documentation_is_what_the_command_draws(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "simulate.svg"
     assert run("simulate", "--plot", str(path)).status == 0

@@ -120,6 +120,7 @@ async def test_a_rate_limit_of_a_vault_is_waited_out_with_its_own_clock() -> Non
     assert waits.total > 60.0
 
 
+@pytest.mark.long
 def test_threads_wait_out_a_rate_limit_together() -> None:
     vault = FakeScaiVault(anonymous=True)
     statuses: list[int] = []
@@ -306,12 +307,14 @@ def test_it(resilience_events, fake_scaivault, fake_scaivault_httpx2, instant_wa
 """
 
 
+@pytest.mark.long
 def test_the_fixtures_are_there(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(PLUGIN)
     ran = pytester.runpytest_subprocess(*PLUGGED_IN, "-p", "no:cacheprovider")
     ran.assert_outcomes(passed=1)
 
 
+@pytest.mark.long
 def test_the_plugin_costs_pytest_nothing_at_its_start(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         "import sys\n"
