@@ -111,7 +111,27 @@ def test_where_a_single_unit_is_back_it_is_a_log_if_the_next_surely_comes_soon()
     short = opened(granularity=1e-7)
     short.answered(0.1, 0)
     assert opened(at=5.01, end=6.1, remaining=0, granularity=1e-7, known=short).seconds == LENGTH
-    assert opened(at=5.02, end=11.0, remaining=0, granularity=1e-7, known=short).seconds is None
+    # The last of a burst that came back one by one is followed by the end of the next burst.
+    assert opened(at=5.20, end=11.0, remaining=0, granularity=1e-7, known=short).seconds == LENGTH
+
+
+def test_where_a_single_unit_is_back_and_the_next_comes_late_it_is_no_log() -> None:
+    short = opened(granularity=1e-7)
+    short.answered(0.1, 0)
+    assert opened(at=5.01, end=11.0, remaining=0, granularity=1e-7, known=short).seconds is None
+
+
+def test_a_floating_point_reset_that_ends_in_zeros_is_still_one() -> None:
+    short = opened(granularity=1e-7)
+    short.answered(0.1, 0)
+    assert opened(at=5.01, end=6.1, remaining=0, granularity=0.001, known=short).seconds == LENGTH
+
+
+def test_a_confirmed_length_is_not_refuted_by_responses_that_come_out_of_order() -> None:
+    confirmed = opened(at=5.01, end=11.0, remaining=12, known=drained())
+    confirmed.answered(5.02, 0)
+    assert opened(at=5.03, end=11.0, remaining=0, known=confirmed).seconds == LENGTH
+    assert opened(at=10.03, end=16.0, remaining=0, known=confirmed).seconds == LENGTH
 
 
 def test_where_a_single_unit_is_back_it_is_a_bucket() -> None:

@@ -10,7 +10,7 @@ where people give them a few seconds, these are mostly five. So:
    clock's grid of ten seconds.
 3. Where nothing was left, a response on time that shows more than its own unit to be back confirms
    the length, and it holds from then on. A bucket that announces its next token returns but one; so
-   may a log, which is known if its reset is no whole second and moved a little only.
+   may a log, which is known if its reset is no whole second and moved a little only, once.
 4. A window may be a log in truth. So a unit is back when fewer requests than the limit were
    answered within the last such length: that holds for logs and for windows that a request begins.
 5. A refusal refutes it for good: the scope pays for the guess with one request at the most.
@@ -65,6 +65,8 @@ class ShortWindow:
         "_began_at",
         "_is_confirmed",
         "_is_drained",
+        "_is_float",
+        "_is_log",
         "_is_refuted",
         "seconds",
     )
@@ -74,6 +76,7 @@ class ShortWindow:
         self._answered: deque[float] = deque(maxlen=0)
         self._began_at = math.inf
         self._is_confirmed = self._is_drained = self._is_refuted = False
+        self._is_float = self._is_log = False
 
     def opened(
         self,
@@ -98,10 +101,14 @@ class ShortWindow:
         """
         if self._is_refuted or received == self._began_at:
             return
+        # A floating-point number may end in zeros by chance, a decimal one does not go on.
+        self._is_float = self._is_float or announced.granularity < _AS_IT_IS
         if self._is_drained and self._is_on_time(received):
             if not announced.remaining:
-                is_log = announced.granularity < _AS_IT_IS and reset.low - received < LENGTH / 2
-                if not is_log:
+                is_log = self._is_float and reset.low - received < LENGTH / 2
+                self._is_log = self._is_log or is_log
+                # What came after the last of a log's burst came after a gap, and so does its reset.
+                if not (self._is_confirmed or self._is_log):
                     self.refuse()
                 return
             self._is_confirmed = True
