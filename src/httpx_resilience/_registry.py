@@ -20,7 +20,7 @@ from ._core.headers import RateLimitReader
 from ._core.headers.server_clock import ServerClock
 from ._core.lru import LRUMap
 from ._core.outcome import Call
-from ._core.policy import BudgetPolicy, Policy
+from ._core.policy import BudgetPolicy, Policy, ThrottlePolicy
 from ._core.retry.budget import FleetBudget, RetryBudget
 from ._core.retry.origin_status import OriginStatus, origin_status
 from ._core.retry.parking import Parking
@@ -33,6 +33,7 @@ from ._core.throttle import (
     LeasedThrottle,
     Leasing,
     Names,
+    OriginConcurrency,
     Peers,
     RateLimitStatus,
     Route,
@@ -158,6 +159,7 @@ class Registry:
         "_budget",
         "_budgets",
         "_clocks",
+        "_concurrencies",
         "_configs",
         "_dialects",
         "_emit",
@@ -205,6 +207,7 @@ class Registry:
         self._budgets: LRUMap[RetryBudget] = LRUMap()
         self._parkings: LRUMap[Parking] = LRUMap()
         self._clocks: LRUMap[ServerClock] = LRUMap(ServerClock)
+        self._concurrencies: LRUMap[OriginConcurrency] = LRUMap()
         self._throttles: LRUMap[Throttle] = LRUMap()
         self._last_scope: tuple[Hashable, Throttle | None] = None, None
         self._routes: LRUMap[Route] = LRUMap()
@@ -326,11 +329,21 @@ class Registry:
         if limits is None:
             raise RuntimeError("a throttle was asked for although the policy has none")
         scope, clock, emit = _scope_of(who, name), self._clocks.get(origin), self._emit
+        concurrency = self._concurrency_of(origin, limits)
         if self._leasing is not None:
             known = name if category is None else category
-            return LeasedThrottle(origin, scope, limits, clock, emit, self._leasing, who, known)
+            return LeasedThrottle(
+                origin, scope, limits, clock, emit, self._leasing, who, known, concurrency
+            )
         peers = None if self._peers == 1 else Peers(self._peers)
-        return Throttle(origin, scope, limits, clock, emit, peers)
+        return Throttle(origin, scope, limits, clock, emit, peers, concurrency)
+
+    def _concurrency_of(self, origin: str, limits: ThrottlePolicy) -> OriginConcurrency | None:
+        """Return the requests in flight that an origin's scopes share; None for no bound."""
+        concurrency = limits.concurrency
+        if concurrency is None:
+            return None
+        return self._concurrencies.get(origin, lambda: OriginConcurrency(concurrency))
 
     def statuses(self, now: float) -> tuple[RateLimitStatus, ...]:
         """Return what is known of every scope, the least recently used first."""

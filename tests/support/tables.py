@@ -101,6 +101,8 @@ HOLDS = {
     "silent_limit": "The server refuses calls without sending rate-limit headers, "
     "so an adaptive rate is learned",
     "overload": "The server is degraded: waiting calls are released gradually",
+    "concurrency": "As many requests to the origin are in flight as may be; "
+    "logged once a minute at most",
 }
 
 SOURCES = {

@@ -28,6 +28,19 @@ def integer(field: str, value: object, *, low: int, high: int | None = None) -> 
         raise ValueError(_refusal(field, value, allowed))
 
 
+def integer_or(field: str, value: object, word: str, *, low: int) -> None:
+    """Raise unless ``value`` is an integer of at least ``low`` and below 2**63, a word, or None."""
+    if value is None or (isinstance(value, str) and value == word):
+        return
+    allowed = f"an integer of at least {low}, {word!r}, or None"
+    if isinstance(value, str):
+        raise ValueError(_refusal(field, value, allowed) + nearest(value, [word]))
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(_refusal(field, value, allowed))
+    if not low <= value <= MOST:
+        raise ValueError(_refusal(field, value, allowed))
+
+
 def number(
     field: str,
     value: object,

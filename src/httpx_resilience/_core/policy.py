@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from . import checks
 from .dialect.catalog import ErrorClass
@@ -146,6 +146,9 @@ class ThrottlePolicy:
         max_queue: Calls of one scope that may wait at the same time; at least 1.
         window: Length of the window in seconds, where headers do not state it; None to go by the
             headers. Set it for servers with windows of a few seconds and resets in whole seconds.
+        concurrency: How many requests to one origin may be in flight at a time, from their send to
+            their response's headers: a number from 1 on, ``"auto"`` to learn it from how long they
+            take, or None for any number. Bodies that are still read count no more.
 
     Raises:
         TypeError: A field is of the wrong type.
@@ -163,6 +166,7 @@ class ThrottlePolicy:
     max_wait: float = 600.0
     max_queue: int = 100_000
     window: float | None = None
+    concurrency: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         checks.integer("ThrottlePolicy.reserve", self.reserve, low=0)
@@ -170,6 +174,7 @@ class ThrottlePolicy:
         checks.number("ThrottlePolicy.max_wait", self.max_wait, low=0)
         checks.integer("ThrottlePolicy.max_queue", self.max_queue, low=1)
         checks.number("ThrottlePolicy.window", self.window, low=0, above=True, optional=True)
+        checks.integer_or("ThrottlePolicy.concurrency", self.concurrency, "auto", low=1)
 
     def replace(self, **changes: Any) -> Self:
         """Return a policy with some fields changed; it is validated again."""
@@ -178,7 +183,7 @@ class ThrottlePolicy:
 
 _THROTTLE = ThrottlePolicy()
 
-_OF_THE_SCOPE = ("reserve", "low_below", "window")
+_OF_THE_SCOPE = ("reserve", "low_below", "window", "concurrency")
 """Fields of a ``ThrottlePolicy`` that all calls of a scope share."""
 
 

@@ -388,7 +388,8 @@ class ThrottleHeld(ScopeEvent):
     """A scope begins to hold calls back.
 
     Attributes:
-        reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit`` or ``overload``.
+        reason: ``exhausted``, ``server_hint``, ``cold_start``, ``silent_limit``, ``overload``
+            or ``concurrency``.
         delay: Seconds until the scope is checked again, if no response comes first; None if
             calls are admitted.
         queued: Calls that wait.

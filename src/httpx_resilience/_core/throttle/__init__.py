@@ -3,6 +3,7 @@
 from .leased import LeasedThrottle
 from .leasing import FLOOR, PATIENCE, Leasing, Names
 from .limits.fleet import Peers
+from .origin_concurrency import OriginConcurrency
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .route import Buckets, Route
 from .snapshot import RateLimitStatus, Signature
@@ -19,6 +20,7 @@ __all__ = [
     "LeasedThrottle",
     "Leasing",
     "Names",
+    "OriginConcurrency",
     "Peers",
     "RateLimitStatus",
     "Route",

@@ -13,9 +13,11 @@ from ..headers import Reading
 from ..headers.server_clock import ServerClock
 from ..policy import ThrottlePolicy
 from ..telemetry.events import Event
+from .admission import Limit
 from .limits.fleet import Peers
 from .limits.lease import Lease
 from .limits.lease_reply import Reply
+from .origin_concurrency import OriginConcurrency
 from .queue import GRANTED, Ticket
 from .snapshot import RateLimitStatus, readable
 from .throttle import Throttle
@@ -32,6 +34,7 @@ class LeasedThrottle(Throttle):
         leasing: Asks the store for the process.
         identity: Who is calling, as all processes name them.
         name: Of the category.
+        concurrency: As for every throttle.
 
     Attributes:
         lease: What this process may spend.
@@ -50,9 +53,10 @@ class LeasedThrottle(Throttle):
         leasing: "Leasing",
         identity: str,
         name: str,
+        concurrency: OriginConcurrency | None = None,
     ) -> None:
         peers = Peers()
-        super().__init__(origin, scope, policy, clock, emit, peers)
+        super().__init__(origin, scope, policy, clock, emit, peers, concurrency)
         self.leasing: Leasing | None = leasing
         self._identity = identity
         self._name = name
@@ -63,7 +67,8 @@ class LeasedThrottle(Throttle):
             self._rate,
         )
         self.lease = Lease(self._in_flight, quotas, slow_start, closing, rate, peers, leasing)
-        self._limits = (closing, rate, self.lease, self._concurrency)
+        places: tuple[Limit, ...] = () if self._places is None else (self._places,)
+        self._limits = (closing, *places, rate, self.lease, self._concurrency)
         self._learners = (*self._learners, self.lease)
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..telemetry.events import Event, RateLimitChanged, RateLimitLow, ThrottleHeld, ThrottleReleased
-from .reasons import COLD_START, LEASE, SERVER_HINT, SILENT_LIMIT
+from .reasons import COLD_START, CONCURRENCY, LEASE, SERVER_HINT, SILENT_LIMIT
 
 if TYPE_CHECKING:
     from .limits.metered import MeteredQuota
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 _GRAVE = (SERVER_HINT, SILENT_LIMIT)
 """Reasons that are logged even if calls were held for another one already."""
+
+_BRIEF = (COLD_START, CONCURRENCY)
+"""Reasons for which calls wait no longer than others take: one that is no such is logged, too."""
+
+_CROWDED_AGAIN = 60.0
+"""Seconds until a hold for ``concurrency`` is logged again: each may last no longer than a request.
+"""
 
 _PAUSE = 1.0
 """Seconds between two events of the same hold."""
@@ -24,7 +31,16 @@ _LOW_AGAIN = 60.0
 class ThrottleReporter:
     """One scope's events, each emitted once for what it is about."""
 
-    __slots__ = ("_emit", "_logged_at", "_low_below", "_origin", "_reason", "_scope", "_since")
+    __slots__ = (
+        "_crowded_at",
+        "_emit",
+        "_logged_at",
+        "_low_below",
+        "_origin",
+        "_reason",
+        "_scope",
+        "_since",
+    )
 
     def __init__(
         self, origin: str, scope: str, low_below: float, emit: Callable[[Event], None]
@@ -34,7 +50,7 @@ class ThrottleReporter:
         self._low_below = low_below
         self._emit = emit
         self._reason: str | None = None
-        self._since = self._logged_at = -math.inf
+        self._since = self._logged_at = self._crowded_at = -math.inf
 
     @property
     def is_holding(self) -> bool:
@@ -48,13 +64,18 @@ class ThrottleReporter:
     def held(self, reason: str, retry_at: float, queued: int, now: float) -> None:
         """Log that calls are held back: once a hold.
 
-        Once more if it was logged as a cold start and goes on for another reason, and if the reason
-        becomes a grave one. That a store is asked is no hold: it answers at once.
+        Once more if it was logged as a cold start, or for concurrency, and goes on for another
+        reason, and if the reason becomes a grave one. That a store is asked is no hold: it answers
+        at once. Holds for concurrency are logged once a minute.
         """
         if reason == LEASE:
             return
+        if reason == CONCURRENCY and self._reason is None:
+            if now < self._crowded_at + _CROWDED_AGAIN:
+                return
+            self._crowded_at = now
         if self._reason is not None:
-            begun = self._reason == COLD_START and reason != COLD_START
+            begun = self._reason in _BRIEF and reason not in _BRIEF
             graver = reason in _GRAVE and reason != self._reason
             if not (begun or (graver and now - self._logged_at >= _PAUSE)):
                 return

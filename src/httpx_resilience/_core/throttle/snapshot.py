@@ -1,7 +1,7 @@
 """What is known of a server's rate limits, for people and to recognise its buckets."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..dialect.envelope import safe_token
 from ..headers import RateLimit
@@ -30,6 +30,22 @@ def readable(signature: Signature) -> str:
     return safe_token(".".join(words)[:64]) or "all"
 
 
+class Statistics(NamedTuple):
+    """A snapshot of what a throttle counts.
+
+    Attributes:
+        queued: Calls that wait.
+        in_flight: Requests that were sent, and whose headers were not received.
+        abandoned: Requests that nobody waits for any more, but that the server may have counted.
+        units: What those in flight and abandoned take of the rate-limit budget.
+    """
+
+    queued: int
+    in_flight: int
+    abandoned: int
+    units: int
+
+
 @record
 class RateLimitStatus(Record):
     """What is known of one rate-limit policy of one scope; a snapshot.
@@ -48,12 +64,14 @@ class RateLimitStatus(Record):
         held_for: Seconds until the scope is checked again, if no response comes first; None if
             calls are admitted.
         held_reason: Why no call is admitted: ``exhausted`` (but for units kept back as probes),
-            ``server_hint``, ``cold_start``, ``silent_limit``, ``overload``, or ``lease`` (the store
-            is asked).
+            ``server_hint``, ``cold_start``, ``silent_limit``, ``overload``, ``concurrency``, or
+            ``lease`` (the store is asked).
         store: ``connected`` or ``lost``, where processes share the limit by a store; else None.
         processes: How many shared it when the store was heard of last.
         shared_remaining: Units that the store said to be left for all of them.
         leased: Requests that this process may send before it asks the store again.
+        concurrency: Requests to the origin that may be in flight now, over all of its scopes; None
+            for any number.
     """
 
     origin: str
@@ -72,6 +90,7 @@ class RateLimitStatus(Record):
     processes: int | None = None
     shared_remaining: int | None = None
     leased: int | None = None
+    concurrency: int | None = None
 
 
 def status_rows(

@@ -3,6 +3,7 @@
 Before a request goes, the scope's limits are asked in turn, and the first that says no holds it:
 
     closing          the server said when to come back; nothing goes before
+    places           as many requests to the origin are in flight as may be (off by default)
     adaptive rate    it limits in silence; one request each 1 / rate
     quotas           the evidence says what is left; all of them must agree
     slow start       nothing is known: one probe, then 1, 2, 4, … in flight
@@ -15,7 +16,7 @@ head of the queue keeps the time (``timer_deadline``) and hands it on when it le
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..dialect.catalog import ErrorClass
 from ..dialect.classify import Failure
@@ -29,35 +30,21 @@ from .limits.adaptive_rate import AdaptiveRateLimiter
 from .limits.closing import Closing
 from .limits.concurrency import ConcurrencyLimiter
 from .limits.fleet import Peers
+from .limits.in_flight_limit import places_of
 from .limits.quota_set import QuotaSet
 from .limits.silent_window import RISKY
 from .limits.slow_start import SlowStart
+from .origin_concurrency import OriginConcurrency
 from .queue import EXPIRED, GRANTED, LEFT, WAITING, Ticket, TicketQueue
 from .reporter import ThrottleReporter, seconds_until
 from .route import Route
-from .snapshot import RateLimitStatus, Signature, status_rows
+from .snapshot import RateLimitStatus, Signature, Statistics, status_rows
 
 if TYPE_CHECKING:
     from .leasing import Leasing
 
 _CLOSING = (ErrorClass.RATE_LIMITED, ErrorClass.TRANSIENT)
 """Classes of failures whose ``Retry-After`` is meant for all calls of the scope."""
-
-
-class Statistics(NamedTuple):
-    """A snapshot of what a throttle counts.
-
-    Attributes:
-        queued: Calls that wait.
-        in_flight: Requests that were sent, and whose headers were not received.
-        abandoned: Requests that nobody waits for any more, but that the server may have counted.
-        units: What those in flight and abandoned take of the rate-limit budget.
-    """
-
-    queued: int
-    in_flight: int
-    abandoned: int
-    units: int
 
 
 class Throttle:
@@ -69,6 +56,8 @@ class Throttle:
         clock: The server's clock, shared by the scopes of an origin.
         emit: Takes the events.
         peers: How many processes share the limits; None for a process on its own.
+        concurrency: The requests in flight to the origin, shared by its scopes; None for one of its
+            own, as the policy says.
     """
 
     leasing: "Leasing | None" = None  # asks the store that shares its limits, where one does
@@ -83,6 +72,7 @@ class Throttle:
         "_in_flight",
         "_learners",
         "_limits",
+        "_places",
         "_queue",
         "_quotas",
         "_rate",
@@ -104,6 +94,7 @@ class Throttle:
         clock: ServerClock,
         emit: Callable[[Event], None],
         peers: Peers | None = None,
+        concurrency: OriginConcurrency | None = None,
     ) -> None:
         self.origin = origin
         self.scope = scope
@@ -121,22 +112,13 @@ class Throttle:
         self._quotas = quotas = QuotaSet(policy, self._reporter, clock, in_flight, peers)
         self._rate = AdaptiveRateLimiter(in_flight, quotas)
         self._slow_start = SlowStart(in_flight, quotas, self._closing)
-        self._concurrency = ConcurrencyLimiter(in_flight, self._queue, quotas)
-        self._limits: tuple[Limit, ...] = (
-            self._closing,
-            self._rate,
-            quotas,
-            self._slow_start,
-            self._concurrency,
-        )
+        self._concurrency = overload = ConcurrencyLimiter(in_flight, self._queue, quotas)
+        self._places = places_of(policy, in_flight, concurrency)
+        places: tuple[Limit, ...] = () if self._places is None else (self._places,)
+        rate, slow_start, closing = self._rate, self._slow_start, self._closing
+        self._limits: tuple[Limit, ...] = (closing, *places, rate, quotas, slow_start, overload)
         # What headers say is learned before anything is concluded from it.
-        self._learners: tuple[Limit, ...] = (
-            self._closing,
-            quotas,
-            self._slow_start,
-            self._rate,
-            self._concurrency,
-        )
+        self._learners: tuple[Limit, ...] = (closing, quotas, slow_start, rate, overload, *places)
 
     # Before a request.
 
@@ -193,6 +175,8 @@ class Throttle:
         if answer is not None and ticket.give_up_at > now:  # it is alone, and was asked for already
             self._rearm_timer(ticket, answer.retry_at)
             self._reporter.held(answer.reason, answer.retry_at, 1, now)
+            if self._places is not None:
+                return self._places.settle(self, ticket, answer.reason, now)
             return ()
         timer, until = self._timer_ticket, self._timer_deadline
         if timer is None or ticket.order < timer.order or not now < until <= ticket.give_up_at:
@@ -249,6 +233,8 @@ class Throttle:
             self._reporter.released(now)
         else:  # nothing is emitted before all is settled
             self._reporter.held(reason, retry_at, len(queue), now)
+        if self._places is not None:
+            woken += self._places.settle(self, head, reason, now)
         return woken
 
     def ask(self, now: float, cost: int = 1, ticket: Ticket = ANYONE) -> Admission:
@@ -397,7 +383,8 @@ class Throttle:
         )
         for limit in self._learners:
             limit.ended(ending)
-        if self._timer_ticket is not None or self._queue or self._reporter.is_holding:
+        # Where calls wait, one of them keeps the time; a place may be for another scope's.
+        if self._timer_ticket is not None or self._places is not None or self._reporter.is_holding:
             self._credit = 0
             return self.tick(received)
         self._credit = self._fast_path_credit(received)
@@ -488,6 +475,7 @@ class Throttle:
             "scope": self.scope,
             "in_flight": self._in_flight.count,
             "queued": len(self._queue),
+            "concurrency": None if self._places is None else self._places.origin.limit,
             "held_for": None if admission.is_open else seconds_until(admission.retry_at, now),
             "held_reason": admission.reason or None,
         }
