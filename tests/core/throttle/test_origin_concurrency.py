@@ -187,7 +187,7 @@ def test_a_hold_for_concurrency_that_goes_on_for_another_reason_is_logged_again(
 
 @pytest.mark.parametrize("waiting", [10, 2000])
 def test_what_a_release_costs_does_not_grow_with_those_who_wait(waiting: int) -> None:
-    """Counted in comparisons of tickets and turns, of which there are a few each."""
+    """Counted in questions to the limits, of which there are a few each."""
     origin = Origin(10, scopes=2)
     tickets = [origin.ask(origin.scopes[n % 2], 1.0) for n in range(waiting + 10)]
     asked = 0
@@ -204,6 +204,15 @@ def test_what_a_release_costs_does_not_grow_with_those_who_wait(waiting: int) ->
         origin.answer(tickets[done], 2.0)
     assert asked <= 4 * waiting
     assert len(origin.shared._line) <= 200
+
+
+def test_thousands_of_places_that_come_free_at_once_are_passed_on_one_by_one() -> None:
+    origin = Origin(1)
+    flying = origin.ask(origin.scopes[0], 1.0)
+    tickets = [origin.ask(origin.scopes[n % 2], 1.0) for n in range(3000)]
+    origin.shared.limit = 2000
+    origin.answer(flying, 2.0)
+    assert states(tickets) == "g" * 2000 + "w" * 1000
 
 
 def test_scopes_that_come_and_go_behind_a_long_wait_leave_nothing_in_the_line() -> None:

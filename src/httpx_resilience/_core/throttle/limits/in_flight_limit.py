@@ -40,9 +40,8 @@ class InFlightLimit:
         return OPEN if self.origin.has_place(ticket.order) else _FULL
 
     def started(self, now: float, cost: int) -> None:
-        """Count a request that went; another call is the scope's next."""
+        """Count a request that went."""
         self._count()
-        self._leave()
 
     def ended(self, ending: Ending) -> None:
         """Count a request that came back; its place is passed on when the scope has settled."""
