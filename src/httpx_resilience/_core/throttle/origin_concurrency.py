@@ -13,6 +13,9 @@ import heapq
 import itertools
 from typing import TYPE_CHECKING, Literal
 
+from ..dialect.catalog import ErrorClass
+from .admission import Ending
+from .limits.adaptive_concurrency import AdaptiveConcurrency
 from .queue import Ticket
 
 if TYPE_CHECKING:
@@ -44,22 +47,51 @@ class OriginConcurrency:
     """The requests in flight to one origin, and the scopes that wait for a place among them.
 
     Args:
-        concurrency: How many may be in flight, at least 1, or ``"auto"``.
+        concurrency: How many may be in flight, at least 1, or ``"auto"`` to learn it.
 
     Attributes:
         count: Requests in flight, those of calls that are never held back included.
         limit: How many may be in flight now.
     """
 
-    __slots__ = ("__weakref__", "_gone", "_is_passing_on", "_line", "_numbers", "count", "limit")
+    __slots__ = (
+        "__weakref__",
+        "_adaptive",
+        "_gone",
+        "_is_passing_on",
+        "_line",
+        "_numbers",
+        "count",
+        "limit",
+    )
 
     def __init__(self, concurrency: int | Literal["auto"]) -> None:
-        self.limit = 20 if concurrency == "auto" else concurrency
+        self._adaptive: AdaptiveConcurrency | None = None
+        if isinstance(concurrency, int):
+            self.limit = concurrency
+        else:
+            self._adaptive = AdaptiveConcurrency()
+            self.limit = self._adaptive.limit
         self.count = 0
         self._line: list[Turn] = []
         self._gone = 0
         self._numbers = itertools.count()
         self._is_passing_on = False
+
+    def ended(self, ending: Ending) -> None:
+        """Learn from a request before its place is given back, where the limit is learned.
+
+        A refusal for the rate limit shows nothing of the load, nor does an error of the server's
+        own (500): it may fail as fast, and as often, whatever is in flight.
+        """
+        adaptive = self._adaptive
+        if adaptive is None or ending.is_refused:
+            return
+        if not ending.is_trouble:
+            adaptive.answered(ending.sent, ending.at, self.count)
+        elif ending.failure is None or ending.failure.error_class is not ErrorClass.INTERNAL:
+            adaptive.failed(ending.sent, ending.at, self.count)
+        self.limit = adaptive.limit
 
     def has_place(self, order: int) -> bool:
         """Return whether the call that arrived as number ``order`` may take a place now.

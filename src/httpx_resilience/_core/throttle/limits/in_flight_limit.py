@@ -44,7 +44,8 @@ class InFlightLimit:
         self._count()
 
     def ended(self, ending: Ending) -> None:
-        """Count a request that came back; its place is passed on when the scope has settled."""
+        """Learn from a request that came back; its place is passed on when the scope settles."""
+        self.origin.ended(ending)
         self._count()
 
     def has_credit(self, now: float) -> bool:
