@@ -12,6 +12,7 @@ from . import (
     happy,
     httpx2,
     imports,
+    inflight,
     instructions,
     loopback,
     queueing,
@@ -47,7 +48,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         _benchmark,
         (
             *(happy, sync, httpx2, shapes, costs, store, instructions, retry, queueing, threads),
-            *(loopback, throttle, growth, imports, report),
+            *(loopback, inflight, throttle, growth, imports, report),
         ),
     )
 }

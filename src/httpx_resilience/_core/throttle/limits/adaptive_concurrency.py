@@ -8,7 +8,7 @@ Brakmo and Peterson 1995). What differs, and what it is for, by ``simulation.con
 
 1. *Latencies of unlike requests.* Of each window of requests the logarithms are averaged: slow and
    fast endpoints shift that alike. It is compared within the doubt that so few of such requests
-   leave (one standard error), for a chance majority of slow ones is no congestion. By the least or
+   leave (in standard errors), for a chance majority of slow ones is no congestion. By the least or
    the mean latency the limit collapses there (Vegas: to an eighth of the throughput).
 2. *A latency without load that is measured.* One that follows the latency of late goes up with the
    congestion that it should show (Gradient2 lets a server's queue grow to its throughput's loss).
@@ -48,6 +48,9 @@ _FEWEST_PROBED = 8.0
 
 _PROBE_EACH, _PROBE_WINDOWS = 10.0, 100.0
 """Seconds, and latencies, from one measurement to the next."""
+
+_DOUBT = 1.5
+"""Standard errors within which two latencies count as the same."""
 
 _NOTICED = math.log(1.1)
 """Less congestion than that is not worth a measurement."""
@@ -191,7 +194,7 @@ class AdaptiveConcurrency:
     def _adapt(self, window: LatencyWindow, now: float) -> None:
         """Raise or lower the limit by what the latency certainly is above that without load."""
         limit, base = self._limit, window.mean if self._base is None else self._base
-        congestion = window.mean - base - math.sqrt(window.variance + self._doubt)
+        congestion = window.mean - base - _DOUBT * math.sqrt(window.variance + self._doubt)
         gradient = max(_STEEPEST, min(0.0, _TOLERANCE - congestion))
         if congestion > _NOTICED and now >= self._probe_at and limit >= _FEWEST_PROBED:
             self._resume_at = limit
