@@ -57,8 +57,8 @@ def run(effort: Effort, report: Report) -> list[Row]:
             rows += absent(NAME, library, [("all", why_missing(error))])
             continue
         with served() as url:
-            for tasks, (calls, rounds) in _PLAN.items():
-                calls, rounds = effort.of(calls, least=tasks), effort.of(rounds)
+            for tasks, plan in _PLAN.items():
+                calls, rounds = effort.of(plan[0], least=tasks), effort.of(plan[1])
                 said = prefixed(report, f"{library}, {tasks} tasks")
                 seen = asyncio.run(_seen(*modules, url, tasks, calls, rounds, said))
                 rows += _rows(f"{library}, {tasks} tasks", seen)

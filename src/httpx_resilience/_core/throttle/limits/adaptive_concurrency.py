@@ -17,7 +17,8 @@ Brakmo and Peterson 1995). What differs, and what it is for, by ``simulation.con
 3. *A server that moves farther away.* The limit goes down, as that looks like congestion; where it
    has come to a quarter, that is a measurement: the latency is the same, and is the new one.
 4. *Nothing is learned where there is nothing to learn.* Calls that do not fill the limit do not
-   raise it: nobody knows what the server does with more.
+   raise it: nobody knows what the server does with more. Those that do not fill half of it do not
+   lower it either: it is not by their number that they take longer.
 
 Failures that show an overload lower the limit where they are more than a tenth: below, they are
 what every server has.
@@ -61,8 +62,11 @@ _LEARNED = 0.3
 _ROUNDS, _FEW, _MANY = 2.0, 20.0, 200.0
 """A window: so many times the limit, and at least and at most so many requests."""
 
-_FULL = 0.8
-"""Share of the limit that must have been in flight for it to grow."""
+_USED, _FULL = 0.5, 0.8
+"""Shares of the limit that must have been in flight for it to change at all, and for it to grow.
+
+As it grows by half, calls that filled it once fill half of it afterwards.
+"""
 
 _FAILING = 0.1
 """Share of failures that is an overload."""
@@ -184,7 +188,7 @@ class AdaptiveConcurrency:
                 self._measured(window, limit)
             elif window.mean < self._base:
                 self._base += _LEARNED * (window.mean - self._base)
-            if window.most >= _FULL * limit:
+            if window.most >= _USED * limit:
                 self._adapt(window, now)
 
     def _measured(self, window: LatencyWindow, top: float) -> None:
@@ -206,7 +210,7 @@ class AdaptiveConcurrency:
             if gradient < 0.0:
                 self._slow_above = min(self._slow_above, limit * math.exp(gradient))
             changed = limit * math.exp(gradient) + math.sqrt(limit)
-        self._set(changed, now)
+        self._set(changed if window.most >= _FULL * limit else min(changed, limit), now)
         self._top = max(self._top, self._limit)
 
     def _set(self, limit: float, now: float) -> None:
