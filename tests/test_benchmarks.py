@@ -30,6 +30,7 @@ NAMES = (
     "queue",
     "threads",
     "loopback",
+    "inflight",
     "throttle",
     "growth",
     "imports",
@@ -37,7 +38,8 @@ NAMES = (
 )
 COUNTED = "instructions"
 """Takes ten seconds at the least, for it starts Python under valgrind."""
-LENGTHY = {COUNTED, "happy", "shapes", "loopback", "throttle", "growth", "imports", "report"}
+LENGTHY = {COUNTED, "happy", "shapes", "loopback", "inflight", "throttle", "growth", "imports"}
+LENGTHY |= {"report"}
 """Left to ``pytest -m soak``: they take seconds each, however little they are to do."""
 TINY = 0.01
 

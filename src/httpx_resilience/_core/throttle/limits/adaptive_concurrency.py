@@ -50,7 +50,7 @@ _FEWEST_PROBED = 8.0
 _PROBE_EACH, _PROBE_WINDOWS = 10.0, 100.0
 """Seconds, and latencies, from one measurement to the next."""
 
-_DOUBT = 1.5
+_DOUBT = 2.0
 """Standard errors within which two latencies count as the same."""
 
 _NOTICED = math.log(1.1)
@@ -81,15 +81,22 @@ _SHORTEST = 1e-6
 class LatencyWindow:
     """The latencies of some requests, as the mean of their logarithms and its variance.
 
+    Args:
+        now: When it begins.
+
     Attributes:
+        begun_at: When it began.
+        seconds: What the requests that were answered took, all together.
         count: Requests that were answered.
         failed: Requests that failed as they do in an overload.
         most: Requests that were in flight at the same time.
     """
 
-    __slots__ = ("_squares", "_sum", "count", "failed", "most")
+    __slots__ = ("_squares", "_sum", "begun_at", "count", "failed", "most", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = -math.inf) -> None:
+        self.begun_at = now
+        self.seconds = 0.0
         self.count = 0
         self.failed = 0
         self.most = 0
@@ -100,6 +107,7 @@ class LatencyWindow:
         """Count a request that took so long."""
         value = math.log(max(seconds, _SHORTEST))
         self.count += 1
+        self.seconds += seconds
         self._sum += value
         self._squares += value * value
 
@@ -168,9 +176,12 @@ class AdaptiveConcurrency:
         if in_flight > window.most:
             window.most = in_flight
         count = window.count + window.failed
-        if count >= _FEW and count >= min(_MANY, _ROUNDS * self._limit):
-            self._window = LatencyWindow()
-            self._learn(window, now)
+        if count < _FEW or count < min(_MANY, _ROUNDS * self._limit):
+            return
+        if (now - window.begun_at) * window.count < _ROUNDS * window.seconds:
+            return  # mostly fast ones have come back so far
+        self._learn(window, now)
+        self._window = LatencyWindow(now)
 
     def _learn(self, window: LatencyWindow, now: float) -> None:
         limit = self._limit
