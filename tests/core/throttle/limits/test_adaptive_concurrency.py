@@ -107,8 +107,7 @@ def test_calls_that_do_not_fill_half_of_it_do_not_lower_it() -> None:
     load.rounds(30, alone)
     high = load.learned.limit
     load.most = high // 2 - 1
-    load.rounds(100, lambda n: 0.5)
-    assert load.learned.limit == high
+    assert set(load.rounds(100, lambda n: 0.5)) == {high}
 
 
 def test_congestion_that_comes_lowers_it_and_that_goes_raises_it_again() -> None:
@@ -189,6 +188,46 @@ def test_a_mix_of_fast_and_slow_requests_is_not_taken_for_congestion() -> None:
         taken = 0.3 if chance.random() < 0.5 else 0.002
         learned.answered(now, now + taken, learned.limit)
     assert learned.limit >= 200
+
+
+def test_a_chance_majority_of_slow_requests_is_within_the_doubt() -> None:
+    learned = AdaptiveConcurrency()
+    for n in range(20):
+        learned.answered(0.0, 0.3 if n % 2 else 0.002, 10)
+    assert learned.limit == 10  # no time has passed in which the slow ones could come back
+    learned.answered(0.0, 1.0, 10)
+    assert learned.limit == 15
+    for n in range(30):
+        learned.answered(2.0 - (0.3 if n % 5 < 3 else 0.002), 2.0, 15)
+    assert learned.limit == 22
+
+
+def test_few_requests_show_the_latency_without_load() -> None:
+    load = Load(most=100)
+    load.rounds(40, alone)
+    high = load.learned.limit
+    load.most = 10
+    load.rounds(100, lambda n: 0.4)
+    load.most = 100
+    assert min(load.rounds(30, lambda n: 0.4)) >= high
+
+
+def test_a_lower_latency_is_learned_and_twice_of_it_is_congestion() -> None:
+    load = Load(most=100)
+    load.rounds(40, lambda n: 0.4)
+    high = load.learned.limit
+    assert min(load.rounds(100, alone)) >= high
+    assert min(load.rounds(20, lambda n: 0.1)) < high
+
+
+def test_a_window_lasts_as_long_as_slow_requests_need_to_come_back() -> None:
+    learned = AdaptiveConcurrency()
+    for _ in range(20):
+        learned.answered(0.0, 0.05, 10)
+    assert learned.limit == 15
+    for n in range(60):
+        learned.answered(-1.0 if n % 2 else 0.05, 0.06, 15)
+    assert learned.limit == 15
 
 
 def test_a_latency_of_no_seconds_is_one_of_a_microsecond() -> None:
