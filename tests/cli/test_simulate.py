@@ -105,7 +105,9 @@ def test_a_toml_file_may_set_everything(run: Run, tmp_path: Path) -> None:
             backoff={ErrorClass.TRANSIENT: OWN_BACKOFF},
         ),
         budget=BudgetPolicy(ratio=0.2, window=30.0, floor=5.0, maximum=50.0, heal_after=9.0),
-        throttle=ThrottlePolicy(reserve=2, low_below=0.2, max_wait=9.0, max_queue=7, window=3.0),
+        throttle=ThrottlePolicy(
+            reserve=2, low_below=0.2, max_wait=9.0, max_queue=7, window=3.0, concurrency=8
+        ),
         park=ParkPolicy(patience=3.0, ride_out=4.0, drain=5.0, max_parked=6, fail_fast_after=7.0),
         stop_layers_above=True,
     )
@@ -113,6 +115,8 @@ def test_a_toml_file_may_set_everything(run: Run, tmp_path: Path) -> None:
     assert from_toml("") == Policy()
     off = from_toml("budget = false\nthrottle = false\npark = false")
     assert off == Policy(budget=None, throttle=None, park=None)
+    learned = from_toml('throttle.concurrency = "auto"').throttle
+    assert learned == ThrottlePolicy(concurrency="auto")
     path = tmp_path / "policy.toml"
     path.write_text("[retry]\nmax_attempts = 1\n[park]\npatience = 0.1", encoding="utf-8")
     ran = run("simulate", "--scenario", "blip", "--policy", str(path), "--json")
