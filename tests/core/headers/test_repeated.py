@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from httpx_resilience._core.headers import RateLimitReader
+from httpx_resilience._core.headers.layout import Place
 
 Headers = list[tuple[bytes, bytes]]
 DATE = b"Tue, 14 Nov 2023 22:13:20 GMT"
@@ -47,7 +48,7 @@ def test_another_remainder_is_read_as_if_nothing_had_come_before(remaining: byte
         (b"X-RateLimit-Reset", b"30"),
     ],
 )
-def test_whatever_else_changes_is_read_anew(name: bytes, value: bytes) -> None:
+def test_whatever_else_changes_is_read_as_well(name: bytes, value: bytes) -> None:
     both([PLAIN], changed(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), name, value))
 
 
@@ -65,7 +66,7 @@ def test_whatever_else_changes_is_read_anew(name: bytes, value: bytes) -> None:
         [],
     ],
 )
-def test_more_or_fewer_headers_are_read_anew(headers: Headers) -> None:
+def test_more_or_fewer_headers_are_all_read(headers: Headers) -> None:
     both([PLAIN, PLAIN], headers)
     both([headers, headers], PLAIN)
 
@@ -92,21 +93,30 @@ def test_any_sequence_of_responses_is_read_as_each_alone() -> None:
         assert alone is None or told == alone, headers
 
 
+def policy_of(reader: RateLimitReader) -> Place:
+    """Return where the one policy stands that a reader remembers."""
+    assert reader._layout is not None
+    (place,) = reader._layout.policies
+    assert isinstance(place, Place)
+    return place
+
+
 def test_only_the_remainder_is_read_of_a_response_that_repeats_the_rest() -> None:
     reader = RateLimitReader()
     first = reader.read(PLAIN, wall=5.0)
-    (known,) = reader._known.values()
+    remembered = policy_of(reader)._known
+    (known,) = remembered.values()
     assert known.rest == first.limits[0][2:]
-    told = reader.read(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), wall=77.0)
-    assert told.limits[0] == first.limits[0]._replace(remaining=6)
-    assert list(reader._known.values()) == [known]
+    second = reader.read(changed(PLAIN, b"X-RateLimit-Remaining", b"6"), wall=77.0)
+    assert second.limits[0] == first.limits[0]._replace(remaining=6)
+    assert list(remembered.values()) == [known]
 
 
 def test_resets_that_come_by_turns_are_read_once_each() -> None:
     reader = RateLimitReader()
     turns = [changed(PLAIN, b"X-RateLimit-Reset", b"17000000%d" % nth) for nth in (30, 31, 30, 31)]
     told = [reader.read(headers, wall=5.0).limits[0].reset_in for headers in turns]
-    assert (told, len(reader._known)) == ([30.0, 31.0, 30.0, 31.0], 2)
+    assert (told, len(policy_of(reader)._known)) == ([30.0, 31.0, 30.0, 31.0], 2)
 
 
 RESETS = (
@@ -135,15 +145,78 @@ def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
     reader = RateLimitReader()
     for nth in range(1000):
         reader.read(changed(PLAIN, b"X-RateLimit-Reset", b"%d" % (1700000030 + nth)), wall=5.0)
-        assert 0 < len(reader._known) <= 64
+        assert 0 < len(policy_of(reader)._known) <= 64
     long = RateLimitReader()
     assert long.read(changed(PLAIN, b"Date", DATE + b" " * 600), wall=5.0).limits
-    assert not long._known
+    assert not policy_of(long)._known
 
 
 def test_another_layout_is_remembered_instead() -> None:
     reader = RateLimitReader()
     reader.read(PLAIN, wall=5.0)
     reader.read([(b"Server", b"x"), *PLAIN], wall=5.0)
-    assert len(reader._known) == 1
+    assert len(policy_of(reader)._known) == 1
     both([PLAIN, [(b"Server", b"x"), *PLAIN]], PLAIN)
+
+
+GITHUB: Headers = [*PLAIN, (b"X-RateLimit-Used", b"93"), (b"X-RateLimit-Resource", b"core")]
+MISTAKEN = (b"", b"9", b"x", b"9, 8", b"9;w=60", b"-1", b"9" * 19, b"9" * 19 + b", 5", b"9.5")
+STRUCTURED: Headers = [
+    (b"Date", DATE),
+    (b"RateLimit", b'"default";r=50;t=30'),
+    (b"RateLimit-Policy", b'"default";q=100;w=60'),
+]
+LLM: Headers = [
+    (b"Date", DATE),
+    *((b"x-ratelimit-limit-" + unit, b"100") for unit in (b"requests", b"tokens")),
+    (b"x-ratelimit-remaining-requests", b"7"),
+    (b"x-ratelimit-remaining-tokens", b"60"),
+    *((b"x-ratelimit-reset-" + unit, b"120ms") for unit in (b"requests", b"tokens")),
+]
+
+
+@pytest.mark.parametrize("value", MISTAKEN)
+@pytest.mark.parametrize("name", [name for name, _ in GITHUB[1:]])
+def test_five_headers_are_read_in_place_as_if_nothing_had_come_before(
+    name: bytes, value: bytes
+) -> None:
+    both([GITHUB], changed(GITHUB, name, value))
+    both([changed(GITHUB, name, value)], GITHUB)
+
+
+@pytest.mark.parametrize("value", [*MISTAKEN, b"7", b"1m30.5s", b"1700000031"])
+@pytest.mark.parametrize("name", [name for name, _ in LLM[1:]])
+def test_two_policies_are_read_in_place_as_if_nothing_had_come_before(
+    name: bytes, value: bytes
+) -> None:
+    both([LLM], changed(LLM, name, value))
+    both([changed(LLM, name, value)], LLM)
+
+
+def test_two_policies_with_the_same_remainder_are_looked_at_closely() -> None:
+    kong = [*PLAIN, *((name[2:], value) for name, value in PLAIN[1:])]
+    other = changed(kong, b"RateLimit-Remaining", b"8")
+    both([other], kong)
+    both([kong], other)
+
+
+FIELDS = (
+    *(b'"default";r=7;t=30', b'"default";r=50;t=29', b'"default";r=101;t=30', b'"default";r=-1'),
+    *(b'"default";r=5;r=6', b'"default";r=5;R=6', b'"default";r=5; r =6', b'"default";r=;t=3'),
+    *(b'"a;r=5";r=6', b'"a\\";r=5";r=6', b'"default";pk=";r=5";r=6', b'"default";r=5.5', b"r=5"),
+    *(b'"default";r=5;t=3, "other";r=6;t=4', b'"default";r=5, "other"', b"default;r=5", b""),
+    *(b"limit=100, remaining=5, reset=6", b"limit=100, remaining=5, remaining=6", b'"x";r=5;t=6'),
+    b'"default";r=%s;t=3' % (b"9" * 19),
+)
+
+
+@pytest.mark.parametrize("policy", [b'"default";q=100;w=60', b"100;w=60", b'"x";q=5', b""])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_structured_field_is_read_in_place_as_if_nothing_had_come_before(
+    field: bytes, policy: bytes
+) -> None:
+    headers = changed(changed(STRUCTURED, b"RateLimit", field), b"RateLimit-Policy", policy)
+    both([STRUCTURED], headers)
+    both([headers], headers)
+    both([STRUCTURED[:2]], headers[:2])
+    both([headers, STRUCTURED], changed(headers, b"Date", b"yesterday"))

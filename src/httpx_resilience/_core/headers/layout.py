@@ -1,23 +1,37 @@
 """Where the headers stand that count, and what can be read there without looking at the others.
 
 A server's responses have the same headers in the same order, and differ in few of them. What one of
-them said beside the remainder is known by what stood there, so it is read once.
+them said of a policy beside the remainder is known by what stood there, so it is read once. This
+holds for any number of policies, with a header for the remainder each or within a structured field.
 """
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from .families import Facts
-from .limits import RateLimit
-from .resets import Context, reset_of
-from .roles import Role
+from .families import Fields
+from .limits import RateLimit, Reading, make_limit, make_reading
+from .resets import Context
+from .roles import Role, Slot
+from .structured import read_structured
 from .triplets import read_trio
-from .values import http_date, moments, quotas
+from .values import http_date, quotas
 
 LONGEST_DATE = 64
-_LONGEST = 256
-"""Bytes of a header that is read in place."""
+
+_KEPT, _LONGEST_KEPT = 64, 512
+"""Responses that are remembered of a policy, before all are forgotten; bytes of what counts in one
+of them."""
+
+_DIGITS = 18
+"""Of a number that is read in place."""
+
+_PLAIN = frozenset({"limit", "remaining", "reset", "used", "name"})
+"""Parts of a trio of which none but the remainder says what is left, if limit and remainder are
+given."""
+
+_MARKS = (b";r=", b"remaining=")
+"""What stands before the remainder in a structured field."""
 
 Found = Sequence[tuple[Role, bytes]]
 Headers = Sequence[tuple[bytes, bytes]]
@@ -25,7 +39,7 @@ value_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(1)
 
 
 class Known(NamedTuple):
-    """What a response announced, as far as the next ones may repeat it.
+    """What a response announced of a policy, as far as the next ones may repeat it.
 
     Attributes:
         limit: The limit.
@@ -38,67 +52,213 @@ class Known(NamedTuple):
     date: float
 
 
-class Trio(NamedTuple):
-    """Where the headers stand of a response with a limit, a remainder, a reset and a Date alone.
+class Place:
+    """Where one policy stands, whose remainder has a header of its own.
 
-    Attributes:
-        limit, reset, date: The places.
-        facts: What the names of the family say.
+    Args:
+        slot: Whose format it is; None if what else it says is only remembered.
+        parts: The parts of the policy and where they stand.
+        date: Where the Date stands.
+        others: Where all stands that counts, but for the remainder and what was used.
     """
 
-    limit: int
-    reset: int
-    date: int
-    facts: Facts
+    __slots__ = ("_date", "_known", "_parts", "_pick", "_remaining", "_slot", "_used")
+
+    def __init__(
+        self, slot: Slot | None, parts: dict[str, int], date: int, others: list[int]
+    ) -> None:
+        self._slot = slot
+        self._parts = parts
+        self._date = date
+        self._remaining = parts["remaining"]
+        self._used = parts.get("used", -1)
+        self._pick: Callable[[Headers], object] = itemgetter(*others)
+        # The reset of a bucket moves to and fro.
+        self._known: dict[object, Known] = {}
+
+    def read(self, headers: Headers) -> tuple[RateLimit, float] | None:
+        """Return the policy and the Date; None if that takes a closer look."""
+        if not self._is_plain(headers):
+            return None
+        others = self._pick(headers)
+        known = self._known.get(others)
+        if known is None:
+            known = self._learned(headers, others)
+            if known is None:
+                return None
+        limit, rest, date = known
+        remaining = int(headers[self._remaining][1])
+        if remaining > limit:
+            return None
+        return make_limit((limit, remaining) + rest), date  # noqa: RUF005 - half the price
+
+    def remember(self, headers: Headers, limit: RateLimit, date: float) -> None:
+        """Remember what a response said that was looked at closely."""
+        if limit.limit is not None and self._is_plain(headers):
+            self._keep(self._pick(headers), Known(limit.limit, limit[2:], date))
+
+    def _is_plain(self, headers: Headers) -> bool:
+        """Return whether what remains, and what was used, are numbers, which say nothing else."""
+        value = headers[self._remaining][1]
+        if len(value) > _DIGITS or not value.isdigit():
+            return False
+        if self._used < 0:
+            return True
+        used = headers[self._used][1]
+        return len(used) <= _DIGITS and used.isdigit()
+
+    def _learned(self, headers: Headers, others: object) -> Known | None:
+        if self._slot is None:
+            return None
+        fields = {part: headers[at][1] for part, at in self._parts.items()}
+        date = _date_of(headers[self._date][1], fields)
+        amounts = quotas(fields["limit"]) if date is not None else ()
+        if date is None or len(amounts) != 1 or amounts[0].amount is None:
+            return None
+        found = list(self._slot.read(self._slot.facts, fields, Context(date)))
+        if len(found) != 1 or found[0] is None or found[0].limit is None:
+            return None
+        known = Known(found[0].limit, found[0][2:], date)
+        self._keep(others, known)
+        return known
+
+    def _keep(self, others: object, known: Known) -> None:
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[others] = known
 
 
-class Layout(NamedTuple):
-    """Where the headers stand that count, one of which says what remains.
+class ItemPlace:
+    """Where one policy stands, whose remainder is within a structured field.
 
-    Attributes:
+    Args:
+        slot: Whose format it is.
+        field: Where the field stands.
+        date: Where the Date stands.
+        policy: Where the field of the policies stands; -1 if there is none.
+    """
+
+    __slots__ = ("_date", "_field", "_known", "_policy", "_slot")
+
+    def __init__(self, slot: Slot, field: int, date: int, policy: int) -> None:
+        self._slot = slot
+        self._field = field
+        self._date = date
+        self._policy = policy
+        self._known: dict[object, Known] = {}
+
+    def read(self, headers: Headers) -> tuple[RateLimit, float] | None:
+        """Return the policy and the Date; None if that takes a closer look."""
+        value = headers[self._field][1]
+        head, mark, rest = value.partition(_MARKS[0])
+        if not mark:
+            head, mark, rest = value.partition(_MARKS[1])
+        digits = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
+        if not 0 < len(digits) <= _DIGITS:
+            return None
+        tail = rest[len(digits) :]
+        policy = headers[self._policy][1] if self._policy >= 0 else None
+        key = head, tail, policy, headers[self._date][1]
+        known = self._known.get(key)
+        if known is None:
+            known = self._learned(head + mark, tail, policy, headers[self._date][1])
+            if known is None:
+                return None
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[key] = known
+        limit, others, date = known
+        remaining = int(digits)
+        if remaining > limit:
+            return None
+        return make_limit((limit, remaining) + others), date  # noqa: RUF005 - half the price
+
+    def _learned(self, head: bytes, tail: bytes, policy: bytes | None, date: bytes) -> Known | None:
+        """Return what it says beside the remainder, if that is all that these digits mean."""
+        none, one = self._read(head + b"0" + tail, policy, date), None
+        if none is not None and none.limit:
+            one = self._read(head + b"1" + tail, policy, date)
+        if none is None or one is None or (none.remaining, one.remaining) != (0, 1):
+            return None
+        epoch = http_date(date[:LONGEST_DATE])
+        if epoch is None or none.limit is None or none._replace(remaining=1) != one:
+            return None
+        return Known(none.limit, none[2:], epoch)
+
+    def _read(self, value: bytes, policy: bytes | None, date: bytes) -> RateLimit | None:
+        fields: Fields = {"limit": value} if policy is None else {"limit": value, "policy": policy}
+        epoch = _date_of(date, fields)
+        if epoch is None:
+            return None
+        context = Context(epoch, None, policy)
+        found = self._slot.read(self._slot.facts, {"limit": value}, context)
+        limits = [limit for limit in found if limit is not None]
+        return limits[0] if len(limits) == 1 else None
+
+
+def _date_of(value: bytes, fields: Fields) -> float | None:
+    """Return the Date; None if it cannot be read, or if there is too much to remember."""
+    if len(value) + sum(map(len, fields.values())) > _LONGEST_KEPT:
+        return None
+    return http_date(value[:LONGEST_DATE])
+
+
+class Layout:
+    """Where the headers stand that count, at least one of which says what remains.
+
+    Args:
         names: Of all headers of a response, in order.
         roles: Of those that count.
-        pick: Takes those that count.
-        pick_others: Takes those that count, but for what remains.
-        at: Where what remains stands.
-        trio: Where the others stand, if there are no more than of a trio.
+        places: Where these stand among all.
+        policies: Where the policies stand, best first.
     """
 
-    names: list[bytes]
-    roles: list[Role]
-    pick: Callable[[Headers], Headers]
-    pick_others: Callable[[Headers], object]
-    at: int
-    trio: Trio | None
+    __slots__ = ("_pick", "names", "policies", "roles")
+
+    def __init__(
+        self,
+        names: list[bytes],
+        roles: list[Role],
+        places: list[int],
+        policies: Sequence[Place | ItemPlace],
+    ) -> None:
+        self.names = names
+        self.roles = roles
+        self.policies = policies
+        self._pick: Callable[[Headers], Any] = itemgetter(*places)
 
     def found(self, headers: Headers) -> Found:
         """Return what counts of a response whose headers stand so."""
-        return list(zip(self.roles, map(value_of, self.pick(headers)), strict=True))
+        return list(zip(self.roles, map(value_of, self._pick(headers)), strict=True))
 
-    def read(self, headers: Headers) -> Known | None:
-        """Return what a trio says beside the remainder; None if that is not plain."""
-        trio = self.trio
-        if trio is None:
+    def read(self, headers: Headers) -> Reading | None:
+        """Return what a response says whose headers stand so; None if that takes a closer look."""
+        policies = self.policies
+        first = policies[0].read(headers)
+        if first is None:
             return None
-        limit, reset = headers[trio.limit][1], headers[trio.reset][1]
-        if len(limit) > _LONGEST or len(reset) > _LONGEST:
+        limit, date = first
+        if len(policies) == 1:
+            return make_reading(((limit,), date, None))
+        limits, remainders = [limit], {limit.remaining}
+        for place in policies[1:]:
+            other = place.read(headers)
+            if other is None:
+                return None
+            limits.append(other[0])
+            remainders.add(other[0].remaining)
+        if len(remainders) < len(limits):  # they may be one policy, given twice
             return None
-        amounts, times = quotas(limit), moments(reset)
-        date, facts = http_date(headers[trio.date][1][:LONGEST_DATE]), trio.facts
-        if len(amounts) != 1 or len(times) != 1 or date is None:
-            return None
-        (amount, window), time = amounts[0], times[0]
-        if amount is None or amount < 0 or time is None:
-            return None
-        window = window or facts.window
-        found = reset_of(time, facts.reset_unit, window, Context(date))
-        rest = (*found, window, facts.unit, facts.bucket, facts.refill, None)
-        return Known(amount, rest, date)
+        return make_reading((tuple(limits), date, None))
 
-
-def known_of(limit: RateLimit, date: float) -> Known | None:
-    """Return what a response announced, if it gave a limit."""
-    return None if limit.limit is None else Known(limit.limit, limit[2:], date)
+    def remember(self, headers: Headers, found: Found, reading: Reading) -> None:
+        """Keep what the next responses may repeat, if one policy gives all of it."""
+        if len(self.policies) > 1 or len(reading.limits) != 1 or reading.date is None:
+            return
+        place = self.policies[0]
+        is_short = sum(len(value) for _, value in found) <= _LONGEST_KEPT
+        if isinstance(place, Place) and reading.scope is None and is_short:
+            place.remember(headers, reading.limits[0], reading.date)
 
 
 def layout_of(names: list[bytes], roles: list[Role], places: list[int]) -> Layout | None:
@@ -109,22 +269,45 @@ def layout_of(names: list[bytes], roles: list[Role], places: list[int]) -> Layou
         roles: Of those that count.
         places: Where these stand among all.
     """
+    if len(set(roles)) != len(roles):  # duplicates, which are merged
+        return None
+    whole: dict[str, int] = {}
+    slots: dict[Slot, dict[str, int]] = {}
+    for (slot, part), at in zip(roles, places, strict=True):
+        (whole if slot is None else slots.setdefault(slot, {}))[part] = at
+    if "date" not in whole or not slots:
+        return None
+    policies = [_place(slot, parts, whole) for slot, parts in sorted(slots.items(), key=_rank)]
+    plain = [policy for policy in policies if policy is not None]
+    if len(plain) == len(policies):
+        return Layout(names, roles, places, plain)
+    remembered = _remembered(roles, places, whole["date"])
+    return Layout(names, roles, places, [remembered]) if remembered is not None else None
+
+
+def _rank(item: tuple[Slot, dict[str, int]]) -> int:
+    return item[0].rank
+
+
+def _place(slot: Slot, parts: dict[str, int], whole: dict[str, int]) -> Place | ItemPlace | None:
+    """Return where a policy stands that can be read by itself."""
+    date = whole["date"]
+    if slot.read is read_structured and parts.keys() == {"limit"} and whole.keys() <= _ALLOWED:
+        return ItemPlace(slot, parts["limit"], date, whole.get("policy", -1))
+    is_trio = slot.read is read_trio and {"limit", "remaining"} <= parts.keys() <= _PLAIN
+    if not is_trio or len(whole) > 1:
+        return None
+    others = [date, *(at for part, at in parts.items() if part not in ("remaining", "used"))]
+    return Place(slot, parts, date, others)
+
+
+_ALLOWED = frozenset({"date", "policy"})
+
+
+def _remembered(roles: list[Role], places: list[int], date: int) -> Place | None:
+    """Return where the one remainder stands, of which all else can only be remembered."""
     parts = [part for _, part in roles]
     if parts.count("remaining") != 1 or "used" in parts:
         return None
-    if len(set(roles)) != len(roles):  # duplicates, which are merged
-        return None
     at = places[parts.index("remaining")]
-    others: Any = itemgetter(*(place for place in places if place != at))
-    return Layout(names, roles, itemgetter(*places), others, at, _trio_of(roles, places))
-
-
-def _trio_of(roles: list[Role], places: list[int]) -> Trio | None:
-    place = {part: (at, slot) for (slot, part), at in zip(roles, places, strict=True)}
-    if len(roles) != 4 or place.keys() != {"limit", "remaining", "reset", "date"}:
-        return None
-    (limit, slot), (reset, other), (date, _) = place["limit"], place["reset"], place["date"]
-    is_plain = slot is not None and slot is other is place["remaining"][1]
-    if not is_plain or slot is None or slot.read is not read_trio:
-        return None
-    return Trio(limit, reset, date, slot.facts)
+    return Place(None, {"remaining": at}, date, [place for place in places if place != at])

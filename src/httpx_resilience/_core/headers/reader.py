@@ -11,16 +11,13 @@ from operator import itemgetter
 
 from .. import checks
 from .families import Fields, HeaderFamily, readable_name
-from .layout import LONGEST_DATE, Found, Headers, Known, Layout, known_of, layout_of
-from .limits import MAX_LIMITS, RateLimit, Reading, make_limit, make_reading, merged
+from .layout import LONGEST_DATE, Found, Headers, Layout, layout_of
+from .limits import MAX_LIMITS, RateLimit, Reading, merged
 from .resets import Context
 from .roles import MAX_NAMES, Roles, Slot
 from .values import MAX_FIELD, clipped, http_date, number, unquoted
 
 _NOTHING = Reading()
-
-_KEPT, _LONGEST_KEPT = 64, 512
-"""Responses that are remembered, before all are forgotten; bytes of what counts in one of them."""
 
 _name_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(0)
 
@@ -52,7 +49,7 @@ class RateLimitReader:
     (7, 30.0)
     """
 
-    __slots__ = ("_families", "_known", "_layout", "_roles")
+    __slots__ = ("_families", "_layout", "_roles")
 
     def __init__(self, families: Iterable[HeaderFamily] = ()) -> None:
         self._families = tuple(families)
@@ -63,8 +60,6 @@ class RateLimitReader:
             )
         self._roles = Roles(self._families)
         self._layout: Layout | None = None
-        # By what counts beside the remainder: the reset of a bucket moves to and fro.
-        self._known: dict[object, Known] = {}
 
     def __repr__(self) -> str:
         return f"RateLimitReader(families={self._families!r})"
@@ -91,20 +86,17 @@ class RateLimitReader:
             return _NOTHING
         names, layout = list(map(_name_of, headers)), self._layout
         if layout is not None and names == layout.names:  # in place: the way of most responses
-            others = layout.pick_others(headers)
-            known = self._known.get(others) or self._read_in_place(layout, others, headers)
-            if known is not None:
-                value, (limit, rest, date) = headers[layout.at][1], known
-                if len(value) <= 18 and value.isdigit() and (remaining := int(value)) <= limit:
-                    repeated = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
-                    return make_reading(((repeated,), date, None))
+            in_place = layout.read(headers)
+            if in_place is not None:
+                return in_place
             found = layout.found(headers)
         else:
             found = self._found(headers)
         if not found:
             return _NOTHING
         reading = self._read(found, wall)
-        self._remember(names, headers, found, reading)
+        if reading.limits:
+            self._remember(names, headers, found, reading)
         return reading
 
     def _found(self, headers: Headers) -> Found:
@@ -113,34 +105,16 @@ class RateLimitReader:
             roles.forget()
         return [(role, value) for name, value in headers if (role := roles[name]) is not None]
 
-    def _read_in_place(self, layout: Layout, others: object, headers: Headers) -> Known | None:
-        """Return what a response says beside the remainder, if nothing else is to be looked at."""
-        known = layout.read(headers)
-        if known is not None:
-            self._keep(others, known)
-        return known
-
-    def _keep(self, others: object, known: Known) -> None:
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[others] = known
-
     def _remember(
         self, names: list[bytes], headers: Headers, found: Found, reading: Reading
     ) -> None:
-        """Keep what the next responses may repeat, if one policy gives all of it."""
-        if len(reading.limits) != 1 or reading.date is None or reading.scope is not None:
-            return
-        known, layout = known_of(reading.limits[0], reading.date), self._layout
-        if known is None or sum(len(value) for _, value in found) > _LONGEST_KEPT:
-            return
+        layout = self._layout
         if layout is None or names != layout.names:
             layout = self._layout_of(names, found)
             if layout is None:
                 return
             self._layout = layout
-            self._known.clear()
-        self._keep(layout.pick_others(headers), known)
+        layout.remember(headers, found, reading)
 
     def _layout_of(self, names: list[bytes], found: Found) -> Layout | None:
         if len(names) > MAX_NAMES:  # some of them may not have been looked up
