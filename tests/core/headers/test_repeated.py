@@ -69,6 +69,8 @@ def test_whatever_else_changes_is_read_as_well(name: bytes, value: bytes) -> Non
 def test_more_or_fewer_headers_are_all_read(headers: Headers) -> None:
     both([PLAIN, PLAIN], headers)
     both([headers, headers], PLAIN)
+    both([headers, headers], headers)
+    both([headers, headers], changed(headers, b"X-RateLimit-Remaining", b"5"))
 
 
 def test_of_more_names_than_are_kept_none_is_remembered() -> None:
@@ -96,7 +98,7 @@ def test_any_sequence_of_responses_is_read_as_each_alone() -> None:
 def policy_of(reader: RateLimitReader) -> Place:
     """Return where the one policy stands that a reader remembers."""
     assert reader._layout is not None
-    (place,) = reader._layout.policies
+    place = reader._layout.policies
     assert isinstance(place, Place)
     return place
 
@@ -160,7 +162,7 @@ def test_another_layout_is_remembered_instead() -> None:
 
 
 GITHUB: Headers = [*PLAIN, (b"X-RateLimit-Used", b"93"), (b"X-RateLimit-Resource", b"core")]
-MISTAKEN = (b"", b"9", b"x", b"9, 8", b"9;w=60", b"-1", b"9" * 19, b"9" * 19 + b", 5", b"9.5")
+MISTAKEN = (b"", b"9", b"x", b"9, 8", b"9;w=60", b"-1", b"9" * 19, b"0" * 25 + b"6", b"9.5")
 STRUCTURED: Headers = [
     (b"Date", DATE),
     (b"RateLimit", b'"default";r=50;t=30'),
@@ -180,7 +182,7 @@ LLM: Headers = [
 def test_five_headers_are_read_in_place_as_if_nothing_had_come_before(
     name: bytes, value: bytes
 ) -> None:
-    both([GITHUB], changed(GITHUB, name, value))
+    both([GITHUB, GITHUB], changed(GITHUB, name, value))
     both([changed(GITHUB, name, value)], GITHUB)
 
 
@@ -189,24 +191,24 @@ def test_five_headers_are_read_in_place_as_if_nothing_had_come_before(
 def test_two_policies_are_read_in_place_as_if_nothing_had_come_before(
     name: bytes, value: bytes
 ) -> None:
-    both([LLM], changed(LLM, name, value))
+    both([LLM, LLM], changed(LLM, name, value))
     both([changed(LLM, name, value)], LLM)
 
 
 def test_two_policies_with_the_same_remainder_are_looked_at_closely() -> None:
     kong = [*PLAIN, *((name[2:], value) for name, value in PLAIN[1:])]
     other = changed(kong, b"RateLimit-Remaining", b"8")
-    both([other], kong)
-    both([kong], other)
+    both([other, other], kong)
+    both([kong, kong], other)
 
 
 FIELDS = (
     *(b'"default";r=7;t=30', b'"default";r=50;t=29', b'"default";r=101;t=30', b'"default";r=-1'),
-    *(b'"default";r=5;r=6', b'"default";r=5;R=6', b'"default";r=5; r =6', b'"default";r=;t=3'),
+    *(b'"default";r=5;r=6', b'"default";r=5;R=1', b'"default";r=5; r =6', b'"default";r=;t=3'),
     *(b'"a;r=5";r=6', b'"a\\";r=5";r=6', b'"default";pk=";r=5";r=6', b'"default";r=5.5', b"r=5"),
     *(b'"default";r=5;t=3, "other";r=6;t=4', b'"default";r=5, "other"', b"default;r=5", b""),
     *(b"limit=100, remaining=5, reset=6", b"limit=100, remaining=5, remaining=6", b'"x";r=5;t=6'),
-    b'"default";r=%s;t=3' % (b"9" * 19),
+    *(b'"default";r=%s;t=3' % digits for digits in (b"9" * 19, b"0" * 25 + b"6")),
 )
 
 
@@ -216,7 +218,25 @@ def test_a_structured_field_is_read_in_place_as_if_nothing_had_come_before(
     field: bytes, policy: bytes
 ) -> None:
     headers = changed(changed(STRUCTURED, b"RateLimit", field), b"RateLimit-Policy", policy)
-    both([STRUCTURED], headers)
-    both([headers], headers)
+    both([STRUCTURED, STRUCTURED], headers)
+    both([headers, headers], changed(headers, b"Date", DATE.replace(b":20", b":21")))
     both([STRUCTURED[:2]], headers[:2])
     both([headers, STRUCTURED], changed(headers, b"Date", b"yesterday"))
+
+
+def test_other_headers_beside_a_structured_field_are_read_with_it() -> None:
+    def aged(age: bytes) -> Headers:
+        return [*STRUCTURED, (b"Age", age)]
+
+    both([aged(b"0"), aged(b"0")], aged(b"5"))
+
+
+def test_a_limit_that_is_reckoned_from_what_was_used_is_reckoned_each_time() -> None:
+    spent = [*PLAIN[:1], *PLAIN[2:], (b"X-RateLimit-Used", b"93"), (b"Retry-After", b"4")]
+    both([spent, spent], changed(spent, b"X-RateLimit-Remaining", b"5"))
+    both([spent[:-1], spent[:-1]], changed(spent[:-1], b"X-RateLimit-Used", b"5"))
+
+
+def test_a_window_that_stands_beside_one_remainder_is_not_taken_for_the_next() -> None:
+    later = changed(PLAIN, b"X-RateLimit-Reset", b"1700000031")
+    both([PLAIN, PLAIN, changed(later, b"X-RateLimit-Remaining", b"9;w=60")], later)

@@ -15,7 +15,7 @@ from .resets import Context
 from .roles import Role, Slot
 from .structured import read_structured
 from .triplets import read_trio
-from .values import http_date, quotas
+from .values import http_date
 
 LONGEST_DATE = 64
 
@@ -26,9 +26,8 @@ of them."""
 _DIGITS = 18
 """Of a number that is read in place."""
 
-_PLAIN = frozenset({"limit", "remaining", "reset", "used", "name"})
-"""Parts of a trio of which none but the remainder says what is left, if limit and remainder are
-given."""
+_USED = "used"
+"""A part that says nothing more where limit and remainder are given."""
 
 _MARKS = (b";r=", b"remaining=")
 """What stands before the remainder in a structured field."""
@@ -59,10 +58,10 @@ class Place:
         slot: Whose format it is; None if what else it says is only remembered.
         parts: The parts of the policy and where they stand.
         date: Where the Date stands.
-        others: Where all stands that counts, but for the remainder and what was used.
+        others: Where all stands that counts, but for the remainder.
     """
 
-    __slots__ = ("_date", "_known", "_parts", "_pick", "_remaining", "_slot", "_used")
+    __slots__ = ("_date", "_known", "_parts", "_pick", "_remaining", "_slot")
 
     def __init__(
         self, slot: Slot | None, parts: dict[str, int], date: int, others: list[int]
@@ -71,49 +70,35 @@ class Place:
         self._parts = parts
         self._date = date
         self._remaining = parts["remaining"]
-        self._used = parts.get("used", -1)
         self._pick: Callable[[Headers], object] = itemgetter(*others)
         # The reset of a bucket moves to and fro.
         self._known: dict[object, Known] = {}
 
-    def read(self, headers: Headers) -> tuple[RateLimit, float] | None:
-        """Return the policy and the Date; None if that takes a closer look."""
-        if not self._is_plain(headers):
-            return None
+    def read(self, headers: Headers) -> Reading | None:
+        """Return what a response says; None if that takes a closer look."""
+        value = headers[self._remaining][1]
         others = self._pick(headers)
-        known = self._known.get(others)
-        if known is None:
-            known = self._learned(headers, others)
-            if known is None:
-                return None
+        known = self._known.get(others) or self._learned(headers, others)
+        if known is None or len(value) > _DIGITS or not value.isdigit():
+            return None
         limit, rest, date = known
-        remaining = int(headers[self._remaining][1])
+        remaining = int(value)
         if remaining > limit:
             return None
-        return make_limit((limit, remaining) + rest), date  # noqa: RUF005 - half the price
+        announced = make_limit((limit, remaining) + rest)  # noqa: RUF005 - half the price
+        return make_reading(((announced,), date, None))
 
     def remember(self, headers: Headers, limit: RateLimit, date: float) -> None:
         """Remember what a response said that was looked at closely."""
-        if limit.limit is not None and self._is_plain(headers):
+        if limit.limit is not None and _is_number(headers[self._remaining][1]):
             self._keep(self._pick(headers), Known(limit.limit, limit[2:], date))
 
-    def _is_plain(self, headers: Headers) -> bool:
-        """Return whether what remains, and what was used, are numbers, which say nothing else."""
-        value = headers[self._remaining][1]
-        if len(value) > _DIGITS or not value.isdigit():
-            return False
-        if self._used < 0:
-            return True
-        used = headers[self._used][1]
-        return len(used) <= _DIGITS and used.isdigit()
-
     def _learned(self, headers: Headers, others: object) -> Known | None:
-        if self._slot is None:
+        if self._slot is None or not _is_number(headers[self._remaining][1]):
             return None
         fields = {part: headers[at][1] for part, at in self._parts.items()}
         date = _date_of(headers[self._date][1], fields)
-        amounts = quotas(fields["limit"]) if date is not None else ()
-        if date is None or len(amounts) != 1 or amounts[0].amount is None:
+        if date is None:
             return None
         found = list(self._slot.read(self._slot.facts, fields, Context(date)))
         if len(found) != 1 or found[0] is None or found[0].limit is None:
@@ -147,8 +132,8 @@ class ItemPlace:
         self._policy = policy
         self._known: dict[object, Known] = {}
 
-    def read(self, headers: Headers) -> tuple[RateLimit, float] | None:
-        """Return the policy and the Date; None if that takes a closer look."""
+    def read(self, headers: Headers) -> Reading | None:
+        """Return what a response says; None if that takes a closer look."""
         value = headers[self._field][1]
         head, mark, rest = value.partition(_MARKS[0])
         if not mark:
@@ -171,7 +156,8 @@ class ItemPlace:
         remaining = int(digits)
         if remaining > limit:
             return None
-        return make_limit((limit, remaining) + others), date  # noqa: RUF005 - half the price
+        announced = make_limit((limit, remaining) + others)  # noqa: RUF005 - half the price
+        return make_reading(((announced,), date, None))
 
     def _learned(self, head: bytes, tail: bytes, policy: bytes | None, date: bytes) -> Known | None:
         """Return what it says beside the remainder, if that is all that these digits mean."""
@@ -181,7 +167,7 @@ class ItemPlace:
         if none is None or one is None or (none.remaining, one.remaining) != (0, 1):
             return None
         epoch = http_date(date[:LONGEST_DATE])
-        if epoch is None or none.limit is None or none._replace(remaining=1) != one:
+        if epoch is None or none.limit is None:
             return None
         return Known(none.limit, none[2:], epoch)
 
@@ -196,11 +182,38 @@ class ItemPlace:
         return limits[0] if len(limits) == 1 else None
 
 
+def _is_number(value: bytes) -> bool:
+    return len(value) <= _DIGITS and value.isdigit()
+
+
 def _date_of(value: bytes, fields: Fields) -> float | None:
     """Return the Date; None if it cannot be read, or if there is too much to remember."""
     if len(value) + sum(map(len, fields.values())) > _LONGEST_KEPT:
         return None
     return http_date(value[:LONGEST_DATE])
+
+
+class Places:
+    """Where several policies stand, best first."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: Sequence[Place | ItemPlace]) -> None:
+        self._places = places
+
+    def read(self, headers: Headers) -> Reading | None:
+        """Return what a response says; None if that takes a closer look."""
+        limits: list[RateLimit] = []
+        date: float | None = None
+        for place in self._places:
+            reading = place.read(headers)
+            if reading is None:
+                return None
+            limits += reading.limits
+            date = reading.date
+        if len({limit.remaining for limit in limits}) < len(limits):
+            return None  # they may be one policy, given twice
+        return make_reading((tuple(limits), date, None))
 
 
 class Layout:
@@ -210,54 +223,37 @@ class Layout:
         names: Of all headers of a response, in order.
         roles: Of those that count.
         places: Where these stand among all.
-        policies: Where the policies stand, best first.
+        policies: Where the policies stand.
+
+    Attributes:
+        read: Returns what a response says whose headers stand so; None if that takes a closer look.
     """
 
-    __slots__ = ("_pick", "names", "policies", "roles")
+    __slots__ = ("_pick", "names", "policies", "read", "roles")
 
     def __init__(
         self,
         names: list[bytes],
         roles: list[Role],
         places: list[int],
-        policies: Sequence[Place | ItemPlace],
+        policies: Place | ItemPlace | Places,
     ) -> None:
         self.names = names
         self.roles = roles
         self.policies = policies
+        self.read: Callable[[Headers], Reading | None] = policies.read
         self._pick: Callable[[Headers], Any] = itemgetter(*places)
 
     def found(self, headers: Headers) -> Found:
         """Return what counts of a response whose headers stand so."""
         return list(zip(self.roles, map(value_of, self._pick(headers)), strict=True))
 
-    def read(self, headers: Headers) -> Reading | None:
-        """Return what a response says whose headers stand so; None if that takes a closer look."""
-        policies = self.policies
-        first = policies[0].read(headers)
-        if first is None:
-            return None
-        limit, date = first
-        if len(policies) == 1:
-            return make_reading(((limit,), date, None))
-        limits, remainders = [limit], {limit.remaining}
-        for place in policies[1:]:
-            other = place.read(headers)
-            if other is None:
-                return None
-            limits.append(other[0])
-            remainders.add(other[0].remaining)
-        if len(remainders) < len(limits):  # they may be one policy, given twice
-            return None
-        return make_reading((tuple(limits), date, None))
-
     def remember(self, headers: Headers, found: Found, reading: Reading) -> None:
         """Keep what the next responses may repeat, if one policy gives all of it."""
-        if len(self.policies) > 1 or len(reading.limits) != 1 or reading.date is None:
+        place = self.policies
+        if not isinstance(place, Place) or len(reading.limits) != 1 or reading.date is None:
             return
-        place = self.policies[0]
-        is_short = sum(len(value) for _, value in found) <= _LONGEST_KEPT
-        if isinstance(place, Place) and reading.scope is None and is_short:
+        if reading.scope is None and sum(len(value) for _, value in found) <= _LONGEST_KEPT:
             place.remember(headers, reading.limits[0], reading.date)
 
 
@@ -280,9 +276,9 @@ def layout_of(names: list[bytes], roles: list[Role], places: list[int]) -> Layou
     policies = [_place(slot, parts, whole) for slot, parts in sorted(slots.items(), key=_rank)]
     plain = [policy for policy in policies if policy is not None]
     if len(plain) == len(policies):
-        return Layout(names, roles, places, plain)
+        return Layout(names, roles, places, plain[0] if len(plain) == 1 else Places(plain))
     remembered = _remembered(roles, places, whole["date"])
-    return Layout(names, roles, places, [remembered]) if remembered is not None else None
+    return Layout(names, roles, places, remembered) if remembered is not None else None
 
 
 def _rank(item: tuple[Slot, dict[str, int]]) -> int:
@@ -294,10 +290,11 @@ def _place(slot: Slot, parts: dict[str, int], whole: dict[str, int]) -> Place | 
     date = whole["date"]
     if slot.read is read_structured and parts.keys() == {"limit"} and whole.keys() <= _ALLOWED:
         return ItemPlace(slot, parts["limit"], date, whole.get("policy", -1))
-    is_trio = slot.read is read_trio and {"limit", "remaining"} <= parts.keys() <= _PLAIN
+    is_trio = slot.read is read_trio and {"limit", "remaining"} <= parts.keys()
     if not is_trio or len(whole) > 1:
         return None
-    others = [date, *(at for part, at in parts.items() if part not in ("remaining", "used"))]
+    parts = {part: at for part, at in parts.items() if part != _USED}
+    others = [date, *(at for part, at in parts.items() if part != "remaining")]
     return Place(slot, parts, date, others)
 
 
@@ -307,7 +304,7 @@ _ALLOWED = frozenset({"date", "policy"})
 def _remembered(roles: list[Role], places: list[int], date: int) -> Place | None:
     """Return where the one remainder stands, of which all else can only be remembered."""
     parts = [part for _, part in roles]
-    if parts.count("remaining") != 1 or "used" in parts:
+    if parts.count("remaining") != 1 or _USED in parts:
         return None
     at = places[parts.index("remaining")]
     return Place(None, {"remaining": at}, date, [place for place in places if place != at])
