@@ -123,7 +123,7 @@ class Exchange:
 
 
 def refusal(error: Exception) -> StoreError:
-    """Return a store's refusal of one command as an error that tells nobody's business."""
+    """Return a store's refusal of one command as an error that names no value."""
     found = StoreError("refused", _code(error))
     found.__cause__ = error
     return found

@@ -32,6 +32,9 @@ _USED = "used"
 _MARKS = (b";r=", b"remaining=")
 """What stands before the remainder in a structured field."""
 
+_BESIDE = frozenset({"date", "policy"})
+"""Parts of the whole response that may stand beside a structured field that is read in place."""
+
 Found = Sequence[tuple[Role, bytes]]
 Headers = Sequence[tuple[bytes, bytes]]
 value_of: Callable[[tuple[bytes, bytes]], bytes] = itemgetter(1)
@@ -90,8 +93,8 @@ class Place:
 
     def remember(self, headers: Headers, limit: RateLimit, date: float) -> None:
         """Remember what a response said that was looked at closely."""
-        if limit.limit is not None and _is_number(headers[self._remaining][1]):
-            self._keep(self._pick(headers), Known(limit.limit, limit[2:], date))
+        if _is_number(headers[self._remaining][1]):
+            _kept(self._known, self._pick(headers), limit, date)
 
     def _learned(self, headers: Headers, others: object) -> Known | None:
         if self._slot is None or not _is_number(headers[self._remaining][1]):
@@ -101,16 +104,9 @@ class Place:
         if date is None:
             return None
         found = list(self._slot.read(self._slot.facts, fields, Context(date)))
-        if len(found) != 1 or found[0] is None or found[0].limit is None:
+        if len(found) != 1 or found[0] is None:
             return None
-        known = Known(found[0].limit, found[0][2:], date)
-        self._keep(others, known)
-        return known
-
-    def _keep(self, others: object, known: Known) -> None:
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        self._known[others] = known
+        return _kept(self._known, others, found[0], date)
 
 
 class ItemPlace:
@@ -144,14 +140,9 @@ class ItemPlace:
         tail = rest[len(digits) :]
         policy = headers[self._policy][1] if self._policy >= 0 else None
         key = head, tail, policy, headers[self._date][1]
-        known = self._known.get(key)
+        known = self._known.get(key) or self._learned(head + mark, *key)
         if known is None:
-            known = self._learned(head + mark, tail, policy, headers[self._date][1])
-            if known is None:
-                return None
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            self._known[key] = known
+            return None
         limit, others, date = known
         remaining = int(digits)
         if remaining > limit:
@@ -159,27 +150,36 @@ class ItemPlace:
         announced = make_limit((limit, remaining) + others)  # noqa: RUF005 - half the price
         return make_reading(((announced,), date, None))
 
-    def _learned(self, head: bytes, tail: bytes, policy: bytes | None, date: bytes) -> Known | None:
+    def _learned(
+        self, start: bytes, head: bytes, tail: bytes, policy: bytes | None, date: bytes
+    ) -> Known | None:
         """Return what it says beside the remainder, if that is all that these digits mean."""
-        none, one = self._read(head + b"0" + tail, policy, date), None
-        if none is not None and none.limit:
-            one = self._read(head + b"1" + tail, policy, date)
-        if none is None or one is None or (none.remaining, one.remaining) != (0, 1):
-            return None
-        epoch = http_date(date[:LONGEST_DATE])
-        if epoch is None or none.limit is None:
-            return None
-        return Known(none.limit, none[2:], epoch)
-
-    def _read(self, value: bytes, policy: bytes | None, date: bytes) -> RateLimit | None:
-        fields: Fields = {"limit": value} if policy is None else {"limit": value, "policy": policy}
+        fields: Fields = {"head": start, "tail": tail, "policy": policy or b""}
         epoch = _date_of(date, fields)
         if epoch is None:
             return None
         context = Context(epoch, None, policy)
+        none, one = (self._read(start + digit + tail, context) for digit in (b"0", b"1"))
+        if none is None or one is None or (none.remaining, one.remaining) != (0, 1):
+            return None
+        return _kept(self._known, (head, tail, policy, date), none, epoch)
+
+    def _read(self, value: bytes, context: Context) -> RateLimit | None:
         found = self._slot.read(self._slot.facts, {"limit": value}, context)
         limits = [limit for limit in found if limit is not None]
         return limits[0] if len(limits) == 1 else None
+
+
+def _kept(
+    memory: dict[object, Known], others: object, limit: RateLimit, date: float
+) -> Known | None:
+    """Remember what a response announced, if it gave a limit; return it."""
+    if limit.limit is None:
+        return None
+    if len(memory) >= _KEPT:
+        memory.clear()
+    known = memory[others] = Known(limit.limit, limit[2:], date)
+    return known
 
 
 def _is_number(value: bytes) -> bool:
@@ -288,7 +288,7 @@ def _rank(item: tuple[Slot, dict[str, int]]) -> int:
 def _place(slot: Slot, parts: dict[str, int], whole: dict[str, int]) -> Place | ItemPlace | None:
     """Return where a policy stands that can be read by itself."""
     date = whole["date"]
-    if slot.read is read_structured and parts.keys() == {"limit"} and whole.keys() <= _ALLOWED:
+    if slot.read is read_structured and parts.keys() == {"limit"} and whole.keys() <= _BESIDE:
         return ItemPlace(slot, parts["limit"], date, whole.get("policy", -1))
     is_trio = slot.read is read_trio and {"limit", "remaining"} <= parts.keys()
     if not is_trio or len(whole) > 1:
@@ -296,9 +296,6 @@ def _place(slot: Slot, parts: dict[str, int], whole: dict[str, int]) -> Place | 
     parts = {part: at for part, at in parts.items() if part != _USED}
     others = [date, *(at for part, at in parts.items() if part != "remaining")]
     return Place(slot, parts, date, others)
-
-
-_ALLOWED = frozenset({"date", "policy"})
 
 
 def _remembered(roles: list[Role], places: list[int], date: int) -> Place | None:

@@ -383,8 +383,8 @@ class Throttle:
         )
         for limit in self._learners:
             limit.ended(ending)
-        # Where calls wait, one of them keeps the time; a place may be for another scope's.
-        if self._timer_ticket is not None or self._places is not None or self._reporter.is_holding:
+        is_waited_for = self._timer_ticket is not None or self._queue or self._reporter.is_holding
+        if is_waited_for or self._places is not None:  # a place may be for another scope's call
             self._credit = 0
             return self.tick(received)
         self._credit = self._fast_path_credit(received)

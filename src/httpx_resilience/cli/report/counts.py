@@ -13,7 +13,7 @@ from .records import Record
 from .selection import Selection
 
 MOST_KINDS = 2000
-"""Kinds of failure, and paths, that are told apart; the others are counted together."""
+"""Kinds of failure, and paths, that are distinguished; the others are counted together."""
 
 OTHERS = "(others)"
 _PARKED_SOURCES = ("release", "probe")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from .records import Record
 
 MOST = 1000
-"""Scopes that are told apart."""
+"""Scopes that are distinguished."""
 
 WHOLE = "(origin)"
 """Instead of a scope: a summary says only what was left of all of them."""
