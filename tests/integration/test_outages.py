@@ -4,8 +4,10 @@ Each outage meets two clients at once, one with a single connection and one with
 """
 
 import contextlib
+import gc
 import logging
 import signal
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import anyio
@@ -50,6 +52,18 @@ ON_TRIO_TOO = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_of_other_tests() -> None:
+    """Collect what tests before left, so that a socket which they lost is not looked for here.
+
+    It was seen twice in a whole run, in the first of these tests, and never in them alone: clients
+    of stores lose a connection now and then, where the store is killed or frozen.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
